@@ -1,0 +1,46 @@
+"""Compress Keras 3 models for the edge: prune and quantize in `fit`, convert, check, evaluate.
+
+The public names are loaded when they are first used (PEP 562), so that importing the package
+imports neither TensorFlow nor Keras: a board that only evaluates files needs neither.
+"""
+
+import importlib
+
+from keras_compress._version import __version__ as __version__
+
+_HOMES = {
+    "AccuracyGuard": "keras_compress.accuracy_guard",
+    "CompressionError": "keras_compress.errors",
+    "ConstantSparsity": "keras_compress.pruning.schedules.constant_sparsity",
+    "ConversionError": "keras_compress.errors",
+    "ConvertedModel": "keras_compress.converters.converted_model",
+    "CosineDecay": "keras_compress.pruning.schedules.cosine_decay",
+    "OneShot": "keras_compress.pruning.schedules.one_shot",
+    "PolynomialDecay": "keras_compress.pruning.schedules.polynomial_decay",
+    "Pruning": "keras_compress.spec",
+    "PruningCallback": "keras_compress.pruning.callback",
+    "Quantization": "keras_compress.spec",
+    "QuantizationCallback": "keras_compress.quantization.callback",
+    "check": "keras_compress.edge_profiles.verdict",
+    "compress": "keras_compress.apply",
+    "convert": "keras_compress.converters.tflite",
+    "evaluate": "keras_compress.evaluation.comparison",
+    "inspect": "keras_compress.converters.inspection",
+    "profiles": "keras_compress.edge_profiles.profile",
+    "report": "keras_compress.reporting.document",
+    "strip": "keras_compress.apply",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'keras_compress' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,1 @@
+"""Evaluation of TFLite files without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Runtimes that execute a TFLite file. One file a runtime."""

@@ -1,0 +1,97 @@
+"""Plugins by file name: a new criterion, schedule, pattern … is one new file.
+
+A plugin package (`keras_compress.pruning.criteria`, say) holds one public class a file. The
+file's name is the plugin's name, and the class carries the same name in CamelCase:
+`l1_norm.py` holds `L1Norm`. Nothing has to be registered anywhere else.
+"""
+
+import functools
+import importlib
+import pkgutil
+
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+
+
+@functools.cache
+def names(package):
+    """List the plugins of a package.
+
+    Args:
+        package: Dotted name of the plugin package.
+
+    Returns:
+        Sorted tuple of plugin names.
+
+    Example:
+        >>> names("keras_compress.pruning.schedules")
+        ('constant_sparsity', 'cosine_decay', 'one_shot', 'polynomial_decay')
+    """
+    path = importlib.import_module(package).__path__
+    found = (module.name for module in pkgutil.iter_modules(path))
+    return tuple(sorted(name for name in found if not name.startswith("_") and name != "base"))
+
+
+@functools.cache
+def get(package, name):
+    """Return the plugin class that a name stands for.
+
+    Args:
+        package: Dotted name of the plugin package.
+        name: The plugin's name, which is its file's name.
+
+    Returns:
+        The class.
+
+    Raises:
+        UnknownNameError: No file of the package has that name; the nearest is offered.
+
+    Example:
+        >>> get("keras_compress.pruning.criteria", "l1_norm").__name__
+        'L1Norm'
+    """
+    if name not in names(package):
+        raise UnknownNameError(_kind(package), name, names(package))
+    module = importlib.import_module(f"{package}.{name}")
+    wanted = name.replace("_", "")
+    for attribute, value in vars(module).items():
+        if isinstance(value, type) and attribute.lower() == wanted:
+            return value
+    raise TypeError(f"{module.__name__} must define the class of its name in CamelCase.")
+
+
+def resolve(package, value, base):
+    """Return a plugin instance from a name or from an instance.
+
+    A name that is no file's name is offered to the `from_name` class method of each plugin
+    that has one (`"2:4"` is read by the N:M pattern).
+
+    Args:
+        package: Dotted name of the plugin package.
+        value: A name, or an instance of `base`.
+        base: The class that all plugins of the package extend.
+
+    Returns:
+        An instance of `base`.
+
+    Raises:
+        UnknownNameError: No plugin answers to the name.
+        InvalidArgumentError: Neither a name nor an instance of `base`.
+    """
+    if isinstance(value, base):
+        return value
+    if not isinstance(value, str):
+        raise InvalidArgumentError(
+            f"A {_kind(package)} must be a name or a {base.__name__}. Received: {value!r}"
+        )
+    if value not in names(package):
+        for name in names(package):
+            parse = getattr(get(package, name), "from_name", None)
+            parsed = parse(value) if parse else None
+            if parsed is not None:
+                return parsed
+    return get(package, value)()
+
+
+def _kind(package):
+    last = package.rsplit(".", 1)[-1]
+    return {"criteria": "criterion"}.get(last, last.removesuffix("s")).replace("_", " ")

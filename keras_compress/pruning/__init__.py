@@ -1,0 +1,1 @@
+"""Pruning: criteria score, patterns choose, schedules say how much, the callback says when."""

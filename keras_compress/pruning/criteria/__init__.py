@@ -1,0 +1,1 @@
+"""Criteria: weights -> scores. One file a criterion."""

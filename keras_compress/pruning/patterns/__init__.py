@@ -1,0 +1,1 @@
+"""Patterns: scores and sparsity -> mask. One file a pattern."""

@@ -1,0 +1,1 @@
+"""Schedules: step -> sparsity. One file a schedule."""

@@ -1,0 +1,1 @@
+"""Quantization-aware training: quantizers for weights, calibrators for activations."""

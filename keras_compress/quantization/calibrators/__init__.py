@@ -1,0 +1,1 @@
+"""Activation calibrators: observed values -> range. One file a calibrator."""

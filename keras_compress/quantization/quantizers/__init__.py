@@ -1,0 +1,1 @@
+"""Weight quantizers: tensor -> scale. One file a quantizer."""

@@ -1,0 +1,103 @@
+"""What to compress and how: frozen values that callers write and wrappers store."""
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any
+
+from keras_compress.errors import InvalidArgumentError
+
+
+class Scope(enum.StrEnum):
+    """Over which weights scores are ranked."""
+
+    LAYER = "layer"
+    GLOBAL = "global"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pruning:
+    """Which weights of a layer are pruned, and by which rule.
+
+    Args:
+        pattern: Name or instance of a pattern: `"unstructured"`, `"2:4"` (any N:M), `"1x4"`
+            (any block), `"channel"`.
+        criterion: Name or instance of a criterion: `"magnitude"`, `"l1_norm"`, `"l2_norm"`,
+            `"random"`.
+        scope: `"layer"` ranks the scores of every layer by itself, `"global"` those of all
+            layers of global scope together.
+        schedule: A schedule for these layers alone; `None` takes the callback's.
+        layers: Predicate on a layer; layers for which it is false are not pruned. `None` takes
+            every supported layer but depthwise convolutions, which hold few weights and lose
+            much accuracy.
+
+    Raises:
+        InvalidArgumentError: An unknown scope.
+
+    Example:
+        >>> Pruning(pattern="2:4").criterion
+        'magnitude'
+    """
+
+    pattern: Any = "unstructured"
+    criterion: Any = "magnitude"
+    scope: Scope = Scope.LAYER
+    schedule: Any = None
+    layers: Callable[[Any], bool] | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "scope", _member(Scope, self.scope, "scope"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """How the weights and activations of a model are quantized in training.
+
+    Args:
+        profile: Name, path or `Profile` of the target; it gives what is not said here.
+        weight_bits: Width of weights, 2 to 8. Default: the profile's, or 8.
+        activation_bits: Width of activations, 8 or 16. Default: the profile's, or 8.
+        per_channel: One scale for each output channel of a convolution. Default: the
+            profile's, or true.
+        per_channel_dense: The same for Dense layers. Default: the profile's, or true.
+        weight_quantizer: Name or instance of a weight quantizer.
+        calibrator: Name or instance of an activation calibrator.
+        layers: Predicate on a layer; layers for which it is false stay in float.
+
+    Raises:
+        InvalidArgumentError: A width that no fake-quantizer has.
+
+    Example:
+        >>> Quantization(weight_bits=4).weight_bits
+        4
+    """
+
+    profile: Any = None
+    weight_bits: int | None = None
+    activation_bits: int | None = None
+    per_channel: bool | None = None
+    per_channel_dense: bool | None = None
+    weight_quantizer: Any = "abs_max"
+    calibrator: Any = "moving_average"
+    layers: Callable[[Any], bool] | None = None
+
+    def __post_init__(self):
+        if self.weight_bits is not None and self.weight_bits not in range(2, 9):
+            raise InvalidArgumentError(
+                f"weight_bits must be an integer from 2 to 8. Received: {self.weight_bits!r}"
+            )
+        if self.activation_bits is not None and self.activation_bits not in (*range(2, 9), 16):
+            raise InvalidArgumentError(
+                "activation_bits must be 16 or an integer from 2 to 8. "
+                f"Received: {self.activation_bits!r}"
+            )
+
+
+def _member(kind, value, argument):
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(repr(str(member)) for member in kind)
+        raise InvalidArgumentError(
+            f"{argument} must be one of {known}. Received: {value!r}"
+        ) from None
