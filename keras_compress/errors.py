@@ -44,3 +44,7 @@ class ConversionError(CompressionError, RuntimeError):
 
 class EvaluationError(CompressionError, RuntimeError):
     """A file that an interpreter refused, or data that do not fit it."""
+
+
+class ProfileError(InvalidArgumentError):
+    """A profile's file that breaks a rule; the message names the line, the key and the rule."""

@@ -1,0 +1,138 @@
+"""A target: which files it takes and what it can hold, read from one TOML file a target."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from keras_compress.edge_profiles import profile_file
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+
+FOLDER = Path(__file__).resolve().parent
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """One target, as `edge_profiles/<name>.toml` or a user's own file describes it.
+
+    Args:
+        name: The file's name without its ending.
+        title: The target in a few words.
+        weight_bits: Widths of weights that the target takes; the first is the default.
+            32 stands for float.
+        activation_bits_supported: The same for activations.
+        per_channel: Whether a convolution may have one scale for each output channel.
+        per_channel_dense: The same for Dense layers, which many targets treat otherwise.
+        input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"`, `"float32"`.
+        output_type: Type of the file's outputs.
+        float_ops: Whether a file for this target is meant to hold float operators.
+        unsupported: What becomes of an operator that the target does not know: `"cpu"`, it
+            runs there, or `"error"`, the file does not load.
+        flash_bytes: Bytes that the model may take in flash; `None` where nothing limits it.
+        sram_bytes: Bytes that the tensor arena may take; `None` where nothing limits it.
+        channel_multiple: Channel counts that are a multiple of this waste no computation.
+        sparsity: What zeros among the weights bring in place: `"none"`, `"size"` (fewer bytes)
+            or `"speed"` (fewer bytes and less time).
+        sources: Figure -> where it comes from, beginning with `measured`, `seen` or, if it is
+            not confirmed, `recalled`.
+
+    Example:
+        >>> from keras_compress.edge_profiles import profile
+        >>> profile.get("cortex_m7").activation_bits
+        8
+    """
+
+    name: str
+    title: str
+    weight_bits: tuple[int, ...] = (8,)
+    activation_bits_supported: tuple[int, ...] = (8,)
+    per_channel: bool = True
+    per_channel_dense: bool = True
+    input_type: str = "int8"
+    output_type: str = "int8"
+    float_ops: bool = False
+    unsupported: str = "cpu"
+    flash_bytes: int | None = None
+    sram_bytes: int | None = None
+    channel_multiple: int = 1
+    sparsity: str = "none"
+    sources: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
+
+    @property
+    def activation_bits(self) -> int:
+        """Width of activations that a conversion takes unless told otherwise."""
+        return self.activation_bits_supported[0]
+
+    @property
+    def is_float(self) -> bool:
+        """Whether a conversion for this target leaves the model in float."""
+        return self.activation_bits == 32
+
+    @property
+    def int4(self) -> bool:
+        """Whether the target takes 4-bit weights."""
+        return 4 in self.weight_bits
+
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """The figures that rest on memory alone, with no source behind them."""
+        return tuple(k for k, text in self.sources.items() if text.startswith("recalled"))
+
+    def __str__(self):
+        return f"{self.name}: {self.title}"
+
+
+def profiles() -> tuple[str, ...]:
+    """List the names of the profiles that come with the package.
+
+    Returns:
+        Sorted tuple of names; each is accepted wherever a profile is.
+
+    Example:
+        >>> import keras_compress as kc
+        >>> "cortex_m7" in kc.profiles()
+        True
+    """
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.toml") if not p.name.startswith("_")))
+
+
+def get(profile: Any) -> Profile:
+    """Return the profile that a name, a path or a profile stands for.
+
+    Args:
+        profile: A name of `profiles()`, the path of a user's own `.toml`, or a `Profile`.
+
+    Returns:
+        The `Profile`.
+
+    Raises:
+        UnknownNameError: No profile has that name; the nearest is offered.
+        ProfileError: The user's file breaks a rule; the message names line and key.
+        InvalidArgumentError: Neither a name, a path nor a profile.
+
+    Example:
+        >>> from keras_compress.edge_profiles import profile
+        >>> print(profile.get("generic_int8"))
+        generic_int8: Any integer TFLite runtime, int8 weights and activations
+    """
+    if isinstance(profile, Profile):
+        return profile
+    if not isinstance(profile, str | os.PathLike):
+        raise InvalidArgumentError(
+            "A profile must be a name, the path of a .toml file or a Profile. "
+            f"Received: {profile!r}. Names: {', '.join(profiles())}"
+        )
+    if _is_path(profile):
+        return _read(Path(profile))
+    if profile not in profiles():
+        raise UnknownNameError("profile", profile, profiles())
+    return _read(FOLDER / f"{profile}.toml")
+
+
+def _is_path(profile):
+    text = os.fspath(profile)
+    return not isinstance(profile, str) or text.endswith(".toml") or os.path.basename(text) != text
+
+
+def _read(path):
+    return Profile(name=path.stem, **profile_file.read(path, FOLDER))
