@@ -13,7 +13,9 @@ def _replay(call, args, kwargs):
 
 
 def _nested_model():
-    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8, name="shared")], "inner")
+    inner = keras.Sequential(
+        [keras.Input((8,)), keras.layers.Dense(8, name="shared")], name="inner"
+    )
     a, b = keras.Input((8,), name="a"), keras.Input((8,), name="b")
     total = keras.layers.Add()([inner(a), inner(b)])
     return keras.Model({"a": a, "b": b}, {"y": keras.ops.relu(total) * 2.0 + a, "raw": total})
