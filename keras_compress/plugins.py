@@ -5,11 +5,26 @@ file's name is the plugin's name, and the class carries the same name in CamelCa
 `l1_norm.py` holds `L1Norm`. Nothing has to be registered anywhere else.
 """
 
+import dataclasses
 import functools
 import importlib
 import pkgutil
 
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
+
+
+@dataclasses.dataclass(frozen=True)
+class Plugin:
+    """Base of plugins that are frozen dataclasses: their fields are their configuration."""
+
+    def get_config(self):
+        """Return the arguments as a dict that JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Return the plugin that `get_config` described."""
+        return cls(**config)
 
 
 @functools.cache

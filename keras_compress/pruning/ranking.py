@@ -1,0 +1,108 @@
+"""Ranking: which groups go when a number of them must, over one layer or over a model."""
+
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError
+
+
+def keep_largest(scores, n_pruned):
+    """Keep all groups but the `n_pruned` of lowest score.
+
+    The k-th smallest score is selected in linear time; the scores are never sorted. Of equal
+    scores the first go first, so that exactly `n_pruned` go and a smaller number of pruned
+    groups is always contained in a larger one.
+
+    Args:
+        scores: Float array (n_groups,).
+        n_pruned: Integer in [0, n_groups].
+
+    Returns:
+        Boolean array (n_groups,), true where the group is kept.
+
+    Raises:
+        InvalidArgumentError: Scores that are not a number: they have no order.
+
+    Example:
+        >>> keep_largest(np.array([3.0, 1.0, 2.0, 1.0]), 2)
+        array([ True, False,  True, False])
+    """
+    scores = np.asarray(scores)
+    check_numbers(scores)
+    if n_pruned <= 0:
+        return np.ones(scores.shape, bool)
+    if n_pruned >= scores.size:
+        return np.zeros(scores.shape, bool)
+    threshold = np.partition(scores, n_pruned - 1)[n_pruned - 1]
+    keep = scores > threshold
+    surplus = scores.size - np.count_nonzero(keep) - n_pruned
+    if surplus:
+        ties = np.flatnonzero(scores == threshold)
+        keep[ties[-surplus:]] = True
+    return keep
+
+
+def layer_mask(scores, sparsity):
+    """Rank the groups of one layer.
+
+    Args:
+        scores: Float array (n_groups,); higher is kept.
+        sparsity: Float in [0, 1), the fraction of groups to prune.
+
+    Returns:
+        Boolean array (n_groups,) in which round(sparsity * n_groups) groups are false, but at
+        least one is true: a layer without weights would cut the network.
+    """
+    n_groups = len(scores)
+    return keep_largest(scores, min(round(sparsity * n_groups), n_groups - 1))
+
+
+def global_masks(scores, sizes, sparsity):
+    """Rank the groups of all layers together, so that easy layers lose more.
+
+    The lowest groups of the model go until the weights in them come as close to
+    `sparsity` times all weights as whole groups allow. The best group of each layer stays.
+
+    Args:
+        scores: List of float arrays (n_groups,), one for each layer, of one criterion.
+        sizes: List of integer arrays (n_groups,), the weights in each group.
+        sparsity: Float in [0, 1), the fraction of all weights to prune.
+
+    Returns:
+        List of boolean arrays (n_groups,), true where the group is kept.
+
+    Raises:
+        InvalidArgumentError: Scores that are not a number.
+
+    Example:
+        >>> global_masks([np.array([5.0, 6.0]), np.array([1.0, 2.0])], [np.ones(2)] * 2, 0.25)
+        [array([ True,  True]), array([False,  True])]
+    """
+    if not scores:
+        return []
+    ranked = np.concatenate([np.asarray(layer, np.float32) for layer in scores])
+    check_numbers(ranked)
+    starts = np.cumsum([0] + [len(layer) for layer in scores])
+    for start, layer in zip(starts[:-1], scores, strict=True):
+        ranked[start + np.argmax(layer)] = np.inf
+    n_pruned = _count_for_budget(ranked, np.concatenate(sizes), sparsity)
+    keep = keep_largest(ranked, min(n_pruned, len(ranked) - len(scores)))
+    return np.split(keep, starts[1:-1])
+
+
+def _count_for_budget(scores, sizes, sparsity):
+    """Return how many of the lowest groups hold about the fraction `sparsity` of all weights."""
+    if sizes.min() == sizes.max():
+        return round(sparsity * len(sizes))
+    # Groups of different sizes are blocks or channels: few enough to be sorted.
+    held = np.cumsum(sizes[np.argsort(scores, kind="stable")])
+    return int(np.argmin(np.abs(np.insert(held, 0, 0) - sparsity * held[-1])))
+
+
+def check_numbers(scores):
+    """Check that no score is NaN: what is no number has no order."""
+    if np.isnan(scores).any():
+        raise InvalidArgumentError(
+            "The scores of weights must be numbers. NaN weights mean that training has "
+            "diverged: lower the learning rate or clip the gradients. "
+            f"Received: {np.count_nonzero(np.isnan(scores))} NaN in {scores.size} scores"
+        )

@@ -1,0 +1,163 @@
+"""What every schedule shares: the call, the update steps, the checks of its arguments."""
+
+import abc
+import dataclasses
+import math
+import numbers
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.plugins import Plugin
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule(Plugin, abc.ABC):
+    """A map from training step to sparsity.
+
+    A step is one update of the weights: step 0 is the state before the first one. A schedule
+    holds no state, so that a resumed training asks it the same questions and gets the same
+    answers.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, step):
+        """Return the sparsity that holds at a step.
+
+        Args:
+            step: Integer, the number of weight updates so far.
+
+        Returns:
+            Float in [0, 1), the fraction of weights that are zero.
+        """
+
+    @abc.abstractmethod
+    def should_update(self, step):
+        """Tell whether the masks are computed anew at a step.
+
+        Args:
+            step: Integer, the number of weight updates so far.
+
+        Returns:
+            Boolean.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class RampSchedule(Schedule):
+    """A schedule that goes from an initial to a final sparsity between two steps.
+
+    A subclass says how far it has come at a given fraction of the way.
+
+    Args:
+        final_sparsity: Float in [0, 1), reached at `end_step` and kept from then on.
+        initial_sparsity: Float in [0, `final_sparsity`], where the ramp starts.
+        begin_step: Step of the first mask.
+        end_step: Step of the last mask (keyword only).
+        frequency: Steps between two masks (keyword only).
+    """
+
+    final_sparsity: float
+    initial_sparsity: float = 0.0
+    begin_step: int = 0
+    _: dataclasses.KW_ONLY
+    end_step: int
+    frequency: int = 100
+
+    def __post_init__(self):
+        check_sparsities(self, "final_sparsity", "initial_sparsity")
+        check_steps(self, "begin_step", "end_step")
+        check_frequency(self)
+        if self.initial_sparsity > self.final_sparsity:
+            raise InvalidArgumentError(
+                "initial_sparsity must not be above final_sparsity. "
+                f"Received: initial_sparsity={self.initial_sparsity}, "
+                f"final_sparsity={self.final_sparsity}"
+            )
+
+    @abc.abstractmethod
+    def remaining(self, progress):
+        """Return the part of the way that is left, from 1 at the begin to 0 at the end.
+
+        Args:
+            progress: Float in [0, 1], the fraction of the steps that are done.
+        """
+
+    def __call__(self, step):
+        """Return the sparsity that holds at a step."""
+        if step >= self.end_step:
+            return self.final_sparsity
+        if step <= self.begin_step:
+            return self.initial_sparsity
+        progress = (step - self.begin_step) / (self.end_step - self.begin_step)
+        gap = self.initial_sparsity - self.final_sparsity
+        return self.final_sparsity + gap * self.remaining(progress)
+
+    def should_update(self, step):
+        """Tell whether the masks are computed anew at a step."""
+        return is_update_step(step, self.begin_step, self.end_step, self.frequency)
+
+
+def is_update_step(step, begin_step, end_step, frequency):
+    """Tell whether a step lies on the grid of updates.
+
+    The grid is `begin_step`, then each `frequency` steps up to `end_step`, and `end_step`
+    itself: without it, a ramp whose length is no multiple of `frequency` would never reach
+    its final sparsity.
+
+    Args:
+        step: Integer, the step asked about.
+        begin_step: Integer, the first update.
+        end_step: Integer, the last update, or `None` for updates without end.
+        frequency: Integer, steps between two updates.
+
+    Returns:
+        Boolean.
+    """
+    if step < begin_step or (end_step is not None and step > end_step):
+        return False
+    return (step - begin_step) % frequency == 0 or step == end_step
+
+
+def check_sparsities(schedule, *arguments):
+    """Check that fields are fractions in [0, 1) and store them as Python floats."""
+    for argument in arguments:
+        value = getattr(schedule, argument)
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            raise InvalidArgumentError(
+                f"{argument} must be a fraction in [0, 1): 0.8 prunes 80 % of the weights. "
+                f"Received: {argument}={value!r}"
+            )
+        object.__setattr__(schedule, argument, float(value))
+
+
+def check_steps(schedule, *arguments):
+    """Check that fields are steps in rising order and store them as Python integers."""
+    previous = None
+    for argument in arguments:
+        value = getattr(schedule, argument)
+        if not _is_integer(value) or value < 0:
+            raise InvalidArgumentError(
+                f"{argument} must be an integer >= 0, a number of training steps (batches, not "
+                f"epochs). Received: {argument}={value!r}"
+            )
+        object.__setattr__(schedule, argument, int(value))
+        if previous is not None and value < getattr(schedule, previous):
+            raise InvalidArgumentError(
+                f"{argument} must not come before {previous}. Received: "
+                f"{previous}={getattr(schedule, previous)}, {argument}={value}"
+            )
+        previous = argument
+
+
+def check_frequency(schedule):
+    """Check that the field `frequency` is a positive integer and store it as one."""
+    value = schedule.frequency
+    if not _is_integer(value) or value < 1:
+        raise InvalidArgumentError(
+            "frequency must be an integer >= 1, the steps between two masks. "
+            f"Received: frequency={value!r}"
+        )
+    object.__setattr__(schedule, "frequency", int(value))
+
+
+def _is_integer(value):
+    return isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value)

@@ -1,0 +1,41 @@
+"""The schedule of one single mask."""
+
+import dataclasses
+
+from keras_compress.pruning.schedules.base import Schedule, check_sparsities, check_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class OneShot(Schedule):
+    """Prune once, then train on with the mask as it is.
+
+    Source: Han et al., "Learning both weights and connections for efficient neural networks",
+    2015, arXiv:1506.02626, section 3 (one round of train, prune, retrain).
+
+    Args:
+        sparsity: Float in [0, 1), of the mask.
+        step: Step of the mask.
+
+    Raises:
+        InvalidArgumentError: A sparsity outside [0, 1) or a negative step.
+
+    Example:
+        >>> schedule = OneShot(0.5, step=100)
+        >>> schedule(99), schedule(100), schedule.should_update(101)
+        (0.0, 0.5, False)
+    """
+
+    sparsity: float
+    step: int = 0
+
+    def __post_init__(self):
+        check_sparsities(self, "sparsity")
+        check_steps(self, "step")
+
+    def __call__(self, step):
+        """Return the sparsity that holds at a step."""
+        return self.sparsity if step >= self.step else 0.0
+
+    def should_update(self, step):
+        """Tell whether the masks are computed anew at a step."""
+        return step == self.step
