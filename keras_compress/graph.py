@@ -2,7 +2,7 @@
 
 Keras has no public way to walk the calls of a functional model, so this is the one place that
 reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_functional`,
-`_inputs_struct`, `_outputs_struct`), as they are in Keras 3.9 to 3.15.
+`_inputs_struct`, `_outputs_struct`, `_flatten_layers`), as they are in Keras 3.9 to 3.15.
 """
 
 import dataclasses
@@ -153,6 +153,56 @@ def rebuild(graph, apply: Callable, name=None, batch_size=None):
     inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
     outputs = keras.tree.map_structure(lambda value: tensors[value], graph.outputs)
     return keras.Model(inputs, outputs, name=name or graph.name)
+
+
+def insert_after(graph, value, operation, arguments=None):
+    """Put a call of an operation behind a value, for all who read that value.
+
+    Args:
+        graph: A `Graph`, changed in place.
+        value: One of its values.
+        operation: A built layer or operation with one output of the value's shape and dtype.
+        arguments: Values to call it with; `[value]` by default.
+
+    Returns:
+        The new value, which consumers and outputs read instead.
+    """
+    arguments = [value] if arguments is None else arguments
+    result = Value(value.shape, value.dtype)
+    scope = value.producer.scope if value.producer else ()
+    first = arguments[0] if len(arguments) == 1 else arguments
+    call = Call(operation, (first,), {}, list(arguments), [result], scope)
+    result.producer = call
+    readers = [reader for reader in value.consumers if reader not in _makers(arguments)]
+    for reader in readers:
+        _redirect(reader, value, result)
+    result.consumers = readers
+    value.consumers = [reader for reader in value.consumers if reader not in readers]
+    for argument in arguments:
+        argument.consumers.append(call)
+    graph.outputs = keras.tree.map_structure(
+        lambda leaf: result if leaf is value else leaf, graph.outputs
+    )
+    makers = [argument.producer for argument in arguments if argument.producer]
+    position = max((graph.calls.index(maker) for maker in makers), default=-1)
+    graph.calls.insert(position + 1, call)
+    return result
+
+
+def _makers(values):
+    return [value.producer for value in values if value.producer]
+
+
+def _redirect(call, old, new):
+    call.args, call.kwargs = keras.tree.map_structure(
+        lambda leaf: new if leaf is old else leaf, (call.args, call.kwargs)
+    )
+    call.inputs = [new if value is old else value for value in call.inputs]
+
+
+def all_layers(model):
+    """List a model's layers, those of nested models and wrappers included, without the model."""
+    return list(model._flatten_layers(include_self=False))
 
 
 def is_functional(layer):

@@ -110,3 +110,43 @@ def resolve(package, value, base):
 def _kind(package):
     last = package.rsplit(".", 1)[-1]
     return {"criteria": "criterion"}.get(last, last.removesuffix("s")).replace("_", " ")
+
+
+def to_config(package, plugin):
+    """Describe a plugin instance by plain values, for a model file.
+
+    Args:
+        package: Dotted name of the plugin package.
+        plugin: A plugin instance with `get_config`, or `None`.
+
+    Returns:
+        `None`, or a dict that `from_config` reads. A class that is no file of the package is
+        described by Keras' own registry (`keras.saving.register_keras_serializable`).
+    """
+    if plugin is None:
+        return None
+    name = type(plugin).__module__.rsplit(".", 1)[-1]
+    if type(plugin).__module__ == f"{package}.{name}":
+        return {"name": name, "config": plugin.get_config()}
+    import keras
+
+    return keras.saving.serialize_keras_object(plugin)
+
+
+def from_config(package, config):
+    """Make the plugin instance that `to_config` described.
+
+    Args:
+        package: Dotted name of the plugin package.
+        config: What `to_config` returned.
+
+    Returns:
+        The plugin instance, or `None`.
+    """
+    if config is None:
+        return None
+    if "name" in config:
+        return get(package, config["name"]).from_config(config["config"])
+    import keras
+
+    return keras.saving.deserialize_keras_object(config)

@@ -1,0 +1,320 @@
+"""compress() puts wrappers into a copy of a model; strip() takes them out again."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import keras
+
+from keras_compress import plugins
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.graph import Graph, Value, rebuild, trace
+from keras_compress.layers import base as layer_types
+from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.pruning.patterns.base import Pattern
+from keras_compress.pruning.schedules.base import Schedule
+from keras_compress.quantization.activation_quantizer import ActivationQuantizer
+from keras_compress.quantization.lowering import lower
+from keras_compress.quantization.placement import Placement, place, warn_unknown
+from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.quantization.settings import Settings, resolve_settings
+from keras_compress.spec import Pruning
+from keras_compress.wrapper import (
+    CRITERIA,
+    PATTERNS,
+    QUANTIZERS,
+    SCHEDULES,
+    CompressedLayer,
+    WeightQuantization,
+    every_layer,
+)
+
+
+def compress(model, pruning=None, quantization=None):
+    """Return a copy of a model that prunes and quantizes itself while it is trained.
+
+    Every layer of a known type is wrapped: `kernel -> mask -> fake-quantize -> the layer's own
+    call`. Quantization also puts an activation range on each tensor that the TFLite file will
+    hold, and takes a BatchNormalization behind a kernel into its wrapper. Nested models are
+    written out into one graph.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+        pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
+            for those layers alone.
+        quantization: `Quantization`, or the name of a profile.
+
+    Returns:
+        A functional `keras.Model`, not compiled, with the model's weights.
+
+    Raises:
+        UnsupportedModelError: The model is subclassed, unbuilt, or no Keras 3 model.
+        UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
+        InvalidArgumentError: Neither pruning nor quantization, or the model is compressed
+            already.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
+        >>> compressed = compress(model, pruning=Pruning(pattern="unstructured"))
+        >>> type(compressed.get_layer("head")).__name__
+        'CompressedLayer'
+    """
+    if pruning is None and quantization is None:
+        raise InvalidArgumentError(
+            "There is nothing to do: give pruning=kc.Pruning(...), "
+            "quantization=kc.Quantization(...), or both. Received: neither"
+        )
+    graph = trace(model)
+    _refuse_compressed(graph)
+    _check_layer_names(graph, pruning)
+    settings = resolve_settings(quantization)
+    placement = None
+    if settings is not None:
+        placement = place(lower(graph))
+        warn_unknown(placement.unknown)
+    return _Compressor(graph, pruning, settings, placement).build()
+
+
+def strip(model):
+    """Return the plain model inside a compressed one: masks applied, ranges left out.
+
+    Args:
+        model: A model that `compress` returned, trained or not.
+
+    Returns:
+        An ordinary functional `keras.Model`, not compiled. Pruned weights are zero, weights keep
+        their float precision.
+
+    Raises:
+        UnsupportedModelError: The model has no graph.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
+        >>> type(strip(compress(model, pruning=Pruning())).get_layer("head")).__name__
+        'Dense'
+    """
+    graph = trace(model)
+    copies = LayerCopies()
+
+    def apply(call, args, kwargs):
+        if isinstance(call, Value):
+            return args[0]
+        operation = call.operation
+        if isinstance(operation, ActivationQuantizer):
+            return args[0]
+        if isinstance(operation, CompressedLayer):
+            return copies.stripped(operation)(args[0])
+        return copies.plain(operation)(*args, **kwargs)
+
+    stripped = rebuild(graph, apply)
+    copies.copy_weights()
+    return stripped
+
+
+class LayerCopies:
+    """Copies of layers for a rebuilt model: one a layer, each name once, weights set at the end."""
+
+    def __init__(self):
+        self._copies = {}
+        self._sources = []
+        self._names = set()
+
+    def plain(self, operation):
+        """Return the copy of a layer; operations that are no layers have no state and serve as is.
+
+        Args:
+            operation: A Keras layer or operation.
+
+        Returns:
+            An unbuilt layer of the same configuration, always the same one for the same layer.
+        """
+        if not isinstance(operation, keras.layers.Layer):
+            return operation
+        if operation not in self._copies:
+            config = {**operation.get_config(), "name": self.free_name(operation.name)}
+            self._copies[operation] = self._register(type(operation).from_config(config), operation)
+        return self._copies[operation]
+
+    def stripped(self, wrapper):
+        """Return the plain layers in a wrapper, as one callable.
+
+        Args:
+            wrapper: A `CompressedLayer`.
+        """
+        if wrapper not in self._copies:
+            config = {**wrapper.layer.get_config(), "name": self.free_name(wrapper.name)}
+            layer = type(wrapper.layer).from_config(config)
+            self._sources.append((layer, wrapper))
+            self._copies[wrapper] = layer
+        layer, norm = self._copies[wrapper], wrapper.batch_norm
+        if norm is None:
+            return layer
+        norm = self.plain(norm)
+        return lambda inputs: norm(layer(inputs))
+
+    def inner(self, layer):
+        """Return a copy of a layer to be held by a wrapper, under its own name.
+
+        Args:
+            layer: A Keras layer.
+        """
+        return self._register(type(layer).from_config(layer.get_config()), layer)
+
+    def custom(self, operation, make):
+        """Return a layer that `make(name)` builds in place of another, with no weights copied."""
+        if operation not in self._copies:
+            self._copies[operation] = make(self.free_name(operation.name))
+        return self._copies[operation]
+
+    def free_name(self, name):
+        """Return the name, or the name with a number where a nested model had the same one."""
+        free, number = name, 1
+        while free in self._names:
+            free, number = f"{name}_{number}", number + 1
+        self._names.add(free)
+        return free
+
+    def copy_weights(self):
+        """Set the weights of all copies; to be called when the model is built."""
+        for copy, source in self._sources:
+            if isinstance(source, CompressedLayer):
+                copy.set_weights(source.layer.get_weights())
+                for kernel in source.kernels:
+                    getattr(copy, kernel.attribute).assign(source.masked_kernel(kernel))
+            elif copy.weights:
+                copy.set_weights(source.get_weights())
+
+    def _register(self, copy, source):
+        self._sources.append((copy, source))
+        return copy
+
+
+@dataclasses.dataclass
+class _Compressor:
+    graph: Graph
+    pruning: Pruning | Mapping | None
+    settings: Settings | None
+    placement: Placement | None
+
+    def build(self):
+        self.copies = LayerCopies()
+        self.quantizers = {}
+        model = rebuild(self.graph, self._apply)
+        self.copies.copy_weights()
+        return model
+
+    def _apply(self, call, args, kwargs):
+        if isinstance(call, Value):
+            return self._quantized(call, args[0], args[0].name)
+        if self.placement and call in self.placement.folded.values():
+            outputs = args[0]
+        else:
+            outputs = self._layer(call)(*args, **kwargs)
+        flat = keras.tree.flatten(outputs)
+        ranged = [
+            self._quantized(value, tensor, call.name)
+            for value, tensor in zip(call.outputs, flat, strict=True)
+        ]
+        return ranged
+
+    def _quantized(self, value, tensor, name):
+        choice = self.placement.ranges.get(value) if self.placement else None
+        if choice is None:
+            return tensor
+        if choice.tied_to is not None:
+            return self.quantizers[choice.tied_to](tensor, observe=False)
+        quantizer = ActivationQuantizer(
+            bits=self.settings.activation_bits,
+            calibrator=self.settings.calibrator,
+            fixed_range=_fixed_range(choice.fixed, self.settings.activation_bits),
+            name=self.copies.free_name(f"{name}_range"),
+        )
+        self.quantizers[value] = quantizer
+        return quantizer(tensor)
+
+    def _layer(self, call):
+        layer = call.operation
+        pruning, weights = self._pruning_of(layer), self._quantization_of(layer)
+        norm = self.placement.folded.get(call) if self.placement else None
+        if pruning is None and weights is None and norm is None:
+            return self.copies.plain(layer)
+        return self.copies.custom(
+            layer, lambda name: self._wrap(layer, name, pruning, weights, norm)
+        )
+
+    def _wrap(self, layer, name, pruning, weights, norm_call):
+        inner = self.copies.inner(layer)
+        norm = None if norm_call is None else self.copies.inner(norm_call.operation)
+        return CompressedLayer(
+            inner, pruning=pruning, quantization=weights, batch_norm=norm, name=name
+        )
+
+    def _pruning_of(self, layer):
+        layer_type = layer_types.find(layer)
+        if self.pruning is None or layer_type is None:
+            return None
+        if isinstance(self.pruning, Mapping):
+            spec = self.pruning.get(layer.name)
+            return None if spec is None else _resolved(spec, every=True)
+        if self.pruning.layers is not None:
+            return _resolved(self.pruning, every=True) if self.pruning.layers(layer) else None
+        if not any(kernel.prunable for kernel in layer_type.kernels(layer)):
+            return None
+        return _resolved(self.pruning, every=False)
+
+    def _quantization_of(self, layer):
+        if self.settings is None or layer_types.find(layer) is None:
+            return None
+        if self.settings.layers is not None and not self.settings.layers(layer):
+            return None
+        dense = isinstance(layer, keras.layers.Dense)
+        return WeightQuantization(
+            bits=self.settings.weight_bits,
+            per_channel=self.settings.per_channel_dense if dense else self.settings.per_channel,
+            quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
+        )
+
+
+def _resolved(spec, every):
+    return dataclasses.replace(
+        spec,
+        pattern=plugins.resolve(PATTERNS, spec.pattern, Pattern),
+        criterion=plugins.resolve(CRITERIA, spec.criterion, Criterion),
+        schedule=None
+        if spec.schedule is None
+        else plugins.resolve(SCHEDULES, spec.schedule, Schedule),
+        layers=every_layer if every else None,
+    )
+
+
+def _fixed_range(fixed, bits):
+    """At 16 bits the fixed scales are 1/32768, so that the largest value is just below one."""
+    if fixed is None or bits != 16:
+        return fixed
+    return -32767 / 32768, 32767 / 32768
+
+
+def _refuse_compressed(graph):
+    if any(isinstance(call.operation, CompressedLayer) for call in graph.calls):
+        raise InvalidArgumentError(
+            "The model is compressed already. Compress the plain model, or strip(model) first. "
+            f"Received: {graph.name}"
+        )
+
+
+def _check_layer_names(graph, pruning):
+    if pruning is None:
+        return
+    if not isinstance(pruning, Pruning | Mapping):
+        raise InvalidArgumentError(
+            "pruning must be a kc.Pruning or a dict from layer name to kc.Pruning. "
+            f"Received: {pruning!r}"
+        )
+    if isinstance(pruning, Mapping):
+        known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
+        for name, spec in pruning.items():
+            if name not in known:
+                raise UnknownNameError("prunable layer", name, known)
+            if spec is not None and not isinstance(spec, Pruning):
+                raise InvalidArgumentError(
+                    f"Layer {name!r}: a kc.Pruning or None is wanted. Received: {spec!r}"
+                )

@@ -1,0 +1,121 @@
+"""What a layer type tells about its layers: their kernels and the axes of these."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress import plugins
+
+PACKAGE = "keras_compress.layers"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """How one weight of a layer lies in Keras and in the TFLite file.
+
+    Args:
+        attribute: Name of the layer's attribute that holds the variable.
+        channel_axes: Axes of the Keras array along which each position has a scale of its own.
+        permutation: The Keras axes in the order of the deployed layout.
+        deployed_channel_axis: Axis of the output channels in the deployed layout.
+        prunable: Whether it is pruned when the user names no layers.
+        per_channel: Whether the TFLite operator takes a scale for each channel.
+    """
+
+    attribute: str
+    channel_axes: tuple[int, ...]
+    permutation: tuple[int, ...]
+    deployed_channel_axis: int = 0
+    prunable: bool = True
+    per_channel: bool = True
+
+    def to_deployed(self, array):
+        """Lay a Keras array out as the TFLite file does.
+
+        Args:
+            array: Array of the Keras variable's shape.
+
+        Returns:
+            A view or copy in the deployed layout.
+        """
+        return np.transpose(array, self.permutation)
+
+    def from_deployed(self, array, shape):
+        """Undo `to_deployed`.
+
+        Args:
+            array: Array in the deployed layout.
+            shape: The Keras variable's shape.
+
+        Returns:
+            Array of that shape.
+        """
+        return np.transpose(array, np.argsort(self.permutation)).reshape(shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class DepthwiseKernel(Kernel):
+    """A depthwise kernel: (height, width, channels, multiplier) becomes (1, height, width, out)."""
+
+    def to_deployed(self, array):
+        """See `Kernel.to_deployed`."""
+        return np.reshape(array, (1, *array.shape[:2], -1))
+
+    def from_deployed(self, array, shape):
+        """See `Kernel.from_deployed`."""
+        return np.reshape(array, shape)
+
+
+class LayerType:
+    """A type of Keras layer whose weights can be pruned and quantized.
+
+    A file of this package is named after the Keras class in snake case and holds one subclass.
+    """
+
+    fuses_batch_norm = False
+
+    def kernels(self, layer):
+        """List the kernels of a layer.
+
+        Args:
+            layer: A Keras layer of this type, built.
+
+        Returns:
+            Tuple of `Kernel`.
+        """
+        raise NotImplementedError
+
+    def fold(self, kernel, factor):
+        """Multiply each output channel of a kernel by a factor.
+
+        Args:
+            kernel: Array in Keras layout.
+            factor: Array of one value for each output channel.
+
+        Returns:
+            The scaled kernel: what BatchNormalization makes of it after folding.
+        """
+        return kernel * factor
+
+
+def find(layer):
+    """Return the layer type of a Keras layer.
+
+    Args:
+        layer: A Keras layer; a subclass counts as its Keras parent.
+
+    Returns:
+        A `LayerType`, or `None` when the type is not known.
+
+    Example:
+        >>> import keras
+        >>> [kernel.attribute for kernel in find(keras.layers.Conv2D(8, 3)).kernels(None)]
+        ['kernel']
+    """
+    for parent in type(layer).__mro__:
+        if parent.__module__.split(".")[0] != "keras":
+            continue
+        for name in plugins.names(PACKAGE):
+            if name.replace("_", "") == parent.__name__.lower():
+                return plugins.get(PACKAGE, name)()
+    return None

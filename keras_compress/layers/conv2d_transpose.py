@@ -1,0 +1,17 @@
+"""Conv2DTranspose: TRANSPOSE_CONV, weights (out, height, width, in)."""
+
+from keras_compress.layers.base import Kernel, LayerType
+
+
+class Conv2DTranspose(LayerType):
+    """`keras.layers.Conv2DTranspose`, whose Keras kernel is (height, width, out, in)."""
+
+    fuses_batch_norm = True
+
+    def kernels(self, layer):
+        """See `LayerType.kernels`."""
+        return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1, 3)),)
+
+    def fold(self, kernel, factor):
+        """See `LayerType.fold`."""
+        return kernel * factor[:, None]

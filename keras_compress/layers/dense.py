@@ -1,0 +1,13 @@
+"""Dense: FULLY_CONNECTED, weights (out, in)."""
+
+from keras_compress.layers.base import Kernel, LayerType
+
+
+class Dense(LayerType):
+    """`keras.layers.Dense`; whether it takes a scale for each channel is the profile's to say."""
+
+    fuses_batch_norm = True
+
+    def kernels(self, layer):
+        """See `LayerType.kernels`."""
+        return (Kernel("kernel", channel_axes=(1,), permutation=(1, 0)),)

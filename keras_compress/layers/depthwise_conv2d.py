@@ -1,0 +1,25 @@
+"""DepthwiseConv2D: DEPTHWISE_CONV_2D, weights (1, height, width, out)."""
+
+from keras_compress.layers.base import DepthwiseKernel, LayerType
+
+
+class DepthwiseConv2D(LayerType):
+    """`keras.layers.DepthwiseConv2D`; not pruned unless named: few weights, much accuracy."""
+
+    fuses_batch_norm = True
+
+    def kernels(self, layer):
+        """See `LayerType.kernels`."""
+        return (
+            DepthwiseKernel(
+                "kernel",
+                channel_axes=(2, 3),
+                permutation=(0, 1, 2, 3),
+                deployed_channel_axis=3,
+                prunable=False,
+            ),
+        )
+
+    def fold(self, kernel, factor):
+        """See `LayerType.fold`."""
+        return kernel * factor.reshape(kernel.shape[2:])

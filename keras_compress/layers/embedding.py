@@ -1,0 +1,11 @@
+"""Embedding: GATHER from a table of (tokens, features), one scale for the table."""
+
+from keras_compress.layers.base import Kernel, LayerType
+
+
+class Embedding(LayerType):
+    """`keras.layers.Embedding`; its lookup takes one scale for the whole table."""
+
+    def kernels(self, layer):
+        """See `LayerType.kernels`."""
+        return (Kernel("embeddings", channel_axes=(1,), permutation=(0, 1), per_channel=False),)

@@ -1,0 +1,118 @@
+"""The layer that stands where TFLite materialises a tensor: it learns a range and rounds to it."""
+
+import keras
+from keras import ops
+
+from keras_compress import plugins
+from keras_compress.quantization.calibrators.base import Calibrator
+from keras_compress.quantization.fake_quant import fake_quantize_activations
+from keras_compress.quantization.phase import Phase, PhasedLayer
+
+CALIBRATORS = "keras_compress.quantization.calibrators"
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class ActivationQuantizer(PhasedLayer):
+    """Observes the range of its input while training and rounds it to the range's grid.
+
+    Before its phase begins, and as long as no batch was observed, the input passes unchanged.
+
+    Args:
+        bits: Width, 2 to 8, or 16. Default 8.
+        calibrator: Name or instance of a calibrator. Default `"moving_average"`.
+        fixed_range: Pair (minimum, maximum) that the operator fixes (softmax); `None` learns it.
+    """
+
+    def __init__(self, bits=8, calibrator="moving_average", fixed_range=None, **kwargs):
+        super().__init__(**kwargs)
+        self.bits = bits
+        self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
+        self.fixed_range = None if fixed_range is None else tuple(map(float, fixed_range))
+        self.calibrating = False
+
+    def build(self, input_shape):
+        """Create the range's variables."""
+        self.build_phase()
+        if self.fixed_range is None:
+            self.minimum = self._scalar("minimum")
+            self.maximum = self._scalar("maximum")
+            self.count = self._scalar("count")
+        self.built = True
+
+    def _scalar(self, name):
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+
+    def call(self, inputs, training=None, observe=True):
+        """Round the inputs; with `observe=False` by the range as it is (a tied tensor)."""
+        if self.calibrating:
+            if observe and self.fixed_range is None:
+                self._observe(inputs)
+            return inputs
+        if self.phase == Phase.OFF:
+            return inputs
+        if self.fixed_range is not None:
+            return fake_quantize_activations(inputs, *self.fixed_range, self.bits)
+        if training and observe and self.phase != Phase.FROZEN:
+            return fake_quantize_activations(inputs, *self._observe(inputs), self.bits)
+        minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
+        rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
+        if training:
+            return rounded
+        return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
+
+    def _observe(self, inputs):
+        values = ops.stop_gradient(ops.cast(inputs, "float32"))
+        minimum, maximum = self.calibrator.update(
+            ops.convert_to_tensor(self.minimum),
+            ops.convert_to_tensor(self.maximum),
+            ops.convert_to_tensor(self.count),
+            ops.min(values),
+            ops.max(values),
+        )
+        self.minimum.assign(minimum)
+        self.maximum.assign(maximum)
+        self.count.assign_add(1.0)
+        return minimum, maximum
+
+    @property
+    def observed(self):
+        """Whether the range is known: fixed, or at least one batch was observed."""
+        return self.fixed_range is not None or float(ops.convert_to_numpy(self.count)) > 0
+
+    @property
+    def range(self):
+        """The range as a pair of floats."""
+        if self.fixed_range is not None:
+            return self.fixed_range
+        ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
+        return tuple(float(end) for end in ends)
+
+    def compute_output_spec(self, inputs, training=None, observe=True):
+        """Return the input's shape and dtype."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "bits": self.bits,
+            "calibrator": plugins.to_config(CALIBRATORS, self.calibrator),
+            "fixed_range": self.fixed_range,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer from what `get_config` returned."""
+        config["calibrator"] = plugins.from_config(CALIBRATORS, config["calibrator"])
+        return cls(**config)

@@ -1,0 +1,114 @@
+"""When quantization begins in `fit`, and when ranges and statistics stop moving."""
+
+import keras
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph import all_layers
+from keras_compress.quantization.phase import Phase, PhasedLayer
+from keras_compress.training_step import TrainingStep
+
+
+class QuantizationCallback(keras.callbacks.Callback):
+    """Begins fake-quantization at one step of `fit` and freezes ranges at another.
+
+    Before `begin_step` the model trains as if it were not quantized, at no cost. At `begin_step`
+    the first batch sets all ranges, so training does not fall back to chance. From `freeze_step`
+    on, ranges and BatchNormalization statistics are those that will be deployed, and the
+    weights settle on them (Krishnamoorthi 2018, section 3.2; Jacob et al. 2018, section 3).
+
+    Steps are counted by the optimizer since compression began, over several fits and restarts.
+
+    Args:
+        begin_step: Step at which fake-quantization begins. Default 0.
+        freeze_step: Step at which ranges and statistics freeze; `None` never freezes them.
+
+    Raises:
+        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, or, in `fit`, a
+            model that was not compressed with quantization.
+
+    Example:
+        >>> QuantizationCallback(begin_step=100, freeze_step=400).freeze_step
+        400
+    """
+
+    def __init__(self, begin_step=0, freeze_step=None):
+        super().__init__()
+        if begin_step < 0:
+            raise InvalidArgumentError(
+                f"begin_step must be 0 or more. Received: begin_step={begin_step}"
+            )
+        if freeze_step is not None and freeze_step < begin_step:
+            raise InvalidArgumentError(
+                "freeze_step must not come before begin_step. "
+                f"Received: begin_step={begin_step}, freeze_step={freeze_step}"
+            )
+        self.begin_step = begin_step
+        self.freeze_step = freeze_step
+        self._held_steps = 0
+        self.held = False
+
+    def on_train_begin(self, logs=None):
+        """Find the layers that quantize."""
+        self._layers = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
+        if not any(getattr(layer, "quantization", True) for layer in self._layers):
+            self._layers = []
+        if not self._layers:
+            raise InvalidArgumentError(
+                "QuantizationCallback needs a model with quantizers in it. Before compile, add: "
+                'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
+                f"Received: {self.model.name}, which has none"
+            )
+        self._step = TrainingStep(self.model)
+        self._resolved = False
+        self._last_step = None
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Enter the phase that is due."""
+        if not self._resolved:
+            # Only now have all callbacks restored what they restore.
+            self._step.resolve()
+            self._resolved = True
+        step = self._step.current
+        if self.held and self._last_step is not None:
+            self._held_steps += step - self._last_step
+        self._last_step = step
+        self._enter(self.phase_at(step - self._held_steps))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Record the step in the model."""
+        self._step.record()
+
+    def on_train_end(self, logs=None):
+        """Record the step in the model."""
+        self._step.record()
+
+    def phase_at(self, step):
+        """Return the phase that is due at a step.
+
+        Args:
+            step: Number of updates made so far.
+
+        Returns:
+            A `Phase`.
+        """
+        if step < self.begin_step:
+            return Phase.OFF
+        if self.freeze_step is None or step < self.freeze_step:
+            return Phase.LEARNING
+        return Phase.FROZEN
+
+    def _enter(self, phase):
+        changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
+        if any(changes):
+            remake_functions(self.model)
+
+
+def remake_functions(model):
+    """Have a model trace its train, test and predict steps anew.
+
+    Args:
+        model: A compiled model.
+    """
+    model.make_train_function(force=True)
+    model.make_test_function(force=True)
+    model.make_predict_function(force=True)

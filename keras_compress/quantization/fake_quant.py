@@ -1,0 +1,104 @@
+"""Fake-quantization: the rounding of the integer file, in floating point, with gradients.
+
+    q = clip(round(x / scale) + zero_point, q_min, q_max)
+    y = (q - zero_point) * scale                                      (Jacob et al. 2018, section 3)
+
+Gradients pass straight through the rounding and are zero outside the range (Bengio et al.
+2013). The grids are TFLite's: weights symmetric and narrow (-127 … 127 at 8 bits, zero point
+0); activations asymmetric at up to 8 bits, symmetric at 16.
+"""
+
+import keras
+from keras import ops
+
+
+def weight_limit(bits):
+    """Return the largest integer of the symmetric narrow grid: 2**(bits - 1) - 1."""
+    return 2 ** (bits - 1) - 1
+
+
+def fake_quantize_weights(weights, scale, bits):
+    """Round weights to a symmetric narrow grid, with a straight-through gradient.
+
+    Args:
+        weights: Float tensor.
+        scale: Step of the grid, broadcastable to `weights`, positive.
+        bits: Width, 2 to 8.
+
+    Returns:
+        Tensor of the same shape, on the grid.
+
+    Example:
+        >>> fake_quantize_weights(np.array([0.26, -1.0], "float32"), 0.5, 2).numpy().tolist()
+        [0.5, -0.5]
+    """
+    limit = float(weight_limit(bits))
+    inside = ops.clip(weights, -limit * scale, limit * scale)
+    rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
+    return inside + ops.stop_gradient(rounded - inside)
+
+
+def activation_grid(minimum, maximum, bits):
+    """Return the grid that TFLite lays over a range.
+
+    The range is widened to hold zero, and moved so that zero is a grid point. At 16 bits the
+    grid is symmetric.
+
+    Args:
+        minimum: Lower end, a float or scalar tensor.
+        maximum: Upper end.
+        bits: Width, 2 to 8, or 16.
+
+    Returns:
+        Tuple (scale, zero_point, q_min, q_max) with zero_point in [q_min, q_max].
+    """
+    minimum = ops.minimum(minimum, 0.0)
+    maximum = ops.maximum(maximum, 0.0)
+    if bits == 16:
+        limit = float(weight_limit(bits))
+        scale = ops.maximum(ops.maximum(maximum, -minimum) / limit, _TINY)
+        return scale, ops.zeros_like(scale), -limit, limit
+    levels = float(2**bits - 1)
+    scale = ops.maximum((maximum - minimum) / levels, _TINY)
+    zero_point = ops.clip(ops.round(-minimum / scale), 0.0, levels)
+    return scale, zero_point, 0.0, levels
+
+
+def fake_quantize_activations(inputs, minimum, maximum, bits):
+    """Round activations to the grid over a range, with a straight-through gradient inside it.
+
+    Args:
+        inputs: Float tensor.
+        minimum: Lower end of the range, scalar tensor.
+        maximum: Upper end of the range.
+        bits: Width, 2 to 8, or 16.
+
+    Returns:
+        Tensor of the same shape and dtype, on the grid.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return _fused(inputs, minimum, maximum, bits)
+    scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
+    inside = ops.clip(inputs, (q_min - zero_point) * scale, (q_max - zero_point) * scale)
+    quantized = ops.clip(ops.round(inside / scale) + zero_point, q_min, q_max)
+    return inside + ops.stop_gradient((quantized - zero_point) * scale - inside)
+
+
+def _fused(inputs, minimum, maximum, bits):
+    """TensorFlow's kernel: one pass over the data, and the operator its converter reads."""
+    import tensorflow as tf
+
+    if bits == 16:
+        maximum = ops.maximum(ops.maximum(maximum, -minimum), _TINY)
+        minimum = -maximum
+    else:
+        minimum = ops.minimum(minimum, 0.0)
+        maximum = ops.maximum(maximum, minimum + _TINY)
+        maximum = ops.maximum(maximum, 0.0)
+    outputs = tf.quantization.fake_quant_with_min_max_vars(
+        ops.cast(inputs, "float32"), minimum, maximum, num_bits=bits, narrow_range=bits == 16
+    )
+    return ops.cast(outputs, inputs.dtype)
+
+
+_TINY = 1e-8

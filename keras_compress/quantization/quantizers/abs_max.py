@@ -1,0 +1,27 @@
+"""The largest magnitude sets the scale."""
+
+import dataclasses
+
+from keras import ops
+
+from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.quantizers.base import WeightQuantizer
+
+
+@dataclasses.dataclass(frozen=True)
+class AbsMax(WeightQuantizer):
+    """No weight is clipped: scale = max|w| / (2**(bits - 1) - 1).
+
+    It is the rule of TensorFlow's converter, so the scale that training saw is the file's.
+
+    Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 2.2.
+
+    Example:
+        >>> AbsMax().scale(np.array([[1.27, -0.5]], "float32"), (0, 1), 8).numpy().round(4)
+        array([[0.01]], dtype=float32)
+    """
+
+    def scale(self, weights, axes, bits):
+        """See `WeightQuantizer.scale`."""
+        largest = ops.max(ops.abs(weights), axis=axes, keepdims=True)
+        return ops.where(largest > 0, largest, 1.0) / weight_limit(bits)

@@ -1,0 +1,75 @@
+"""A quantization with every choice made: what the user said, then the profile, then int8."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from keras_compress.edge_profiles import profile as profiles
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.spec import Quantization
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """See `Quantization`; here nothing is left open.
+
+    Args:
+        weight_bits: Width of weights.
+        activation_bits: Width of activations.
+        per_channel: One scale a channel for convolutions.
+        per_channel_dense: One scale a channel for Dense layers.
+        weight_quantizer: Name or instance.
+        calibrator: Name or instance.
+        layers: Predicate on a layer, or `None` for all.
+    """
+
+    weight_bits: int
+    activation_bits: int
+    per_channel: bool
+    per_channel_dense: bool
+    weight_quantizer: Any
+    calibrator: Any
+    layers: Callable | None
+
+
+def resolve_settings(quantization):
+    """Make all choices of a quantization.
+
+    Args:
+        quantization: `Quantization`, a profile's name, a `Profile`, or `None`.
+
+    Returns:
+        `Settings`, or `None` for `None`.
+
+    Raises:
+        InvalidArgumentError: The profile cannot run the widths asked for.
+        UnknownNameError: No profile has that name.
+    """
+    if quantization is None:
+        return None
+    if not isinstance(quantization, Quantization):
+        quantization = Quantization(profile=quantization)
+    target = profiles.get(quantization.profile or "generic_int8")
+    chosen = Settings(
+        weight_bits=_first(quantization.weight_bits, target.weight_bits[0]),
+        activation_bits=_first(quantization.activation_bits, target.activation_bits),
+        per_channel=_first(quantization.per_channel, target.per_channel),
+        per_channel_dense=_first(quantization.per_channel_dense, target.per_channel_dense),
+        weight_quantizer=quantization.weight_quantizer,
+        calibrator=quantization.calibrator,
+        layers=quantization.layers,
+    )
+    if quantization.profile is not None and chosen.weight_bits not in target.weight_bits:
+        raise InvalidArgumentError(
+            f"Profile {target.name} runs weights of {_widths(target.weight_bits)} bits. "
+            f"Received: weight_bits={chosen.weight_bits}"
+        )
+    return chosen
+
+
+def _first(value, default):
+    return default if value is None else value
+
+
+def _widths(widths):
+    return " or ".join(map(str, widths))

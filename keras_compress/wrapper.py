@@ -1,0 +1,256 @@
+"""The one wrapper: kernel -> mask -> fake-quantize -> the layer's own call."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from keras_compress import plugins
+from keras_compress.layers import base as layer_types
+from keras_compress.layers.prunable import PrunableKernel
+from keras_compress.quantization.fake_quant import fake_quantize_weights
+from keras_compress.quantization.phase import Phase, PhasedLayer
+from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.spec import Pruning, Scope
+
+QUANTIZERS = "keras_compress.quantization.quantizers"
+CRITERIA = "keras_compress.pruning.criteria"
+PATTERNS = "keras_compress.pruning.patterns"
+SCHEDULES = "keras_compress.pruning.schedules"
+
+# The step at which counting began is unknown until the first batch of the first fit.
+UNSET_ORIGIN = -(2**31)
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightQuantization:
+    """How the kernels of one layer are quantized.
+
+    Args:
+        bits: Width, 2 to 8.
+        per_channel: Whether each output channel has a scale of its own.
+        quantizer: A `WeightQuantizer`.
+    """
+
+    bits: int
+    per_channel: bool
+    quantizer: WeightQuantizer
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class CompressedLayer(PhasedLayer):
+    """Calls a layer with its kernels masked and fake-quantized.
+
+    The layer's own code runs: its variables are only read as something else for the time of the
+    call. Masks, step and phase are non-trainable weights, so checkpoints and files carry them.
+    A BatchNormalization that follows is held too: it is folded into the kernel in the deployed
+    file, and the kernel that training sees is the one that folding gives. With a scale for each
+    channel that needs no work, for folding only rescales every channel's step; with one scale
+    for all channels the kernel is rounded on the folded grid.
+
+    Args:
+        layer: A layer of a known type (`keras_compress.layers`).
+        pruning: `Pruning`, or `None`.
+        quantization: `WeightQuantization`, or `None`.
+        batch_norm: The `BatchNormalization` that follows, or `None`.
+    """
+
+    def __init__(self, layer, pruning=None, quantization=None, batch_norm=None, **kwargs):
+        kwargs.setdefault("name", layer.name)
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.batch_norm = batch_norm
+        self.pruning = pruning
+        self.quantization = quantization
+        self.supports_masking = layer.supports_masking
+        self._layer_type = layer_types.find(layer)
+        self._masks = {}
+
+    def build(self, input_shape):
+        """Build the layer, its normalization, and the variables of compression."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
+        if self.batch_norm is not None and not self.batch_norm.built:
+            self.batch_norm.build(self.layer.compute_output_shape(input_shape))
+            self.batch_norm.built = True
+        self.build_phase()
+        if self.pruning is not None:
+            self._build_pruning()
+        self.step = self._counter("step", 0)
+        self.origin = self._counter("origin", UNSET_ORIGIN)
+        self.built = True
+
+    def _build_pruning(self):
+        for kernel in self.kernels:
+            if kernel.prunable or self.pruning.layers is not None:
+                self._masks[kernel.attribute] = self.add_weight(
+                    name=f"{kernel.attribute}_mask",
+                    shape=getattr(self.layer, kernel.attribute).shape,
+                    initializer="ones",
+                    trainable=False,
+                    autocast=False,
+                )
+
+    def _counter(self, name, value):
+        return self.add_weight(
+            name=name,
+            shape=(),
+            dtype="int32",
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+        )
+
+    @property
+    def kernels(self):
+        """The `Kernel` descriptions of the wrapped layer."""
+        return self._layer_type.kernels(self.layer)
+
+    @property
+    def prunable_kernels(self):
+        """The kernels that are pruned here, each with its mask."""
+        return [
+            PrunableKernel(self.name, kernel, self.variable(kernel), self._masks[kernel.attribute])
+            for kernel in self.kernels
+            if kernel.attribute in self._masks
+        ]
+
+    def variable(self, kernel):
+        """Return the Keras variable of a kernel."""
+        return getattr(self.layer, kernel.attribute)
+
+    def call(self, inputs, training=None):
+        """Call the layer with its kernels as they will be deployed."""
+        replaced = [
+            (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
+        ]
+        with keras.StatelessScope(state_mapping=replaced):
+            outputs = self.layer(inputs)
+        if self.batch_norm is None:
+            return outputs
+        learning = bool(training) and self.phase != Phase.FROZEN
+        return self.batch_norm(outputs, training=learning)
+
+    def effective_kernel(self, kernel):
+        """Return a kernel as the layer sees it: masked, then on its grid.
+
+        Args:
+            kernel: One of `kernels`.
+
+        Returns:
+            Tensor of the variable's shape.
+        """
+        weights = self.masked_kernel(kernel)
+        if self.quantization is None or self.phase == Phase.OFF:
+            return weights
+        factor = self._folding_factor(kernel)
+        scale = self._scale(weights if factor is None else weights * factor, kernel)
+        if factor is not None:
+            scale = scale / ops.abs(factor)
+        return fake_quantize_weights(weights, scale, self.quantization.bits)
+
+    def masked_kernel(self, kernel):
+        """Return a kernel with its mask applied."""
+        weights = ops.convert_to_tensor(self.variable(kernel))
+        mask = self._masks.get(kernel.attribute)
+        return weights if mask is None else weights * mask
+
+    def scale(self, kernel):
+        """Return the step of each channel of a kernel as it is now, before folding."""
+        return self._scale(self.masked_kernel(kernel), kernel)
+
+    def _scale(self, weights, kernel):
+        axes = tuple(range(len(weights.shape)))
+        if self.quantization.per_channel and kernel.per_channel:
+            axes = tuple(axis for axis in axes if axis not in kernel.channel_axes)
+        scale = self.quantization.quantizer.scale(
+            ops.stop_gradient(weights), axes, self.quantization.bits
+        )
+        return scale
+
+    def _folding_factor(self, kernel):
+        """What folding multiplies each channel by, where one scale serves all channels."""
+        if self.batch_norm is None or self.quantization.per_channel and kernel.per_channel:
+            return None
+        norm = self.batch_norm
+        factor = 1.0 / ops.sqrt(norm.moving_variance + norm.epsilon)
+        if norm.scale:
+            factor = factor * norm.gamma
+        factor = ops.where(ops.abs(factor) > 1e-6, factor, 1e-6)
+        shape = [
+            size if axis in kernel.channel_axes else 1
+            for axis, size in enumerate(self.variable(kernel).shape)
+        ]
+        return ops.stop_gradient(ops.reshape(factor, shape))
+
+    def compute_output_shape(self, input_shape):
+        """Return the wrapped layer's output shape."""
+        return self.layer.compute_output_shape(input_shape)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "layer": serialize(self.layer),
+            "batch_norm": None if self.batch_norm is None else serialize(self.batch_norm),
+            "pruning": _pruning_config(self.pruning),
+            "quantization": _quantization_config(self.quantization),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the wrapper from what `get_config` returned."""
+        deserialize = keras.saving.deserialize_keras_object
+        layer = deserialize(config.pop("layer"))
+        batch_norm = config.pop("batch_norm")
+        return cls(
+            layer,
+            pruning=_pruning_from(config.pop("pruning")),
+            quantization=_quantization_from(config.pop("quantization")),
+            batch_norm=None if batch_norm is None else deserialize(batch_norm),
+            **config,
+        )
+
+
+def _pruning_config(spec):
+    if spec is None:
+        return None
+    return {
+        "pattern": plugins.to_config(PATTERNS, spec.pattern),
+        "criterion": plugins.to_config(CRITERIA, spec.criterion),
+        "schedule": plugins.to_config(SCHEDULES, spec.schedule),
+        "scope": str(spec.scope),
+        "every_kernel": spec.layers is not None,
+    }
+
+
+def _pruning_from(config):
+    if config is None:
+        return None
+    return Pruning(
+        pattern=plugins.from_config(PATTERNS, config["pattern"]),
+        criterion=plugins.from_config(CRITERIA, config["criterion"]),
+        schedule=plugins.from_config(SCHEDULES, config["schedule"]),
+        scope=Scope(config["scope"]),
+        layers=every_layer if config["every_kernel"] else None,
+    )
+
+
+def every_layer(layer):
+    """Predicate of a `Pruning` that was given for named layers: it holds for any."""
+    return True
+
+
+def _quantization_config(settings):
+    if settings is None:
+        return None
+    quantizer = plugins.to_config(QUANTIZERS, settings.quantizer)
+    return {"bits": settings.bits, "per_channel": settings.per_channel, "quantizer": quantizer}
+
+
+def _quantization_from(config):
+    if config is None:
+        return None
+    quantizer = plugins.from_config(QUANTIZERS, config["quantizer"])
+    return WeightQuantization(config["bits"], config["per_channel"], quantizer)
