@@ -1,0 +1,127 @@
+"""Networks and flatbuffers that the tests of the converters share; each is made once."""
+
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+
+def _handmade(tensors, operators=(), inputs=(), outputs=(), subgraphs=1):
+    """Return the bytes of a model written with the schema's own classes.
+
+    Args:
+        tensors: Dictionaries with `name`, `shape`, `type` (name in the schema) and maybe
+            `data` (bytes), `scale`, `zero_point`, `axis`.
+        operators: (built-in name, input indices, output indices, options object or None).
+        inputs: Tensor indices.
+        outputs: Tensor indices.
+        subgraphs: How many equal subgraphs the model has.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT(version=3, description=b"handmade")
+    model.buffers = [schema.BufferT()]
+    model.operatorCodes, graph = [], schema.SubGraphT(name=b"main")
+    graph.tensors, graph.operators = [], []
+    graph.inputs, graph.outputs = list(inputs), list(outputs)
+    for fields in tensors:
+        tensor = schema.TensorT(name=fields["name"].encode(), shape=list(fields["shape"]))
+        tensor.type = getattr(schema.TensorType, fields["type"])
+        tensor.quantization = schema.QuantizationParametersT()
+        if "scale" in fields:
+            tensor.quantization.scale = np.float32(fields["scale"])
+            tensor.quantization.zeroPoint = np.int64(fields["zero_point"])
+            tensor.quantization.quantizedDimension = fields.get("axis", 0)
+        tensor.buffer = 0
+        if "data" in fields:
+            tensor.buffer = len(model.buffers)
+            data = np.frombuffer(fields["data"], np.uint8)
+            model.buffers.append(schema.BufferT(data=data))
+        graph.tensors.append(tensor)
+    for name, op_inputs, op_outputs, options in operators:
+        code = schema.OperatorCodeT(builtinCode=getattr(schema.BuiltinOperator, name), version=1)
+        operator = schema.OperatorT(opcodeIndex=len(model.operatorCodes))
+        operator.inputs, operator.outputs = list(op_inputs), list(op_outputs)
+        if options is not None:
+            kind = type(options).__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            operator.builtinOptions = options
+        model.operatorCodes.append(code)
+        graph.operators.append(operator)
+    model.subgraphs = [graph] * subgraphs
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.fixture(scope="session")
+def handmade():
+    """The function that writes a model by hand."""
+    return _handmade
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """Sixty-four images in 0 .. 1 for `cnn`."""
+    return np.random.default_rng(7).uniform(0, 1, (64, 12, 12, 3)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def cnn():
+    """A CNN with each fusion that TFLite knows: BN, ReLU, ReLU6, depthwise, add, dense."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(3)
+    image = keras.Input((12, 12, 3), name="image")
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(image)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    skip = x = layers.ReLU(name="stem_relu")(x)
+    x = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    x = layers.BatchNormalization(name="depthwise_bn")(x)
+    x = layers.ReLU(6.0, name="depthwise_relu6")(x)
+    x = layers.Conv2D(8, 1, name="pointwise")(x)
+    x = layers.Add(name="join")([skip, x])
+    x = layers.ReLU(name="join_relu")(x)
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="stem_1")(x)
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    x = layers.Dense(12, activation="relu", name="hidden")(x)
+    model = keras.Model(image, layers.Dense(10, activation="softmax", name="probs")(x), name="cnn")
+    random = np.random.default_rng(5)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            gamma, beta, mean, variance = (random.uniform(0.5, 1.5, 8) for _ in range(4))
+            layer.set_weights([gamma, beta - 1, mean - 1, variance])
+    return model
+
+
+@pytest.fixture(scope="session")
+def by_tensorflow(cnn, samples):
+    """Files of `cnn` by TensorFlow's own converter, in this process: float, int8, int16x8."""
+    import keras
+    import tensorflow as tf
+
+    image = keras.Input(batch_shape=(1, 12, 12, 3), name="image")
+    fixed = keras.models.clone_model(cnn, input_tensors=image)
+    fixed.set_weights(cnn.get_weights())
+
+    def convert(operators=None, io_type=tf.float32):
+        converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+        if operators is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([x[None]] for x in samples)
+            converter.target_spec.supported_ops = [operators]
+        converter.inference_input_type = converter.inference_output_type = io_type
+        with warnings.catch_warnings():
+            # TensorFlow warns of its own interpreter and of statistics that nobody needs.
+            warnings.simplefilter("ignore")
+            return converter.convert()
+
+    sets = tf.lite.OpsSet
+    return types.SimpleNamespace(
+        float32=convert(),
+        int8=convert(sets.TFLITE_BUILTINS_INT8, tf.int8),
+        int16x8=convert(sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, tf.int16),
+    )
