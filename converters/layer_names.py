@@ -1,0 +1,139 @@
+"""From operators of a flatbuffer to the Keras layers that they came from.
+
+TensorFlow's converter names a tensor after the TensorFlow operations that it was fused from:
+`stem_relu/Relu;stem_bn/batchnorm/add_1;stem/convolution`. The first parts of each path are the
+name scope that a layer was called in, so whoever knows the scopes knows the layers.
+"""
+
+import collections
+import re
+
+_SUFFIX = re.compile(r"_\d+$")
+
+
+class LayerNames:
+    """The Keras layers behind the operators of a subgraph.
+
+    Args:
+        subgraph: A `flatbuffer.Subgraph`.
+        scopes: Name scope -> layer name, in the order of the calls in the model; as recorded
+            when the model was exported (`ConvertedModel.scopes`). `None` guesses them from the
+            tensors' names, which is right where no two layers differ by a suffix `_1` only.
+        outputs: Names of the layers that make the subgraph's outputs, in order, where known.
+
+    Example:
+        >>> model = flatbuffer.read("model.tflite")  # doctest: +SKIP
+        >>> LayerNames(model.subgraphs[0]).of_operator(model.operators[0])  # doctest: +SKIP
+        ('stem', 'stem_bn', 'stem_relu')
+    """
+
+    def __init__(self, subgraph, scopes=None, outputs=()):
+        self._graph = subgraph
+        self._scopes = guess_scopes(subgraph) if scopes is None else dict(scopes)
+        self._order = {layer: i for i, layer in enumerate(dict.fromkeys(self._scopes.values()))}
+        named = zip(subgraph.outputs, outputs, strict=False)
+        self._outputs = {tensor.index: layer for tensor, layer in named}
+
+    def of_tensor(self, tensor):
+        """Return the layers that a tensor's name tells of, in the order of the model."""
+        found = set()
+        for path in _paths(tensor.name):
+            layer = self._layer(path)
+            if layer is not None:
+                found.add(layer)
+        if not found and tensor.index in self._outputs:
+            found.add(self._outputs[tensor.index])
+        return tuple(sorted(found, key=lambda layer: self._order.get(layer, len(self._order))))
+
+    def of_operator(self, operator):
+        """Return the layers that an operator was made from, in the order of the model.
+
+        The first is the one that computes (the convolution before its BatchNormalization and
+        activation). An operator without a name of its own, as those that the converter puts in
+        between, belongs to the layer that it serves.
+        """
+        return self._own(operator) or self._of_neighbours(operator)
+
+    def first(self, operator):
+        """Return the name of the layer that computes, or `None` where nothing tells it."""
+        layers = self.of_operator(operator)
+        return layers[0] if layers else None
+
+    def _layer(self, path):
+        parts = path.split("/")
+        for length in range(len(parts), 0, -1):
+            layer = self._scopes.get("/".join(parts[:length]))
+            if layer is not None:
+                return layer
+        return None
+
+    def _own(self, operator):
+        constants = [t for t in operator.inputs if t is not None and t.is_constant]
+        for tensor in (*operator.outputs, *constants):
+            layers = self.of_tensor(tensor)
+            if layers:
+                return layers
+        return ()
+
+    def _of_neighbours(self, operator):
+        """Search the operators around, those that are served before those that serve."""
+        ways = [self._consumers, self._producers]
+        if operator.name != "DEQUANTIZE":
+            ways.reverse()
+        for neighbours in ways:
+            waiting, seen = collections.deque(neighbours(operator)), {operator.index}
+            while waiting:
+                near = waiting.popleft()
+                layers = self._own(near)
+                if layers:
+                    return layers
+                if near.index not in seen:
+                    seen.add(near.index)
+                    waiting.extend(neighbours(near))
+        return ()
+
+    def _consumers(self, operator):
+        return [op for t in operator.outputs for op in self._graph.consumers.get(t.index, ())]
+
+    def _producers(self, operator):
+        indices = [t.index for t in operator.inputs if t is not None]
+        return [self._graph.producers[i] for i in indices if i in self._graph.producers]
+
+
+def guess_scopes(subgraph):
+    """Guess the name scopes of layers from the names of a subgraph's tensors.
+
+    A scope that begins every name is the model's own. Keras opens the scope of a layer twice,
+    which leaves a `_1` at its end; it is taken off, unless that would make two scopes one.
+
+    Args:
+        subgraph: A `flatbuffer.Subgraph`.
+
+    Returns:
+        Dict from name scope to layer name, in the order of the operators.
+    """
+    names = [
+        [tuple(path.split("/")) for path in _paths(tensor.name) if "/" in path]
+        for op in subgraph.operators
+        for tensor in (*op.outputs, *op.inputs)
+        if tensor is not None
+    ]
+    paths = {path for name in names for path in name}
+    depth = 1 if len({path[0] for path in paths}) == 1 and any(len(p) > 2 for p in paths) else 0
+    scopes = {}
+    for name in names:
+        # The converter names the last of the fused operations first.
+        found = dict.fromkeys(path[: depth + 1] for path in name if len(path) > depth + 1)
+        scopes.update(dict.fromkeys(reversed(found)))
+    plain = collections.Counter(_SUFFIX.sub("", scope[-1]) for scope in scopes)
+    return {
+        "/".join(scope): stripped
+        if depth and plain[stripped := _SUFFIX.sub("", scope[-1])] == 1
+        else scope[-1]
+        for scope in scopes
+    }
+
+
+def _paths(name):
+    """Split a tensor's name into the paths of the operations that it was fused from."""
+    return [path for path in name.split(";") if path and not path.startswith("serving_default_")]
