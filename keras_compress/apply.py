@@ -221,7 +221,8 @@ class _Compressor:
         if choice is None:
             return tensor
         if choice.tied_to is not None:
-            return self.quantizers[choice.tied_to](tensor, observe=False)
+            quantizer = self.quantizers[choice.tied_to]
+            return quantizer(tensor, observe=False, averages=choice.averages)
         quantizer = ActivationQuantizer(
             bits=self.settings.activation_bits,
             calibrator=self.settings.calibrator,

@@ -63,7 +63,7 @@ class CompressedLayer(PhasedLayer):
         self.pruning = pruning
         self.quantization = quantization
         self.supports_masking = layer.supports_masking
-        self._layer_type = layer_types.find(layer)
+        self.layer_type = layer_types.find(layer)
         self._masks = {}
 
     def build(self, input_shape):
@@ -104,7 +104,7 @@ class CompressedLayer(PhasedLayer):
     @property
     def kernels(self):
         """The `Kernel` descriptions of the wrapped layer."""
-        return self._layer_type.kernels(self.layer)
+        return self.layer_type.kernels(self.layer)
 
     @property
     def prunable_kernels(self):

@@ -7,7 +7,6 @@ class EinsumDense(LayerType):
     """`keras.layers.EinsumDense`.
 
     The kernel's letters that the output has and the input has not are its output channels.
-    BATCH_MATMUL takes one scale for the whole kernel, so that is what training sees.
     """
 
     def kernels(self, layer):
@@ -18,11 +17,4 @@ class EinsumDense(LayerType):
             axis for axis, letter in enumerate(letters) if letter in output and letter not in source
         )
         rest = tuple(axis for axis in range(len(letters)) if axis not in channels)
-        return (
-            Kernel(
-                "kernel",
-                channel_axes=channels,
-                permutation=channels + rest,
-                per_channel=False,
-            ),
-        )
+        return (Kernel("kernel", channel_axes=channels, permutation=channels + rest),)

@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_compress import plugins
 from keras_compress.quantization.calibrators.base import Calibrator
-from keras_compress.quantization.fake_quant import fake_quantize_activations
+from keras_compress.quantization.fake_quant import fake_quantize_activations, ties_away_from_zero
 from keras_compress.quantization.phase import Phase, PhasedLayer
 
 CALIBRATORS = "keras_compress.quantization.calibrators"
@@ -49,8 +49,18 @@ class ActivationQuantizer(PhasedLayer):
             aggregation="mean",
         )
 
-    def call(self, inputs, training=None, observe=True):
-        """Round the inputs; with `observe=False` by the range as it is (a tied tensor)."""
+    def call(self, inputs, training=None, observe=True, averages=False):
+        """Round the inputs.
+
+        Args:
+            inputs: Tensor of any shape.
+            training: Whether this is a training step, in which the range is learned.
+            observe: Whether the range learns from these inputs; not from a tied tensor's.
+            averages: Whether the inputs are means of integers, as average pooling gives.
+
+        Returns:
+            Tensor of the same shape.
+        """
         if self.calibrating:
             if observe and self.fixed_range is None:
                 self._observe(inputs)
@@ -62,6 +72,8 @@ class ActivationQuantizer(PhasedLayer):
         if training and observe and self.phase != Phase.FROZEN:
             return fake_quantize_activations(inputs, *self._observe(inputs), self.bits)
         minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
+        if averages:
+            inputs = ties_away_from_zero(inputs, minimum, maximum, self.bits)
         rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
         if training:
             return rounded
@@ -94,7 +106,7 @@ class ActivationQuantizer(PhasedLayer):
         ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
         return tuple(float(end) for end in ends)
 
-    def compute_output_spec(self, inputs, training=None, observe=True):
+    def compute_output_spec(self, inputs, training=None, observe=True, averages=False):
         """Return the input's shape and dtype."""
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 

@@ -84,6 +84,27 @@ def fake_quantize_activations(inputs, minimum, maximum, bits):
     return inside + ops.stop_gradient((quantized - zero_point) * scale - inside)
 
 
+def ties_away_from_zero(inputs, minimum, maximum, bits):
+    """Move values off the midpoints of a grid, to the side that TFLite's AVERAGE_POOL_2D takes.
+
+    Means of a few integers often lie in the middle of two, and the operator rounds these away
+    from integer zero, where the fake-quantizer rounds all of them up.
+
+    Args:
+        inputs: Float tensor of means.
+        minimum: Lower end of the range, scalar tensor.
+        maximum: Upper end of the range.
+        bits: Width, 8 or 16.
+
+    Returns:
+        Tensor of the same shape, moved by a ten-thousandth of a step.
+    """
+    scale, zero_point, _, q_max = activation_grid(minimum, maximum, bits)
+    middle = 0.0 if bits == 16 else (q_max + 1) / 2
+    side = ops.sign(inputs + (zero_point - middle) * scale)
+    return inputs + ops.stop_gradient(1e-4 * scale * side)
+
+
 def _fused(inputs, minimum, maximum, bits):
     """TensorFlow's kernel: one pass over the data, and the operator its converter reads."""
     import tensorflow as tf

@@ -17,10 +17,12 @@ class Range:
     Args:
         fixed: Pair (minimum, maximum) that the operator fixes, or `None`.
         tied_to: The value whose range this tensor shares, or `None` for one of its own.
+        averages: Whether it holds means of integers, whose ties TFLite rounds away from zero.
     """
 
     fixed: tuple | None = None
     tied_to: Value | None = None
+    averages: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +169,8 @@ class _Planner:
         if source is None:
             self.give_range(call.output)
         else:
-            self.give_range(call.output, tied_to=source)
+            averages = type(call.operation).__name__.startswith("AveragePool")
+            self.give_range(call.output, tied_to=source, averages=averages)
 
     def _source(self, call):
         for value in call.inputs:

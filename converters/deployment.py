@@ -1,0 +1,305 @@
+"""From a compressed model to the plain model that the converter lowers.
+
+In it every kernel lies on its grid, BatchNormalization is folded into the kernel before it, and
+every range that was learned stands in the graph as a fake-quantization operator, which
+TensorFlow's converter turns into the scale and zero point of that tensor.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_compress.apply import LayerCopies, strip
+from keras_compress.errors import ConversionError
+from keras_compress.graph import Value, all_layers, rebuild, trace
+from keras_compress.quantization.activation_quantizer import ActivationQuantizer
+from keras_compress.quantization.fake_quant import fake_quantize_activations
+from keras_compress.quantization.phase import Phase
+from keras_compress.wrapper import CompressedLayer
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeployedKernel:
+    """What the file must hold for one kernel of a compressed model.
+
+    Args:
+        layer: Name of its layer.
+        weights: The float weights in the TFLite layout, folded and, where quantized, on the grid.
+        channel_axis: Axis of the output channels in that layout.
+        mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
+        bits: Width, or `None` when the kernel was not quantized in training.
+        scales: Step of each channel, or of the whole kernel; `None` likewise.
+        pattern: The pruning pattern, or `None`.
+    """
+
+    layer: str
+    weights: np.ndarray
+    channel_axis: int
+    mask: np.ndarray | None = None
+    bits: int | None = None
+    scales: np.ndarray | None = None
+    pattern: object = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deployable:
+    """A model ready for the converter, and what its file has to hold.
+
+    Args:
+        model: Plain functional `keras.Model` with the batch size of the file.
+        quantized: Whether learned ranges stand in its graph.
+        kernels: What the file must hold for each compressed kernel.
+        input_ranges: Learned (minimum, maximum) of each input, by name.
+        activation_bits: Width of the activations that were trained, or `None`.
+        per_channel: Whether convolutions were trained with a scale for each channel, or `None`.
+        per_channel_dense: The same for Dense layers.
+    """
+
+    model: keras.Model
+    quantized: bool = False
+    kernels: tuple[DeployedKernel, ...] = ()
+    input_ranges: dict = dataclasses.field(default_factory=dict)
+    activation_bits: int | None = None
+    per_channel: bool | None = None
+    per_channel_dense: bool | None = None
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class FixedQuantizer(keras.layers.Layer):
+    """Rounds its input to the grid of a range that is known.
+
+    Args:
+        minimum: Lower end of the range.
+        maximum: Upper end.
+        bits: Width, 8 or 16.
+    """
+
+    def __init__(self, minimum, maximum, bits=8, **kwargs):
+        super().__init__(**kwargs)
+        self.minimum, self.maximum, self.bits = float(minimum), float(maximum), bits
+
+    def call(self, inputs):
+        """Round the inputs."""
+        return fake_quantize_activations(inputs, self.minimum, self.maximum, self.bits)
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        own = {"minimum": self.minimum, "maximum": self.maximum, "bits": self.bits}
+        return {**super().get_config(), **own}
+
+
+def prepare(model, batch_size=1):
+    """Make the plain model that the converter lowers.
+
+    Args:
+        model: A Sequential or functional model, compressed or plain.
+        batch_size: Batch size of the file; `None` leaves it free.
+
+    Returns:
+        A `Deployable`.
+
+    Raises:
+        ConversionError: A quantized model whose ranges were never observed.
+        UnsupportedModelError: The model has no graph.
+    """
+    layers = all_layers(model)
+    wrappers = [layer for layer in layers if isinstance(layer, CompressedLayer)]
+    quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    if not any(wrapper.quantization for wrapper in wrappers):
+        plain = strip(model) if wrappers else model
+        return Deployable(_with_batch_size(plain, batch_size), kernels=_pruned_kernels(wrappers))
+    _check_observed(model, quantizers)
+    return Deployable(
+        _deployed_model(trace(model), batch_size),
+        quantized=True,
+        kernels=tuple(
+            _kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels
+        ),
+        input_ranges=_input_ranges(model),
+        activation_bits=quantizers[0].bits,
+        per_channel=_common_granularity(wrappers, dense=False),
+        per_channel_dense=_common_granularity(wrappers, dense=True),
+    )
+
+
+def _common_granularity(wrappers, dense):
+    """Whether all layers of a kind were trained per channel; `None` where there is none."""
+    found = [
+        wrapper.quantization.per_channel
+        for wrapper in wrappers
+        if wrapper.quantization and isinstance(wrapper.layer, keras.layers.Dense) == dense
+    ]
+    return all(found) if found else None
+
+
+def _check_observed(model, quantizers):
+    unseen = [layer.name for layer in quantizers if not layer.observed]
+    if unseen or any(layer.phase == Phase.OFF for layer in quantizers):
+        raise ConversionError(
+            f"Quantization of {model.name} has not begun: {len(unseen)} of {len(quantizers)} "
+            "ranges were never observed. Train it past QuantizationCallback's begin_step, or "
+            "convert kc.strip(model) with post-training calibration. "
+            f"Received: first range without data {(unseen or [quantizers[0].name])[0]}"
+        )
+
+
+def _with_batch_size(model, batch_size):
+    copies = LayerCopies()
+
+    def apply(call, args, kwargs):
+        return args[0] if isinstance(call, Value) else copies.plain(call.operation)(*args, **kwargs)
+
+    fixed = rebuild(trace(model), apply, batch_size=batch_size)
+    copies.copy_weights()
+    return fixed
+
+
+def _deployed_model(graph, batch_size):
+    copies = LayerCopies()
+    weights = []
+
+    def apply(call, args, kwargs):
+        if isinstance(call, Value):
+            return args[0]
+        operation = call.operation
+        if isinstance(operation, ActivationQuantizer):
+            return _fixed(operation, copies.free_name(operation.name))(args[0])
+        if isinstance(operation, CompressedLayer):
+            layer = copies.custom(operation, lambda name: _deployed_layer(operation, name))
+            weights.append((layer, operation))
+            return layer(args[0])
+        if _is_lone_norm(operation, args):
+            layer = copies.custom(operation, lambda name: _norm_as_depthwise(name))
+            weights.append((layer, operation))
+            return layer(args[0])
+        return copies.plain(operation)(*args, **kwargs)
+
+    model = rebuild(graph, apply, batch_size=batch_size)
+    copies.copy_weights()
+    for layer, source in weights:
+        _set_weights(layer, source)
+    return model
+
+
+def _fixed(quantizer, name):
+    if quantizer.bits == 16:
+        # The converter takes no 16-bit fake-quantization; its calibration finds these ranges.
+        return lambda inputs: inputs
+    return FixedQuantizer(*quantizer.range, bits=quantizer.bits, name=name)
+
+
+def _deployed_layer(wrapper, name):
+    config = {**wrapper.layer.get_config(), "name": name}
+    if wrapper.batch_norm is not None:
+        config["use_bias"] = True
+    return type(wrapper.layer).from_config(config)
+
+
+def _is_lone_norm(operation, args):
+    return (
+        isinstance(operation, keras.layers.BatchNormalization)
+        and len(args[0].shape) == 4
+        and operation.axis in (-1, 3)
+    )
+
+
+def _norm_as_depthwise(name):
+    """One integer operator with a scale a channel, instead of a MUL and an ADD with one in all."""
+    return keras.layers.DepthwiseConv2D(1, name=name)
+
+
+def _set_weights(layer, source):
+    if isinstance(source, keras.layers.BatchNormalization):
+        factor, shift = batch_norm_affine(source)
+        layer.set_weights([factor.reshape(1, 1, -1, 1), shift])
+        return
+    for kernel in source.kernels:
+        getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
+    if source.batch_norm is not None:
+        factor, shift = batch_norm_affine(source.batch_norm)
+        bias = 0.0 if source.layer.bias is None else np.asarray(source.layer.bias)
+        layer.bias.assign(bias * factor + shift)
+    elif getattr(source.layer, "bias", None) is not None:
+        layer.bias.assign(np.asarray(source.layer.bias))
+
+
+def deployed_kernel(wrapper, kernel):
+    """Return a kernel of a wrapper as it is deployed, in Keras layout.
+
+    Args:
+        wrapper: A built `CompressedLayer`.
+        kernel: One of its `kernels`.
+
+    Returns:
+        Float array: masked, on its grid, folded.
+    """
+    weights = np.asarray(wrapper.effective_kernel(kernel))
+    if wrapper.batch_norm is None:
+        return weights
+    return wrapper.layer_type.fold(weights, batch_norm_affine(wrapper.batch_norm)[0])
+
+
+def batch_norm_affine(norm):
+    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
+
+    factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
+
+    Args:
+        norm: A built `BatchNormalization`.
+
+    Returns:
+        Two float32 arrays of one value a channel.
+    """
+    variance = np.asarray(norm.moving_variance, np.float64)
+    factor = 1.0 / np.sqrt(variance + norm.epsilon)
+    if norm.scale:
+        factor = factor * np.asarray(norm.gamma, np.float64)
+    shift = -np.asarray(norm.moving_mean, np.float64) * factor
+    if norm.center:
+        shift = shift + np.asarray(norm.beta, np.float64)
+    return factor.astype(np.float32), shift.astype(np.float32)
+
+
+def _kernel(wrapper, kernel):
+    settings = wrapper.quantization
+    weights = kernel.to_deployed(deployed_kernel(wrapper, kernel))
+    return DeployedKernel(
+        layer=wrapper.name,
+        weights=weights,
+        channel_axis=kernel.deployed_channel_axis,
+        mask=_mask(wrapper, kernel),
+        bits=None if settings is None else settings.bits,
+        scales=None if settings is None else _scales(weights, wrapper, kernel),
+        pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
+    )
+
+
+def _scales(weights, wrapper, kernel):
+    """The scales that the folded kernel has on its grid."""
+    axes = tuple(range(weights.ndim))
+    if wrapper.quantization.per_channel and kernel.per_channel:
+        axes = tuple(axis for axis in axes if axis != kernel.deployed_channel_axis)
+    limit = 2 ** (wrapper.quantization.bits - 1) - 1
+    return np.abs(weights).max(axis=axes) / limit
+
+
+def _mask(wrapper, kernel):
+    for prunable in wrapper.prunable_kernels:
+        if prunable.kernel == kernel:
+            return kernel.to_deployed(np.asarray(prunable.mask)) > 0
+    return None
+
+
+def _pruned_kernels(wrappers):
+    return tuple(_kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels)
+
+
+def _input_ranges(model):
+    graph = trace(model)
+    ranges = {}
+    for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
+        for reader in value.consumers:
+            if isinstance(reader.operation, ActivationQuantizer):
+                ranges[layer.name] = reader.operation.range
+    return ranges

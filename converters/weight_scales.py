@@ -1,0 +1,199 @@
+"""Carry trained weight scales into a flatbuffer.
+
+TensorFlow's converter takes the scale of a weight from its largest magnitude, at 8 bits. A grid
+that training chose otherwise (fewer bits, a learned or optimised step) would be rounded a second
+time. So the integers and scales of such weights, and the bias that depends on them, are written
+into the file after conversion.
+"""
+
+import numpy as np
+
+from keras_compress.errors import ConversionError
+
+# Operator -> positions of its activation input, weights and bias.
+_OPERANDS = {
+    "CONV_2D": (0, 1, 2),
+    "DEPTHWISE_CONV_2D": (0, 1, 2),
+    "FULLY_CONNECTED": (0, 1, 2),
+    "TRANSPOSE_CONV": (2, 1, 3),
+    "GATHER": (1, 0, None),
+}
+_CONVERTER_LIMIT = 127
+
+
+def carry_scales(content, kernels, int4=False):
+    """Write the trained scales of weights into a converted file.
+
+    Args:
+        content: Bytes of an int8 or int16x8 `.tflite` file.
+        kernels: `DeployedKernel`s of the model it was made from. Those whose grid the converter
+            finds by itself are left alone.
+        int4: Whether weights of at most 4 bits are stored packed, two to a byte. Otherwise they
+            are stored one to a byte, which every int8 runtime takes.
+
+    Returns:
+        Bytes of the file with the trained scales; `content` itself if there is nothing to do.
+
+    Raises:
+        ConversionError: The weights of a kernel were not found in the file.
+    """
+    wanted = [kernel for kernel in kernels if needs_carrying(kernel)]
+    if not wanted:
+        return content
+    editor = _Editor(content)
+    for kernel in wanted:
+        editor.write(kernel, pack=int4 and kernel.bits <= 4)
+    return editor.pack()
+
+
+def needs_carrying(kernel):
+    """Tell whether the converter would take another scale than the one that was trained.
+
+    Args:
+        kernel: A `DeployedKernel`.
+    """
+    if kernel.bits is None:
+        return False
+    axes = tuple(axis for axis in range(kernel.weights.ndim) if not _is_channel(kernel, axis))
+    largest = np.abs(kernel.weights).max(axis=axes)
+    return not np.allclose(kernel.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
+
+
+def integers(kernel):
+    """Return the integers of a kernel on its trained grid, as int8, in the TFLite layout.
+
+    Args:
+        kernel: A `DeployedKernel` with scales.
+    """
+    return np.round(kernel.weights / _broadcast(kernel.scales, kernel)).astype(np.int8)
+
+
+def _is_channel(kernel, axis):
+    return np.ndim(kernel.scales) == 1 and axis == kernel.channel_axis
+
+
+def _broadcast(scales, kernel):
+    scales = np.where(scales > 0, scales, 1.0)
+    shape = [-1 if _is_channel(kernel, axis) else 1 for axis in range(kernel.weights.ndim)]
+    return np.reshape(scales, shape)
+
+
+class _Editor:
+    """A flatbuffer, unpacked into objects, edited, and packed again."""
+
+    def __init__(self, content):
+        from ai_edge_litert import schema_py_generated as schema
+
+        self.schema = schema
+        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        codes = {
+            value: name
+            for name, value in vars(schema.BuiltinOperator).items()
+            if not name.startswith("_")
+        }
+        self.names = [
+            codes[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            for code in self.model.operatorCodes
+        ]
+
+    def write(self, kernel, pack):
+        sites = list(self._sites(kernel))
+        if not sites:
+            raise ConversionError(
+                f"The weights of layer {kernel.layer} were not found in the converted file, so "
+                f"their {kernel.bits}-bit scales cannot be written into it. Train this layer "
+                "with 8 bits and the abs_max quantizer. "
+                f"Received: a kernel of shape {kernel.weights.shape}"
+            )
+        for graph, source, weights, bias in sites:
+            old = np.array(weights.quantization.scale)
+            self._write_weights(weights, kernel, pack)
+            if bias is not None:
+                self._write_bias(graph, source, bias, np.array(weights.quantization.scale), old)
+
+    def pack(self):
+        import flatbuffers
+
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _sites(self, kernel):
+        seen = set()
+        for graph in self.model.subgraphs:
+            for operator in graph.operators:
+                positions = _OPERANDS.get(self.names[operator.opcodeIndex])
+                if positions is None:
+                    continue
+                source, weights, bias = (_operand(graph, operator, place) for place in positions)
+                if weights is None or id(weights) in seen or not self._holds(weights, kernel):
+                    continue
+                seen.add(id(weights))
+                yield graph, source, weights, bias
+
+    def _holds(self, tensor, kernel):
+        """Whether a tensor holds the kernel, rounded to the converter's own 8-bit grid."""
+        data = self.model.buffers[tensor.buffer].data
+        if tensor.type != self.schema.TensorType.INT8 or data is None:
+            return False
+        if len(data) != kernel.weights.size:
+            return False
+        scales = np.array(tensor.quantization.scale)
+        found = np.asarray(data, np.uint8).view(np.int8).reshape(tensor.shape)
+        axis = tensor.quantization.quantizedDimension
+        shape = [-1 if scales.size > 1 and place == axis else 1 for place in range(found.ndim)]
+        scales = scales.reshape(shape)
+        error = np.abs(found * scales - kernel.weights.reshape(found.shape))
+        return bool((error <= 0.51 * scales).all())
+
+    def _write_weights(self, tensor, kernel, pack):
+        values = integers(kernel)
+        tensor.quantization.scale = np.atleast_1d(kernel.scales).astype(np.float32)
+        tensor.quantization.zeroPoint = np.zeros(np.size(kernel.scales), np.int64)
+        per_channel = np.size(kernel.scales) > 1
+        file_axis = kernel.channel_axis + len(tensor.shape) - values.ndim
+        tensor.quantization.quantizedDimension = max(file_axis, 0) if per_channel else 0
+        if kernel.channel_axis == 0:
+            tensor.quantization.quantizedDimension = 0
+        data = values.ravel().view(np.uint8)
+        if pack:
+            tensor.type = self.schema.TensorType.INT4
+            data = _packed(values.ravel())
+        tensor.buffer = self._replace(tensor.buffer, data)
+
+    def _write_bias(self, graph, source, bias, scales, old_scales):
+        stored = np.asarray(self.model.buffers[bias.buffer].data, np.uint8)
+        wide = bias.type == self.schema.TensorType.INT64
+        kind = np.int64 if wide else np.int32
+        real = stored.view(kind) * np.array(bias.quantization.scale, np.float64)
+        step = float(source.quantization.scale[0]) * scales.astype(np.float64)
+        info = np.iinfo(np.int32)
+        values = np.clip(np.round(real / step), info.min, info.max).astype(kind)
+        bias.quantization.scale = np.broadcast_to(step, np.shape(scales)).astype(np.float32)
+        bias.quantization.zeroPoint = np.zeros(np.size(scales), np.int64)
+        bias.buffer = self._replace(bias.buffer, values.view(np.uint8))
+
+    def _replace(self, index, data):
+        """Put data into a buffer, or into a new one where other tensors read the old one."""
+        readers = sum(
+            tensor.buffer == index for graph in self.model.subgraphs for tensor in graph.tensors
+        )
+        if readers > 1:
+            self.model.buffers.append(self.schema.BufferT())
+            index = len(self.model.buffers) - 1
+        self.model.buffers[index].data = np.ascontiguousarray(data, np.uint8)
+        return index
+
+
+def _operand(graph, operator, position):
+    if position is None or position >= len(operator.inputs) or operator.inputs[position] < 0:
+        return None
+    return graph.tensors[operator.inputs[position]]
+
+
+def _packed(values):
+    """Two 4-bit values to a byte, the first in the low half."""
+    nibbles = (values.astype(np.int8).view(np.uint8) & 0x0F).astype(np.uint8)
+    if nibbles.size % 2:
+        nibbles = np.append(nibbles, np.uint8(0))
+    return nibbles[0::2] | (nibbles[1::2] << 4)
