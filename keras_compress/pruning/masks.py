@@ -70,14 +70,33 @@ def compute_masks(items, sparsity):
         raise InvalidArgumentError(
             f"sparsity must be a fraction in [0, 1). Received: sparsity={sparsity!r}"
         )
-    plans = [_Plan.of(item, index) for index, item in enumerate(items)]
+    plans = _plans(items)
     together = [plan for plan in plans if plan.item.pruning.scope == Scope.GLOBAL]
-    _check_global(together)
     if sparsity == 0:
         return [np.ones(item.weights.shape, bool) for item in items]
     scores, sizes = [plan.scores() for plan in together], [plan.group_sizes() for plan in together]
     keep = dict(zip(together, global_masks(scores, sizes, sparsity), strict=True))
     return [plan.spread(keep[plan]) if plan in keep else plan.mask(sparsity) for plan in plans]
+
+
+def check_items(items, sparsity):
+    """Check that masks can be computed, before training and not in the middle of it.
+
+    Args:
+        items: List of `PrunableWeights`.
+        sparsity: Float in [0, 1), where the schedule ends.
+
+    Raises:
+        InvalidArgumentError: As `compute_masks`, or a pattern that needs another sparsity.
+    """
+    for plan in _plans(items):
+        plan.pattern.check_target(sparsity)
+
+
+def _plans(items):
+    plans = [_Plan.of(item, index) for index, item in enumerate(items)]
+    _check_global([plan for plan in plans if plan.item.pruning.scope == Scope.GLOBAL])
+    return plans
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -5,7 +5,10 @@ import keras
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import all_layers
 from keras_compress.quantization.phase import Phase, PhasedLayer
-from keras_compress.training_step import TrainingStep
+from keras_compress.training_step import StepWatch, TrainingStep
+
+# Updates to wait where no change of phase is left.
+_FAR = 1_000_000
 
 
 class QuantizationCallback(keras.callbacks.Callback):
@@ -44,8 +47,6 @@ class QuantizationCallback(keras.callbacks.Callback):
             )
         self.begin_step = begin_step
         self.freeze_step = freeze_step
-        self._held_steps = 0
-        self.held = False
 
     def on_train_begin(self, logs=None):
         """Find the layers that quantize."""
@@ -58,9 +59,14 @@ class QuantizationCallback(keras.callbacks.Callback):
                 'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
                 f"Received: {self.model.name}, which has none"
             )
-        self._step = TrainingStep(self.model)
+        self._step = TrainingStep.of(self.model)
+        self._step.begin()
+        self._watch = StepWatch(self._step)
         self._resolved = False
-        self._last_step = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Look at the step again: between epochs it may have been held or set."""
+        self._watch.wake()
 
     def on_train_batch_begin(self, batch, logs=None):
         """Enter the phase that is due."""
@@ -68,11 +74,10 @@ class QuantizationCallback(keras.callbacks.Callback):
             # Only now have all callbacks restored what they restore.
             self._step.resolve()
             self._resolved = True
-        step = self._step.current
-        if self.held and self._last_step is not None:
-            self._held_steps += step - self._last_step
-        self._last_step = step
-        self._enter(self.phase_at(step - self._held_steps))
+        step = self._watch.read()
+        if step is not None:
+            self._enter(self.phase_at(step))
+            self._watch.sleep(self._distance(step))
 
     def on_epoch_end(self, epoch, logs=None):
         """Record the step in the model."""
@@ -96,6 +101,11 @@ class QuantizationCallback(keras.callbacks.Callback):
         if self.freeze_step is None or step < self.freeze_step:
             return Phase.LEARNING
         return Phase.FROZEN
+
+    def _distance(self, step):
+        """Return the updates until the next change of phase."""
+        changes = [self.begin_step, self.freeze_step or 0]
+        return min((change - step for change in changes if change > step), default=_FAR)
 
     def _enter(self, phase):
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]

@@ -74,3 +74,13 @@ class Pattern(Plugin, abc.ABC):
             Boolean array of shape `shape`, true where the weight is kept.
         """
         return self.ungroup(layer_mask(scores, sparsity), shape, channel_axis)
+
+    def check_target(self, sparsity):
+        """Refuse a sparsity that a schedule may not end at with this pattern.
+
+        Args:
+            sparsity: Float in [0, 1), where the schedule ends.
+
+        Raises:
+            InvalidArgumentError: The pattern would not be reached.
+        """

@@ -81,8 +81,7 @@ class NOfM(Pattern):
 
     def mask(self, scores, sparsity, shape, channel_axis):
         """Choose the weights that stay."""
-        # A hair below m * s, so that a sparsity that went through arithmetic counts as round.
-        n_pruned = min(self.m - self.n, math.ceil(self.m * sparsity - 1e-6))
+        n_pruned = self._count(sparsity)
         if shape[-1] < self.m or n_pruned == 0:
             return np.ones(shape, bool)
         check_numbers(scores)
@@ -92,6 +91,20 @@ class NOfM(Pattern):
         rows = np.pad(rows, ((0, 0), (0, spare)), constant_values=-np.inf)
         keep = _largest_of_each(rows.reshape(-1, self.m), self.m - n_pruned)
         return keep.reshape(len(rows), -1)[:, : shape[-1]].reshape(shape)
+
+    def check_target(self, sparsity):
+        """Refuse a schedule that ends before the pattern is reached."""
+        reached = self._count(sparsity)
+        if 0 < reached < self.m - self.n:
+            raise InvalidArgumentError(
+                f"Pattern {self.n}:{self.m} means a sparsity of {self.sparsity:g}, and a schedule "
+                f"that ends lower leaves {self.m - reached}:{self.m}. End it at {self.sparsity:g}, "
+                f"or name that pattern. Received: a schedule that ends at {sparsity:g}"
+            )
+
+    def _count(self, sparsity):
+        # A hair below m * s, so that a sparsity that went through arithmetic counts as round.
+        return min(self.m - self.n, math.ceil(self.m * sparsity - 1e-6))
 
 
 def _largest_of_each(rows, n_kept):

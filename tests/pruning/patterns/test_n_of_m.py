@@ -70,3 +70,13 @@ def test_refuses_a_ratio_without_meaning(name):
 def test_refuses_weights_that_are_no_numbers():
     with pytest.raises(InvalidArgumentError, match="Received: 1 NaN in 8 scores"):
         mask(NOfM(2, 4), np.array([[1, 2, 3, np.nan, 5, 6, 7, 8]]))
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.26, 0.5, 0.8])
+def test_accepts_a_schedule_that_reaches_the_pattern(sparsity):
+    NOfM(2, 4).check_target(sparsity)
+
+
+def test_refuses_a_schedule_that_ends_short_of_the_pattern():
+    with pytest.raises(InvalidArgumentError, match="leaves 3:4.*Received: .* ends at 0.2"):
+        NOfM(2, 4).check_target(0.2)
