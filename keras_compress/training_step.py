@@ -61,19 +61,20 @@ class TrainingStep:
         """Updates that the optimizer has made."""
         return int(np.asarray(self._model().optimizer.iterations))
 
-    def attach(self, owner):
+    def attach(self, owner, initial_step=0):
         """Note where the optimizer of a plain model stands; to be called before checkpoints load.
 
         Args:
             owner: The callback that counts. The same one again goes on counting, also with a
-                new optimizer; another one starts at zero.
+                new optimizer; another one starts at its initial step.
+            initial_step: The count with which a new owner begins.
         """
         optimizer = self._model().optimizer
         if self._holders or optimizer is None:
             return
         if self._owner is None or self._owner() is not owner:
             self._owner, self.recorded = weakref.ref(owner), -1
-            self._origin = self.iterations
+            self._origin = self.iterations - initial_step
         elif self._optimizer() is not optimizer:
             self._origin = self.iterations - self.recorded
         self._optimizer = weakref.ref(optimizer)

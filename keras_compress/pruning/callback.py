@@ -36,10 +36,12 @@ class PruningCallback(keras.callbacks.Callback):
         schedule: A `Schedule`. Layers whose `Pruning` has a schedule of its own follow that.
         pruning: For a plain model, `Pruning` or a dict from layer name to `Pruning`. Default:
             `Pruning()`, single weights by magnitude in all layers of known types.
+        initial_step: For a plain model that was saved in mid-schedule and loaded again, the step
+            at which it was saved: the file of a plain model holds no such number.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule; in `fit`, there is nothing to prune, or a
-            pattern cannot follow its schedule.
+        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step; in `fit`, there is
+            nothing to prune, or a pattern cannot follow its schedule.
 
     Example:
         >>> import numpy as np
@@ -52,10 +54,12 @@ class PruningCallback(keras.callbacks.Callback):
         ([0.5], 8)
     """
 
-    def __init__(self, schedule, pruning=None):
+    def __init__(self, schedule, pruning=None, initial_step=0):
         super().__init__()
         _check_schedule(schedule)
         _check_pruning(pruning)
+        _check_initial_step(initial_step)
+        self.initial_step = initial_step
         self.schedule = schedule
         self.pruning = pruning
         self.sparsity = 0.0
@@ -71,7 +75,7 @@ class PruningCallback(keras.callbacks.Callback):
         """Note where the optimizer stands before any callback restores a checkpoint."""
         super().set_model(model)
         self._step = TrainingStep.of(model)
-        self._step.attach(self)
+        self._step.attach(self, self.initial_step)
 
     def on_train_begin(self, logs=None):
         """Find what there is to prune and check that it can be."""
@@ -211,4 +215,11 @@ def _check_pruning(pruning):
         raise InvalidArgumentError(
             "pruning must be a kc.Pruning or a dict from layer name to kc.Pruning. "
             f"Received: pruning={pruning!r}"
+        )
+
+
+def _check_initial_step(initial_step):
+    if not isinstance(initial_step, int) or initial_step < 0:
+        raise InvalidArgumentError(
+            f"initial_step must be an integer >= 0. Received: initial_step={initial_step!r}"
         )

@@ -254,6 +254,12 @@ def test_refuses_what_is_no_pruning(pruning):
         PruningCallback(RAMP, pruning=pruning)
 
 
+@pytest.mark.parametrize("initial_step", [-1, 1.5, None])
+def test_refuses_what_is_no_step(initial_step):
+    with pytest.raises(InvalidArgumentError, match="Received: initial_step="):
+        PruningCallback(RAMP, initial_step=initial_step)
+
+
 def test_refuses_a_model_without_prunable_layers():
     model = keras.Sequential([keras.Input((8,)), keras.layers.ReLU(), keras.layers.Flatten()])
     with pytest.raises(InvalidArgumentError, match="nothing to prune.*Received: model 'sequential"):
