@@ -1,0 +1,33 @@
+"""Convert a Keras model to a checked integer .tflite file for a target."""
+
+from absl import flags
+
+from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.output import answer, define_json
+
+
+def define(values):
+    """Define the verb's flags."""
+    text = flags.DEFINE_string
+    text("model", None, "The Keras model, a .keras file.", required=True, flag_values=values)
+    text(
+        "representative_data",
+        None,
+        "An .npz with x, or one array for each input: samples as in training.",
+        required=True,
+        flag_values=values,
+    )
+    text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
+    text("output", None, "The .tflite file to write.", required=True, flag_values=values)
+    define_json(values)
+
+
+def execute(values):
+    """Run the verb."""
+    import keras_compress as kc
+
+    samples, _ = load_arrays(values.representative_data)
+    converted = kc.convert(values.model, profile=values.profile, representative_dataset=samples)
+    converted.save(values.output)
+    answer(converted, values)
+    return 0

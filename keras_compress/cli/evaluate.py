@@ -1,0 +1,46 @@
+"""Run a .tflite file over data and compare it with the float baseline.
+
+With a .tflite baseline it needs neither TensorFlow nor Keras.
+"""
+
+from absl import flags
+
+from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.output import answer, define_json
+
+
+def define(values):
+    """Define the verb's flags."""
+    text = flags.DEFINE_string
+    text("model", None, "The .tflite file.", required=True, flag_values=values)
+    text("baseline", None, "The float model: .keras or .tflite.", flag_values=values)
+    text(
+        "data", None, "An .npz with x (or inputs by name) and y.", required=True, flag_values=values
+    )
+    text("profile", None, "Also check the file for this target.", flag_values=values)
+    text("report", None, "File for the report, .html, .json or .txt.", flag_values=values)
+    define_json(values)
+
+
+def execute(values):
+    """Run the verb."""
+    import keras_compress as kc
+
+    x, y = load_arrays(values.data)
+    result = kc.evaluate(values.model, x, y, baseline=_baseline(values.baseline))
+    answer(result, values)
+    verdict = None
+    if values.profile:
+        verdict = kc.check(values.model, values.profile)
+        print(verdict)
+    if values.report:
+        kc.report(result).save(values.report)
+    return 1 if verdict is not None and verdict.verdict == "does_not_run" else 0
+
+
+def _baseline(path):
+    if path is None or path.endswith(".tflite"):
+        return path
+    import keras
+
+    return keras.saving.load_model(path, compile=False)

@@ -1,0 +1,98 @@
+"""The `keras-compress` command: one verb a module, each with its own flags."""
+
+import importlib
+import sys
+
+from absl import flags, logging
+
+from keras_compress._version import __version__
+from keras_compress.errors import CompressionError, InvalidArgumentError, UnknownNameError
+
+# Verb -> module; the order is that of the way through.
+VERBS = {
+    "demo": "keras_compress.cli.demo",
+    "shrink": "keras_compress.cli.shrink",
+    "convert": "keras_compress.cli.convert",
+    "inspect": "keras_compress.cli.inspect",
+    "check": "keras_compress.cli.check",
+    "evaluate": "keras_compress.cli.evaluate",
+    "export": "keras_compress.cli.export",
+    "profiles": "keras_compress.cli.profiles",
+}
+DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
+
+
+def run():
+    """Run the command line of this process and exit."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments):
+    """Run a command line.
+
+    Args:
+        arguments: The words after the program's name.
+
+    Returns:
+        0 when done and every promise holds, 1 when a check failed, 2 for bad usage or input.
+
+    Example:
+        >>> main(["profiles", "--json", "profiles.json"])
+        0
+    """
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_usage())
+        return DONE if arguments else BAD_INPUT
+    if arguments[0] == "--version":
+        print(__version__)
+        return DONE
+    try:
+        return _run_verb(*arguments)
+    except flags.Error as error:
+        return _fail(f"{error}. See: keras-compress {arguments[0]} --help", BAD_INPUT)
+    except (InvalidArgumentError, OSError) as error:
+        return _fail(error, BAD_INPUT)
+    except CompressionError as error:
+        return _fail(error, CHECK_FAILED)
+    except ModuleNotFoundError as error:
+        return _fail(f"{error}. {_missing(error.name)}", BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("Interrupted; nothing is half-written.", BAD_INPUT)
+
+
+def _run_verb(verb, *arguments):
+    if verb not in VERBS:
+        raise UnknownNameError("command", verb, VERBS)
+    module = importlib.import_module(VERBS[verb])
+    values = flags.FlagValues()
+    module.define(values)
+    if any(word in ("-h", "--help") for word in arguments):
+        print(f"keras-compress {verb}: {_summary(verb)}\n\n{values.get_help()}")
+        return DONE
+    rest = values([verb, *arguments])[1:]
+    if rest:
+        raise flags.Error(f"Flags begin with --. Received: {' '.join(rest)}")
+    return module.execute(values)
+
+
+def _usage():
+    lines = [f"  keras-compress {verb:9} {_summary(verb)}" for verb in VERBS]
+    return "\n".join(
+        ["Compress Keras models for the edge.", "", *lines, "", "keras-compress VERB --help"]
+    )
+
+
+def _summary(verb):
+    return importlib.import_module(VERBS[verb]).__doc__.splitlines()[0]
+
+
+def _missing(name):
+    extra = "tensorflow" if name in ("tensorflow", "keras", "tf_keras") else "all"
+    return f'Install it with: pip install "keras-compress[{extra}]"'
+
+
+def _fail(error, code):
+    print(f"keras-compress: {error}", file=sys.stderr)
+    return code
