@@ -62,7 +62,7 @@ class PhasedLayer(keras.layers.Layer):
         """Load the weights, and take the phase over from them."""
         super().load_own_variables(store)
         if self._phase_weight is not None:
-            self._phase = Phase(int(np.array(self._phase_weight)))
+            self._phase = Phase(int(np.asarray(self._phase_weight)))
 
     def get_config(self):
         """Return the constructor's arguments."""
