@@ -1,0 +1,1 @@
+"""Structural pruning: whole channels, units, heads and blocks are removed from the model."""

@@ -1,0 +1,1 @@
+"""Criteria for groups of coupled weights, one a file; found by file name."""

@@ -1,0 +1,158 @@
+"""Which channels of which weights must go together, for a whole model."""
+
+import collections
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from keras_compress.graph import trace
+from keras_compress.pruning.structural.channels import Channels
+from keras_compress.pruning.structural.propagation._lookup import Unknown, rule_of
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One axis of one weight, with the group of each position.
+
+    Args:
+        layer: The layer that owns the weight.
+        weight: The variable.
+        axis: The axis, counted from the front.
+        groups: Array of group numbers, one for each position.
+    """
+
+    layer: Any
+    weight: Any
+    axis: int
+    groups: np.ndarray
+
+
+class DependencyGraph:
+    """The groups of channels of a model, and all that hangs on each.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        rules: `Rule` instances for layers of your own.
+        exclude: Names of layers whose output channels stay.
+
+    Attributes:
+        graph: The `keras_compress.graph.Graph`.
+        size: Number of groups.
+        slots: The `Slot` of each bound axis of each weight.
+        spaces: Group arrays; the groups of a space are made by the same layers, so that a layer
+            keeps its share of each. Ranking, minima and multiples are per space.
+        space_names: For each space the layers that make its channels.
+        protected: `{group: reason}`.
+        inexact: `{group: reason}`: may go, but never without changing outputs.
+
+    Example:
+        >>> import keras
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(2)]
+        >>> DependencyGraph(keras.Sequential(layers)).size
+        10
+    """
+
+    def __init__(self, model, rules=(), exclude=()):
+        self.model = model
+        self.graph = trace(model)
+        self.rules = tuple(rules)
+        self._channels = Channels()
+        self._layout = {}
+        self._propagate(frozenset(exclude))
+        self._group_of = self._channels.groups()
+        self.size = int(self._group_of.max()) + 1 if self._group_of.size else 0
+        self._sizes = {(id(b.layer), _key(b.key), b.axis): b for b in self._channels.bindings}
+        self.slots = [
+            Slot(b.layer, b.key, b.axis, self._group_of[b.ids])
+            for b in self._channels.bindings
+            if b.ids is not None and not isinstance(b.key, str)
+        ]
+        self.costs = [
+            (c.call, c.coefficient, tuple(self._group_of[f] for f in c.factors))
+            for c in self._channels.costs
+        ]
+        self.spaces, self.space_names = self._find_spaces()
+        self.protected = self._reasons(self._channels.protections)
+        self.inexact = self._reasons(self._channels.inexact)
+
+    @property
+    def prunable(self):
+        """Mask of the groups that may be removed."""
+        mask = np.ones(self.size, bool)
+        mask[list(self.protected)] = False
+        return mask
+
+    def rule(self, call):
+        """Return the rule of a call."""
+        return rule_of(call.operation, self.rules)
+
+    def axes(self, value):
+        """Return the groups along the axes of a value, as `{axis: groups}`."""
+        return {axis: self._group_of[ids] for axis, ids in self._layout[value].items()}
+
+    def groups_along(self, layer, key, axis):
+        """Return the groups along a bound axis of a weight (or word); `None` where it is fixed."""
+        if not isinstance(key, str):
+            axis = axis % len(key.shape)
+        binding = self._sizes.get((id(layer), _key(key), axis))
+        return None if binding is None or binding.ids is None else self._group_of[binding.ids]
+
+    def macs(self, keep=None):
+        """Return the multiply-accumulates of one sample, by call name, for a mask of groups."""
+        keep = np.ones(self.size, bool) if keep is None else keep
+        result = collections.Counter()
+        for call, coefficient, factors in self.costs:
+            counts = [np.count_nonzero(keep[factor]) for factor in factors]
+            result[call.name] += coefficient * int(np.prod(counts, dtype=object))
+        return dict(result)
+
+    def unknown(self):
+        """Return the names of the calls that no rule follows, where channels reach them."""
+        return [
+            call.name
+            for call in self.graph.calls
+            if isinstance(self.rule(call), Unknown)
+            and any(self._layout[value] for value in call.inputs)
+        ]
+
+    def _propagate(self, exclude):
+        channels, layout = self._channels, self._layout
+        layout.update((value, {}) for value in self.graph.flat_inputs)
+        for call in self.graph.calls:
+            inputs = [layout[value] for value in call.inputs]
+            before = channels.size
+            outputs = self.rule(call).propagate(call, inputs, channels)
+            layout.update(zip(call.outputs, outputs, strict=True))
+            if call.name in exclude:
+                channels.protect(np.arange(before, channels.size), f"{call.name} is excluded")
+        for value in self.graph.flat_outputs:
+            for ids in layout[value].values():
+                channels.protect(ids, "an output of the model")
+
+    def _find_spaces(self):
+        """Group the groups by the layers that give birth to their channels."""
+        makers = [set() for _ in range(self.size)]
+        for number, (_, ids) in enumerate(self._channels.births):
+            for group in np.unique(self._group_of[ids]):
+                makers[group].add(number)
+        spaces = collections.defaultdict(list)
+        for group, numbers in enumerate(makers):
+            if numbers:
+                spaces[frozenset(numbers)].append(group)
+        names = [
+            tuple(dict.fromkeys(self._channels.births[number][0] for number in sorted(numbers)))
+            for numbers in spaces
+        ]
+        return [np.array(groups) for groups in spaces.values()], names
+
+    def _reasons(self, entries):
+        reasons = {}
+        for ids, reason in entries:
+            for group in np.unique(self._group_of[ids]):
+                reasons.setdefault(int(group), reason)
+        return reasons
+
+
+def _key(key):
+    return key if isinstance(key, str) else id(key)

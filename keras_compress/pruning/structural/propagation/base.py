@@ -1,0 +1,135 @@
+"""What a rule is: how the channels of a family of layers pass from its inputs to its outputs."""
+
+import math
+
+import keras
+import numpy as np
+
+ELEMENTWISE_ACTIVATIONS = frozenset(
+    "linear relu relu6 leaky_relu elu selu celu gelu silu swish hard_silu hard_swish mish sigmoid "
+    "hard_sigmoid log_sigmoid tanh hard_tanh tanh_shrink hard_shrink soft_shrink softplus softsign "
+    "exponential squareplus sparse_plus sparse_sigmoid threshold".split()
+)
+
+
+class Rule:
+    """Base of all rules: a family of layers or operations, by the names of their classes.
+
+    The axes of a tensor that hold channels are a dict, `{axis: ids}`; an axis that is not in it
+    has a fixed size. A rule serves the classes of Keras that its `operations` name; one for a
+    layer of your own goes to `kc.shrink(..., rules=[MyRule()])`.
+
+    Example:
+        >>> class Scale(Rule):  # a layer with one factor for each channel
+        ...     operations = ("Scale",)
+        ...
+        ...     def propagate(self, call, inputs, channels):
+        ...         channels.bind(call.operation, call.operation.factor, 0, inputs[0].get(3))
+        ...         return inputs
+    """
+
+    operations = ()
+
+    def propagate(self, call, inputs, channels):
+        """Follow the channels through one call.
+
+        Args:
+            call: The `Call`.
+            inputs: For each of `call.inputs` its `{axis: ids}`.
+            channels: The `Channels` that takes new ids, ties, protections, bindings and costs.
+
+        Returns:
+            For each of `call.outputs` its `{axis: ids}`.
+        """
+        raise NotImplementedError
+
+    def reconfigure(self, layer, kept):
+        """Return the entries of the layer's configuration that the removal changes.
+
+        Args:
+            layer: The layer.
+            kept: `kept(key, axis)` is the number of channels kept along an axis that was bound, or
+                the size of a weight's axis that was not; `kept.before(key, axis)` the old one.
+        """
+        return {}
+
+    def mixes(self, call):
+        """Return where inputs are summed over channels: tuples (value, weight, axis)."""
+        return ()
+
+    def internals(self, layer):
+        """Return where a layer sums over its own channels: tuples (weight, axis, live ones)."""
+        return ()
+
+    def constants(self, call, inputs, axes):
+        """Tell which output channels are constant, whatever the model is given.
+
+        Args:
+            call: The `Call`.
+            inputs: For each of `call.inputs` an array with the constant value of each channel,
+                NaN where it varies; `None` where nothing is known.
+            axes: For each input the axis that holds them; `None` where there is none.
+
+        Returns:
+            The same for each of `call.outputs`.
+        """
+        return [None] * len(call.outputs)
+
+    def contribution(self, layer, values):
+        """Return what constant input channels add to the outputs, if the bias can take it.
+
+        Args:
+            layer: The layer.
+            values: Array of the constants, zero where a channel is not to be counted.
+
+        Returns:
+            Array for the outputs; `None` where padding or the lack of a bias forbids it.
+        """
+        return None
+
+
+def channel_axis(layer, value):
+    """Return the axis of channels of a tensor, by the layer's data format."""
+    return 1 if getattr(layer, "data_format", None) == "channels_first" else len(value.shape) - 1
+
+
+def protect_others(call, axes, allowed, channels):
+    """Protect channels that lie along axes which the layer treats as positions."""
+    for axis, ids in axes.items():
+        if axis not in np.atleast_1d(allowed):
+            channels.protect(ids, f"{call.name} treats their axis as positions")
+
+
+def keeps_channels_apart(activation):
+    """Tell whether an activation function works on each element by itself."""
+    name = getattr(activation, "__name__", None)
+    module = getattr(activation, "__module__", "") or ""
+    return activation is None or (module.startswith("keras.") and name in ELEMENTWISE_ACTIVATIONS)
+
+
+def protect_mixed(call, activation, ids, channels):
+    """Protect channels that an activation mixes (softmax) or may mix (a function of the user)."""
+    if not keeps_channels_apart(activation):
+        name = getattr(activation, "__name__", type(activation).__name__)
+        channels.protect(ids, f"{call.name} applies {name} across them")
+
+
+def activate(activation, values):
+    """Apply an element-wise activation to constants, NaN staying NaN."""
+    if activation is None:
+        return values
+    known = np.nan_to_num(values).astype("float32")
+    result = keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(known)))
+    return np.where(np.isnan(values), np.nan, result)
+
+
+def positions(call, axis):
+    """Return the output positions of one sample: all axes but batch and channels, free ones as 1."""
+    shape = call.output.shape
+    return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != axis)
+
+
+def rows_in_use(weight, axis):
+    """Return for each position along an axis of a weight whether anything there is not zero."""
+    rows = np.moveaxis(np.asarray(weight), axis, 0)
+    return np.any(rows.reshape(len(rows), -1) != 0, axis=1)
