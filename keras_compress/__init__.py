@@ -27,7 +27,9 @@ _HOMES = {
     "evaluate": "keras_compress.evaluation.comparison",
     "inspect": "keras_compress.converters.inspection",
     "profiles": "keras_compress.edge_profiles.profile",
+    "remove_zeros": "keras_compress.pruning.structural.shrinking",
     "report": "keras_compress.reporting.document",
+    "shrink": "keras_compress.pruning.structural.shrinking",
     "strip": "keras_compress.apply",
 }
 

@@ -43,6 +43,8 @@ class DependencyGraph:
         spaces: Group arrays; the groups of a space are made by the same layers, so that a layer
             keeps its share of each. Ranking, minima and multiples are per space.
         space_names: For each space the layers that make its channels.
+        widths: For each space how many channels of one layer a group stands for.
+        births: For each layer that makes channels `(name, groups)`.
         protected: `{group: reason}`.
         inexact: `{group: reason}`: may go, but never without changing outputs.
 
@@ -62,17 +64,26 @@ class DependencyGraph:
         self._propagate(frozenset(exclude))
         self._group_of = self._channels.groups()
         self.size = int(self._group_of.max()) + 1 if self._group_of.size else 0
-        self._sizes = {(id(b.layer), _key(b.key), b.axis): b for b in self._channels.bindings}
+        self._bound = {(id(b.layer), _key(b.key), b.axis): b for b in self._channels.bindings}
         self.slots = [
             Slot(b.layer, b.key, b.axis, self._group_of[b.ids])
             for b in self._channels.bindings
             if b.ids is not None and not isinstance(b.key, str)
         ]
+        self._read = {
+            (id(weight), axis % len(weight.shape))
+            for call in self.graph.calls
+            for weight, axis in self._reads(call)
+        }
         self.costs = [
             (c.call, c.coefficient, tuple(self._group_of[f] for f in c.factors))
             for c in self._channels.costs
         ]
+        self.births = [
+            (name.split(":")[0], self._group_of[ids]) for name, ids in self._channels.births
+        ]
         self.spaces, self.space_names = self._find_spaces()
+        self.widths = self._find_widths()
         self.protected = self._reasons(self._channels.protections)
         self.inexact = self._reasons(self._channels.inexact)
 
@@ -95,8 +106,12 @@ class DependencyGraph:
         """Return the groups along a bound axis of a weight (or word); `None` where it is fixed."""
         if not isinstance(key, str):
             axis = axis % len(key.shape)
-        binding = self._sizes.get((id(layer), _key(key), axis))
+        binding = self._bound.get((id(layer), _key(key), axis))
         return None if binding is None or binding.ids is None else self._group_of[binding.ids]
+
+    def is_read(self, slot):
+        """Tell whether a layer reads its inputs through a slot, rather than makes channels."""
+        return (id(slot.weight), slot.axis) in self._read
 
     def macs(self, keep=None):
         """Return the multiply-accumulates of one sample, by call name, for a mask of groups."""
@@ -130,21 +145,33 @@ class DependencyGraph:
             for ids in layout[value].values():
                 channels.protect(ids, "an output of the model")
 
+    def _reads(self, call):
+        rule = self.rule(call)
+        yield from (place[1:] for place in rule.mixes(call))
+        yield from (place[:2] for place in rule.internals(call.operation))
+
     def _find_spaces(self):
         """Group the groups by the layers that give birth to their channels."""
         makers = [set() for _ in range(self.size)]
-        for number, (_, ids) in enumerate(self._channels.births):
-            for group in np.unique(self._group_of[ids]):
+        for number, (_, groups) in enumerate(self.births):
+            for group in np.unique(groups):
                 makers[group].add(number)
         spaces = collections.defaultdict(list)
         for group, numbers in enumerate(makers):
             if numbers:
                 spaces[frozenset(numbers)].append(group)
         names = [
-            tuple(dict.fromkeys(self._channels.births[number][0] for number in sorted(numbers)))
+            tuple(dict.fromkeys(self.births[number][0] for number in sorted(numbers)))
             for numbers in spaces
         ]
         return [np.array(groups) for groups in spaces.values()], names
+
+    def _find_widths(self):
+        """Return how many channels of one layer each group of a space stands for."""
+        counts = np.zeros(self.size, int)
+        for _, groups in self.births:
+            counts = np.maximum(counts, np.bincount(groups, minlength=self.size))
+        return [int(counts[space].max()) for space in self.spaces]
 
     def _reasons(self, entries):
         reasons = {}

@@ -49,22 +49,47 @@ def remove(graph, keep, biases=None, skipped=None):
     Raises:
         UnsupportedModelError: A layer cannot be made again from its configuration.
     """
-    builder = _Builder(graph, keep, biases or {})
+    builder = _Builder(graph, keep, biases or {}, skipped)
     model = rebuild(graph.graph, builder.apply)
     builder.set_weights()
     return model
 
 
+def observe(graph, values):
+    """Build a model with the weights of the whole one, whose outputs are values of its graph.
+
+    Args:
+        graph: A `DependencyGraph`.
+        values: `Value` objects of it.
+
+    Returns:
+        A `keras.Model` with a list of outputs.
+    """
+    builder = _Builder(graph, np.ones(graph.size, bool), {})
+    copy = rebuild(graph.graph, builder.apply)
+    builder.set_weights()
+    inputs = keras.tree.pack_sequence_as(graph.graph.inputs, copy.inputs)
+    return keras.Model(inputs, [builder.tensors[value] for value in values])
+
+
 class _Builder:
-    def __init__(self, graph, keep, biases):
+    def __init__(self, graph, keep, biases, skipped=None):
         self.graph, self.keep, self.biases = graph, keep, biases
+        self.skipped = skipped or {}
         self.copies = {}
         self.names = set()
+        self.tensors = {}
 
     def apply(self, call, args, kwargs):
         if isinstance(call, Value):
+            self.tensors[call] = args[0]
             return args[0]
-        return self._copy(call)(*args, **kwargs)
+        if call in self.skipped:
+            result = self.tensors[self.skipped[call]]
+        else:
+            result = self._copy(call)(*args, **kwargs)
+        self.tensors.update(zip(call.outputs, keras.tree.flatten(result), strict=True))
+        return result
 
     def set_weights(self):
         axes = {}

@@ -23,7 +23,7 @@ class Rules:
     ranking: str = "global"
 
 
-def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, widths=None):
+def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, widths=None, at_least=0):
     """Return the mask of the groups to keep: the most of them whose cost is within the target.
 
     Args:
@@ -34,6 +34,7 @@ def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, width
         target: The cost wanted.
         rules: Minimum, multiple and ranking.
         widths: Channels that one group has in each space; ones by default.
+        at_least: So many of the lowest groups go in any case.
 
     Returns:
         The mask. Where the target is out of reach, the one with the lowest cost.
@@ -46,7 +47,7 @@ def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, width
     widths = [1] * len(spaces) if widths is None else widths
     steps = _steps(scores, spaces, prunable, rules)
     chooser = _Chooser(scores, spaces, prunable, rules, widths)
-    low, high = 0, len(steps)
+    low, high = min(at_least, len(steps)), len(steps)
     while low < high:
         middle = (low + high) // 2
         if cost(chooser.keep(steps, middle)) <= target:

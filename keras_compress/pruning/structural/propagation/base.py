@@ -6,9 +6,13 @@ import keras
 import numpy as np
 
 ELEMENTWISE_ACTIVATIONS = frozenset(
-    "linear relu relu6 leaky_relu elu selu celu gelu silu swish hard_silu hard_swish mish sigmoid "
-    "hard_sigmoid log_sigmoid tanh hard_tanh tanh_shrink hard_shrink soft_shrink softplus softsign "
-    "exponential squareplus sparse_plus sparse_sigmoid threshold".split()
+    (
+        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu"),
+        *("swish", "hard_silu", "hard_swish", "mish", "sigmoid", "hard_sigmoid"),
+        *("log_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink"),
+        *("softplus", "softsign", "exponential", "squareplus", "sparse_plus"),
+        *("sparse_sigmoid", "threshold"),
+    )
 )
 
 
@@ -124,7 +128,7 @@ def activate(activation, values):
 
 
 def positions(call, axis):
-    """Return the output positions of one sample: all axes but batch and channels, free ones as 1."""
+    """Return the output positions of one sample; axes of free size count as 1."""
     shape = call.output.shape
     return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != axis)
 

@@ -7,6 +7,7 @@ from keras_compress.pruning.structural.propagation.recurrent import (
     GATES,
     bind_cell,
     count_cell,
+    idle,
 )
 
 
@@ -35,6 +36,7 @@ class Bidirectional(Rule):
         halves = {name: config[name] for name in ("layer", "backward_layer") if config.get(name)}
         for half in halves.values():
             half["config"]["units"] = units
+            half.pop("build_config", None)  # holds the old input's shape
         return halves
 
     def mixes(self, call):
@@ -44,6 +46,22 @@ class Bidirectional(Rule):
             (call.inputs[0], half.cell.kernel, 0)
             for half in (layer.forward_layer, layer.backward_layer)
         )
+
+    def internals(self, layer):
+        """Each recurrence reads its units; those that stay at zero add nothing."""
+        return tuple(
+            (half.cell.recurrent_kernel, 0, ~idle(half, half.cell))
+            for half in (layer.forward_layer, layer.backward_layer)
+        )
+
+    def constants(self, call, inputs, axes):
+        """A unit whose proposal is zero stays at zero."""
+        layer = call.operation
+        halves = (layer.forward_layer, layer.backward_layer)
+        if layer.merge_mode != "concat" or len(call.inputs) > 1 or layer.stateful:
+            return [None] * len(call.outputs)
+        still = np.concatenate([idle(half, half.cell) for half in halves])
+        return [np.where(still, 0.0, np.nan)]
 
     def _give_up(self, call, inputs, channels):
         for axes in inputs:

@@ -16,7 +16,9 @@ class Concatenate(Rule):
         result = {}
         if any(along in axes for axes in inputs):
             parts = [
-                axes.get(along, None) if along in axes else self._fixed(call, value, along, channels)
+                axes.get(along, None)
+                if along in axes
+                else self._fixed(call, value, along, channels)
                 for value, axes in zip(call.inputs, inputs, strict=True)
             ]
             result[along] = np.concatenate(parts)

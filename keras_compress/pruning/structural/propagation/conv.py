@@ -55,7 +55,8 @@ class Conv(Rule):
     def mixes(self, call):
         """The kernel's rows are summed, unless each group is removed with its inputs."""
         layer = call.operation
-        return () if layer.groups > 1 else ((call.inputs[0], layer.kernel, -2),)
+        alone = layer.groups > 1 and _by_groups(layer)
+        return () if alone else ((call.inputs[0], layer.kernel, -2),)
 
     def constants(self, call, inputs, axes):
         """A filter is constant that reads nothing but constants."""

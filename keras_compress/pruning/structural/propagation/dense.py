@@ -54,5 +54,3 @@ class Dense(Rule):
     def contribution(self, layer, values):
         """The constants through the kernel."""
         return values @ np.asarray(layer.kernel)
-
-

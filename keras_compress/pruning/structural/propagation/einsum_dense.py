@@ -62,5 +62,3 @@ def _letters(layer, rank):
         dots = "" if rank is None else "0123456789"[: rank - len(reader.replace("...", ""))]
         reader, output = reader.replace("...", dots), output.replace("...", dots)
     return reader, kernel, output
-
-

@@ -38,14 +38,14 @@ class Recurrent(Rule):
 
     def internals(self, layer):
         """The recurrence reads the units themselves; a unit that stays at zero adds nothing."""
-        return ((layer.cell.recurrent_kernel, 0, ~_idle(layer, layer.cell)),)
+        return ((layer.cell.recurrent_kernel, 0, ~idle(layer, layer.cell)),)
 
     def constants(self, call, inputs, axes):
         """A unit whose proposal is zero stays at zero."""
         layer = call.operation
         if len(call.inputs) > 1 or layer.stateful or not _followed(layer):
             return [None] * len(call.outputs)
-        return [np.where(_idle(layer, layer.cell), 0.0, np.nan)] * len(call.outputs)
+        return [np.where(idle(layer, layer.cell), 0.0, np.nan)] * len(call.outputs)
 
     def _give_up(self, call, inputs, channels):
         for axes in inputs:
@@ -80,7 +80,7 @@ def _followed(layer):
     return names <= {"tanh", "sigmoid", "relu", "hard_sigmoid", "linear"}
 
 
-def _idle(layer, cell):
+def idle(layer, cell):
     """Tell for each unit whether its proposal gate has no weights at all."""
     gate, units = PROPOSAL[type(layer).__name__], layer.units
     weights = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]

@@ -8,7 +8,7 @@ from keras_compress.pruning.structural.propagation.base import Rule
 class Transpose(Rule):
     """Permute, Transpose, Swapaxes, ExpandDims, Squeeze, RepeatVector: axes move."""
 
-    operations = tuple("Permute Transpose Swapaxes ExpandDims Squeeze RepeatVector".split())
+    operations = ("Permute", "Transpose", "Swapaxes", "ExpandDims", "Squeeze", "RepeatVector")
 
     def propagate(self, call, inputs, channels):
         """Find the new place of each axis by moving their numbers."""

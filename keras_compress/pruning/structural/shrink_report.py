@@ -1,0 +1,194 @@
+"""What a shrinking did: before and after by layer, what was tied, what was protected and why."""
+
+import dataclasses
+import json
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerChange:
+    """One layer before and after; pairs are (before, after).
+
+    Args:
+        name: The layer's name.
+        kind: The name of its class.
+        channels: Output channels of a layer that makes some; `None` for others.
+        macs: Multiply-accumulates of one sample.
+        parameters: Number of weights.
+        bytes: Bytes of the weights in their own types.
+        tied_to: Layers whose channels must go together with this one's.
+        protected: Why its channels (all or some) had to stay; empty where they had not to.
+        latency_ms: Median time of the layer alone; `None` where it was not measured.
+    """
+
+    name: str
+    kind: str
+    channels: tuple[int, int] | None
+    macs: tuple[int, int]
+    parameters: tuple[int, int]
+    bytes: tuple[int, int]
+    tied_to: tuple[str, ...] = ()
+    protected: str = ""
+    latency_ms: tuple[float, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShrinkReport:
+    """What `shrink` did.
+
+    Args:
+        model: The model's name.
+        criterion: The criterion's name.
+        budget: What was asked for, in words.
+        layers: A `LayerChange` for each layer with weights or channels.
+        removed_blocks: Names of the layers at whose inputs and outputs blocks were cut out.
+        free_channels: Groups of channels that could go with the outputs unchanged.
+        unknown: Layers that no rule follows.
+    """
+
+    model: str
+    criterion: str
+    budget: str
+    layers: tuple[LayerChange, ...]
+    removed_blocks: tuple[str, ...] = ()
+    free_channels: int = 0
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def macs(self):
+        """Multiply-accumulates before and after."""
+        return self._total("macs")
+
+    @property
+    def parameters(self):
+        """Weights before and after."""
+        return self._total("parameters")
+
+    @property
+    def bytes(self):
+        """Bytes of weights before and after."""
+        return self._total("bytes")
+
+    @property
+    def protected(self):
+        """Layers whose channels had to stay, and why."""
+        return {layer.name: layer.protected for layer in self.layers if layer.protected}
+
+    def to_json(self):
+        """Return the report as a JSON text."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    def __str__(self):
+        head = f"{self.model}: {self.budget} by {self.criterion}"
+        rows = [("layer", "channels", "MACs", "parameters", "tied to / protected because")]
+        rows += [_row(layer) for layer in self.layers]
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        table = [
+            "  ".join([row[0].ljust(widths[0]), *_right(row[1:4], widths[1:]), row[4]]).rstrip()
+            for row in rows
+        ]
+        return "\n".join([head, *table, *self._totals()])
+
+    def plot(self, axes=None):
+        """Draw the MACs of each layer before and after.
+
+        Args:
+            axes: Matplotlib axes; new ones by default.
+
+        Returns:
+            The axes.
+        """
+        import matplotlib.pyplot as plt
+
+        layers = [layer for layer in self.layers if layer.macs[0]]
+        axes = axes or plt.subplots(figsize=(8, 0.22 * len(layers) + 1.2))[1]
+        names = [layer.name for layer in layers]
+        axes.barh(names, [layer.macs[0] for layer in layers], color="lightgray", label="before")
+        axes.barh(names, [layer.macs[1] for layer in layers], color="tab:blue", label="after")
+        axes.invert_yaxis()
+        axes.set_xlabel("multiply-accumulates of one sample")
+        axes.legend()
+        return axes
+
+    def _total(self, field):
+        pairs = [getattr(layer, field) for layer in self.layers]
+        return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+
+    def _totals(self):
+        for field in ("macs", "parameters", "bytes"):
+            before, after = getattr(self, field)
+            share = f"{after / before:.1%}" if before else "-"
+            yield f"{field}: {before:,} -> {after:,} ({share})"
+        if self.free_channels:
+            yield f"channels that could go with the outputs unchanged: {self.free_channels}"
+        if self.removed_blocks:
+            yield f"blocks removed before: {', '.join(self.removed_blocks)}"
+        if self.unknown:
+            yield f"no rule follows: {', '.join(self.unknown)}"
+
+
+def _row(layer):
+    channels = "" if layer.channels is None else f"{layer.channels[0]} -> {layer.channels[1]}"
+    macs, parameters = (f"{a:,} -> {b:,}" for a, b in (layer.macs, layer.parameters))
+    return layer.name, channels, macs, parameters, layer.protected or ", ".join(layer.tied_to)
+
+
+def _right(cells, widths):
+    return [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+
+
+def describe(graph, costs, keep, **notes):
+    """Build the report of a choice of groups.
+
+    Args:
+        graph: A `DependencyGraph`.
+        costs: Its `Costs`.
+        keep: Mask of the groups that stay.
+        **notes: The other fields of `ShrinkReport`.
+    """
+    whole = keep | True
+    macs = graph.macs(whole), graph.macs(keep)
+    weights = costs.by_layer(whole), costs.by_layer(keep)
+    spaces = _spaces_of_layers(graph)
+    layers = []
+    for call in {call.name: call for call in graph.graph.calls}.values():
+        name, made = call.name, spaces.get(call.name)
+        if made is None and name not in macs[0] and name not in weights[0]:
+            continue
+        before, after = (by_layer.get(name, (0, 0)) for by_layer in weights)
+        layers.append(
+            LayerChange(
+                name=name,
+                kind=type(call.operation).__name__,
+                channels=None if made is None else (made.ids, int(keep[made.groups].sum())),
+                macs=(macs[0].get(name, 0), macs[1].get(name, 0)),
+                parameters=(before[0], after[0]),
+                bytes=(before[1], after[1]),
+                tied_to=() if made is None else made.tied_to,
+                protected="" if made is None else _reason(graph, made.groups),
+            )
+        )
+    return ShrinkReport(model=graph.model.name, layers=tuple(layers), **notes)
+
+
+@dataclasses.dataclass
+class _Made:
+    ids: int
+    groups: object
+    tied_to: tuple[str, ...]
+
+
+def _spaces_of_layers(graph):
+    """Return for each layer that makes channels what it makes, by name."""
+    tied = {}
+    for names in graph.space_names:
+        for name in names:
+            tied.setdefault(name, {}).update(dict.fromkeys(names))
+    return {
+        name: _Made(len(groups), groups, tuple(other for other in tied[name] if other != name))
+        for name, groups in graph.births
+    }
+
+
+def _reason(graph, groups):
+    reasons = dict.fromkeys(graph.protected[g] for g in groups.tolist() if g in graph.protected)
+    return "; ".join(reasons)

@@ -1,0 +1,251 @@
+"""Remove channels from a model: `shrink` and `remove_zeros`."""
+
+import numpy as np
+
+from keras_compress import plugins
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.pruning.structural.budget import Budget, Costs
+from keras_compress.pruning.structural.constants import (
+    folded_biases,
+    free_groups,
+    propagate_constants,
+)
+from keras_compress.pruning.structural.criteria.base import StructuralCriterion
+from keras_compress.pruning.structural.dependency_graph import DependencyGraph
+from keras_compress.pruning.structural.evidence import Evidence
+from keras_compress.pruning.structural.removal import remove
+from keras_compress.pruning.structural.selection import Rules, select
+from keras_compress.pruning.structural.shrink_report import describe
+
+STRUCTURAL_CRITERIA = "keras_compress.pruning.structural.criteria"
+WEIGHT_CRITERIA = "keras_compress.pruning.criteria"
+
+
+def shrink(
+    model,
+    macs=None,
+    channels=None,
+    parameters=None,
+    bytes=None,
+    *,
+    criterion="l2_norm",
+    data=None,
+    loss=None,
+    round_to=None,
+    ranking="global",
+    minimum=0.1,
+    exclude=(),
+    rules=(),
+    batch_size=64,
+    seed=0,
+    return_report=False,
+):
+    """Remove the least important channels, units and heads from a model.
+
+    Channels that must go together (through residual additions, concatenations, depthwise
+    convolutions, squeeze-excite blocks …) are scored and removed together. Channels that are
+    constant go first, their constants folded into the biases of what follows. What cannot be
+    followed stays. Source: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`; it is not changed.
+        macs: What may remain of the multiply-accumulates: a fraction in (0, 1], or a number
+            above 1. Default: 0.5, if no other amount is given. 1.0 removes only what is free.
+        channels: The same of the removable channels.
+        parameters: The same of the weights.
+        bytes: The same of the bytes of the weights, in their own types.
+        criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
+            `keras_compress/pruning/structural/criteria`.
+        data: `(x, y)` arrays or an iterable of batches, for criteria that look at data.
+        loss: A Keras loss or its name, for criteria that take gradients. Default: the one the
+            model was compiled with.
+        round_to: Kept channels are a multiple of this; or a profile (name, path or `Profile`),
+            which says the multiple that wastes nothing on its target. Default: 1.
+        ranking: `"global"` ranks the channels of all layers together, `"layer"` takes the same
+            share of each.
+        minimum: Channels that each layer keeps: a number, or a fraction below 1.
+        exclude: Names of layers whose output channels stay.
+        rules: `Rule` instances for layers of your own.
+        batch_size: Samples in a batch cut from arrays.
+        seed: Seed of criteria that draw.
+        return_report: Whether to return `(model, ShrinkReport)`.
+
+    Returns:
+        A new `keras.Model`, not compiled; with `return_report=True` also the report.
+
+    Raises:
+        UnsupportedModelError: A model that is subclassed or not built, or a layer that cannot
+            be made again from its configuration.
+        UnknownNameError: No criterion of that name.
+        InvalidArgumentError: An amount that would empty a layer or that protected layers put
+            out of reach, or a criterion without the data or the loss that it needs.
+
+    Example:
+        >>> import keras, keras_compress as kc
+        >>> layers = [keras.Input((8,)), keras.layers.Dense(16), keras.layers.Dense(3)]
+        >>> kc.shrink(keras.Sequential(layers), macs=0.5).layers[0].units
+        8
+    """
+    budget = Budget.of(macs=macs, channels=channels, parameters=parameters, bytes=bytes)
+    criterion = resolve_criterion(criterion)
+    choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
+    graph = DependencyGraph(model, rules=rules, exclude=exclude)
+    evidence = Evidence(graph, data, loss, batch_size, seed)
+    constants = propagate_constants(graph)
+    free = free_groups(graph, constants)
+    costs = Costs(graph)
+    keep = _choose(graph, costs, budget, score(criterion, evidence), free, choice)
+    smaller = remove(graph, keep, folded_biases(graph, constants, keep))
+    if not return_report:
+        return smaller
+    report = describe(
+        graph,
+        costs,
+        keep,
+        criterion=name_of(criterion),
+        budget=f"at most {budget.amount:g} of the {budget.kind}",
+        free_channels=int(free.sum()),
+        unknown=tuple(graph.unknown()),
+    )
+    return smaller, report
+
+
+def remove_zeros(model, round_to=None, rules=(), return_report=False):
+    """Remove the channels that add nothing, and leave the outputs as they are.
+
+    These are channels that training with channel masks left all zero, constant channels, and
+    channels that no later weight reads. Their biases and the shifts of their batch
+    normalizations are folded into the biases of what follows.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`; it is not changed.
+        round_to: See `shrink`; some free channels then stay.
+        rules: `Rule` instances for layers of your own.
+        return_report: Whether to return `(model, ShrinkReport)`.
+
+    Returns:
+        A new `keras.Model`, not compiled; with `return_report=True` also the report.
+
+    Raises:
+        UnsupportedModelError: See `shrink`.
+
+    Example:
+        >>> import keras, keras_compress as kc
+        >>> hidden = keras.layers.Dense(16)
+        >>> model = keras.Sequential([keras.Input((8,)), hidden, keras.layers.Dense(3)])
+        >>> hidden.kernel.assign(hidden.kernel * ([0.0] * 4 + [1.0] * 12))
+        >>> kc.remove_zeros(model).layers[0].units
+        12
+    """
+    return shrink(
+        model,
+        macs=1.0,
+        criterion="random",
+        round_to=round_to,
+        minimum=1,
+        rules=rules,
+        return_report=return_report,
+    )
+
+
+def resolve_criterion(value):
+    """Return the criterion that a name or an instance stands for."""
+    if isinstance(value, Criterion | StructuralCriterion):
+        return value
+    known = plugins.names(STRUCTURAL_CRITERIA) + plugins.names(WEIGHT_CRITERIA)
+    if value not in known:
+        raise UnknownNameError("criterion", value, known)
+    structural = value in plugins.names(STRUCTURAL_CRITERIA)
+    return plugins.get(STRUCTURAL_CRITERIA if structural else WEIGHT_CRITERIA, value)()
+
+
+def name_of(criterion):
+    """Return the name of a criterion's file."""
+    return type(criterion).__module__.rsplit(".", 1)[-1]
+
+
+def multiple(round_to):
+    """Return the multiple that a number or a profile stands for."""
+    if round_to is None:
+        return 1
+    if isinstance(round_to, int):
+        if round_to < 1:
+            raise InvalidArgumentError(
+                f"round_to must be a whole number of 1 or more. Received: round_to={round_to}"
+            )
+        return round_to
+    return edge_profile.get(round_to).channel_multiple
+
+
+def score(criterion, evidence):
+    """Score all groups; scores of layers without a common unit are divided by the layer's mean.
+
+    Args:
+        criterion: A `Criterion` of weights or a `StructuralCriterion`.
+        evidence: An `Evidence`.
+
+    Returns:
+        Array (groups,), NaN where the criterion says nothing.
+
+    Raises:
+        InvalidArgumentError: The criterion needs data, and there are none.
+    """
+    _check_data(criterion, evidence)
+    if isinstance(criterion, StructuralCriterion):
+        scores = criterion(evidence)
+    else:
+        rng = np.random.default_rng(evidence.seed)
+        scores = evidence.score_spaces(lambda rows: criterion(rows, rng=rng), evidence.weights)
+    if getattr(criterion, "comparable", False):
+        return scores
+    for groups in evidence.graph.spaces:
+        known = scores[groups][~np.isnan(scores[groups])]
+        if known.size and known.mean() > 0:
+            scores[groups] = scores[groups] / known.mean()
+    return scores
+
+
+def _check_data(criterion, evidence):
+    needs = getattr(criterion, "needs_data", False)
+    if needs and not evidence.has_data:
+        labels = "(x, y)" if criterion.needs_loss else "x"
+        raise InvalidArgumentError(
+            f"The criterion {name_of(criterion)!r} looks at data. Pass data={labels}, some hundred "
+            "samples of the training set. Received: data=None"
+        )
+
+
+def _choose(graph, costs, budget, scores, free, rules):
+    """Return the mask of the groups to keep."""
+    prunable = graph.prunable & (free | ~np.isnan(scores))
+    scores = np.where(free, -np.inf, np.nan_to_num(scores, nan=np.inf))
+    whole = costs.of(budget.kind, np.ones(graph.size, bool))
+    target = budget.target(whole)
+    keep = select(
+        scores,
+        graph.spaces,
+        prunable,
+        lambda mask: costs.of(budget.kind, mask),
+        target,
+        rules,
+        widths=graph.widths,
+        at_least=int(free.sum()),
+    )
+    least = costs.of(budget.kind, keep)
+    if least > target:
+        raise InvalidArgumentError(_out_of_reach(graph, budget, least, whole, rules))
+    return keep
+
+
+def _out_of_reach(graph, budget, least, whole, rules):
+    reasons = dict.fromkeys(graph.protected.values())
+    text = (
+        f"Each layer must keep minimum={rules.minimum:g} of its channels, so that none is emptied: "
+        f"no less than {least / whole:.3g} of the {budget.kind} ({least:,}) can remain. Ask for "
+        f"more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
+    )
+    if reasons:
+        text += f". Channels that have to stay: {'; '.join(reasons)}"
+    return text
