@@ -270,9 +270,11 @@ def model(build):
 def sample(model):
     rng = np.random.default_rng(3)
     return keras.tree.map_structure(
-        lambda t: rng.integers(0, 5, (2, *t.shape[1:])).astype(t.dtype)
-        if "int" in str(t.dtype)
-        else rng.normal(size=(2, *t.shape[1:])).astype("float32"),
+        lambda t: (
+            rng.integers(0, 5, (2, *t.shape[1:])).astype(t.dtype)
+            if "int" in str(t.dtype)
+            else rng.normal(size=(2, *t.shape[1:])).astype("float32")
+        ),
         model.input,
     )
 
@@ -350,7 +352,9 @@ def test_shrunk_model_is_saved_trained_and_has_the_same_outputs(model, tmp_path)
     x = sample(model)
     y = keras.tree.map_structure(np.zeros_like, smaller(x))
     smaller.save(tmp_path / "small.keras")
-    custom = {type(layer).__name__: type(layer) for layer in smaller.layers}
+    custom = {
+        kind.__name__: kind for kind in map(type, smaller.layers) if "applications" in f"{kind}"
+    }
     again = keras.models.load_model(tmp_path / "small.keras", custom_objects=custom)
     assert_same(again(x), smaller(x))
     loss = keras.tree.map_structure(lambda _: "mse", smaller.output)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_compress.errors import UnknownNameError
 from keras_compress.graph import trace
 from keras_compress.pruning.structural.channels import Channels
 from keras_compress.pruning.structural.propagation._lookup import Unknown, rule_of
@@ -122,6 +123,11 @@ class DependencyGraph:
             result[call.name] += coefficient * int(np.prod(counts, dtype=object))
         return dict(result)
 
+    @property
+    def has_free_sizes(self):
+        """Whether some counted call has sizes besides the batch that are not known."""
+        return any(None in value.shape[1:] for call, *_ in self.costs for value in call.outputs)
+
     def unknown(self):
         """Return the names of the calls that no rule follows, where channels reach them."""
         return [
@@ -133,6 +139,9 @@ class DependencyGraph:
 
     def _propagate(self, exclude):
         channels, layout = self._channels, self._layout
+        unknown = exclude - {call.name for call in self.graph.calls}
+        if unknown:
+            raise UnknownNameError("layer", min(unknown), {c.name for c in self.graph.calls})
         layout.update((value, {}) for value in self.graph.flat_inputs)
         for call in self.graph.calls:
             inputs = [layout[value] for value in call.inputs]

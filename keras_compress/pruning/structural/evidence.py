@@ -63,6 +63,28 @@ class Evidence:
                 scores[groups] = function(*(rows.gather(values) for values in arrays))
         return scores
 
+    def score_kernels(self, function):
+        """Score the groups kernel by kernel, each with an equal say.
+
+        The scale of a kernel is arbitrary where a normalization follows, so that the scores of
+        each are divided by their mean before those of all kernels of a group are averaged.
+
+        Args:
+            function: Maps an array (groups, elements) to (groups,).
+
+        Returns:
+            Array (all groups,), NaN for groups that no kernel makes or reads.
+        """
+        total, count = np.zeros(self.graph.size), np.zeros(self.graph.size)
+        for slot in self.graph.slots:
+            if not self._wanted(slot, "both"):
+                continue
+            groups = np.unique(slot.groups)
+            scores = function(GroupRows([slot], groups, self.graph.size).gather(self.weights))
+            total[groups] += scores / (scores.mean() or 1)
+            count[groups] += 1
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
     def batches(self):
         """Yield `(x, y)`; `y` is `None` where there are no labels."""
         yield from self._batches

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from keras_compress.errors import InvalidArgumentError
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
@@ -21,6 +23,17 @@ class Rules:
     minimum: float = 1
     round_to: int = 1
     ranking: str = "global"
+
+    def __post_init__(self):
+        if self.ranking not in ("global", "layer"):
+            raise InvalidArgumentError(
+                f"ranking must be 'global' or 'layer'. Received: ranking={self.ranking!r}"
+            )
+        if not self.minimum >= 0:
+            raise InvalidArgumentError(
+                "minimum must be a number of channels, or a fraction of them below 1. "
+                f"Received: minimum={self.minimum!r}"
+            )
 
 
 def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, widths=None, at_least=0):

@@ -197,7 +197,7 @@ def score(criterion, evidence):
         scores = criterion(evidence)
     else:
         rng = np.random.default_rng(evidence.seed)
-        scores = evidence.score_spaces(lambda rows: criterion(rows, rng=rng), evidence.weights)
+        scores = evidence.score_kernels(lambda rows: criterion(rows, rng=rng))
     if getattr(criterion, "comparable", False):
         return scores
     for groups in evidence.graph.spaces:
@@ -219,6 +219,11 @@ def _check_data(criterion, evidence):
 
 def _choose(graph, costs, budget, scores, free, rules):
     """Return the mask of the groups to keep."""
+    if budget.kind == "macs" and graph.has_free_sizes and budget.amount != 1:
+        raise InvalidArgumentError(
+            "Multiply-accumulates depend on input sizes, and this model leaves them free. Build it "
+            f"for fixed input sizes, or pass parameters= or channels=. Received: {_shapes(graph)}"
+        )
     prunable = graph.prunable & (free | ~np.isnan(scores))
     scores = np.where(free, -np.inf, np.nan_to_num(scores, nan=np.inf))
     whole = costs.of(budget.kind, np.ones(graph.size, bool))
@@ -237,6 +242,10 @@ def _choose(graph, costs, budget, scores, free, rules):
     if least > target:
         raise InvalidArgumentError(_out_of_reach(graph, budget, least, whole, rules))
     return keep
+
+
+def _shapes(graph):
+    return ", ".join(str(value.shape) for value in graph.graph.flat_inputs)
 
 
 def _out_of_reach(graph, budget, least, whole, rules):
