@@ -33,7 +33,7 @@ def execute(values):
     import keras_compress as kc
 
     keras.utils.set_random_seed(values.seed)
-    epochs = 20 if values.dataset == "digits" else 6
+    epochs = 30 if values.dataset == "digits" else 6
     logging.info("1/4 Training the float baseline on %s", data.name)
     baseline = train_baseline(data, epochs)
     logging.info("2/4 Pruning to %d %% and quantizing in a second fit", 100 * SPARSITY)
@@ -68,9 +68,9 @@ def network(shape, classes):
 
     inputs = keras.Input(shape, name="image")
     x = inputs
-    for number, filters in enumerate((24, 48, 64)):
+    for number, filters in enumerate((32, 64, 96)):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, name=f"conv{number}")(x)
-        x = layers.BatchNormalization(name=f"norm{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"norm{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
         x = layers.MaxPooling2D(name=f"pool{number}")(x)
     x = layers.GlobalAveragePooling2D(name="average")(x)
@@ -118,14 +118,14 @@ def train_compressed(baseline, data, epochs, profile):
     import keras_compress as kc
 
     model = kc.compress(
-        baseline, pruning=kc.Pruning(), quantization=kc.Quantization(profile=profile)
+        baseline, pruning=kc.Pruning(scope="global"), quantization=kc.Quantization(profile=profile)
     )
     steps = epochs * _steps(data)
-    rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
+    rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(
         keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
     )
-    schedule = kc.PolynomialDecay(final_sparsity=SPARSITY, end_step=steps // 2, frequency=10)
+    schedule = kc.PolynomialDecay(final_sparsity=SPARSITY, end_step=steps * 2 // 5, frequency=10)
     callbacks = [
         kc.PruningCallback(schedule),
         kc.QuantizationCallback(begin_step=steps // 2, freeze_step=steps * 3 // 4),
