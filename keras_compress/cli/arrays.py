@@ -20,7 +20,8 @@ def load_arrays(path):
         InvalidArgumentError: Not an `.npz` of plain arrays, or one without inputs.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a file open that it cannot read; one opened here is closed here.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise InvalidArgumentError(

@@ -6,6 +6,7 @@ With a .tflite baseline it needs neither TensorFlow nor Keras.
 from absl import flags
 
 from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
 
 
@@ -41,6 +42,4 @@ def execute(values):
 def _baseline(path):
     if path is None or path.endswith(".tflite"):
         return path
-    import keras
-
-    return keras.saving.load_model(path, compile=False)
+    return load_keras(path)

@@ -16,7 +16,6 @@ VERBS = {
     "inspect": "keras_compress.cli.inspect",
     "check": "keras_compress.cli.check",
     "evaluate": "keras_compress.cli.evaluate",
-    "export": "keras_compress.cli.export",
     "profiles": "keras_compress.cli.profiles",
 }
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
@@ -71,7 +70,9 @@ def _run_verb(verb, *arguments):
     if any(word in ("-h", "--help") for word in arguments):
         print(f"keras-compress {verb}: {_summary(verb)}\n\n{values.get_help()}")
         return DONE
-    rest = values([verb, *arguments])[1:]
+    # A bare first word would otherwise be reported as the absence of a required flag.
+    rest = arguments[:1] if arguments and not arguments[0].startswith("-") else ()
+    rest = rest or values([verb, *arguments])[1:]
     if rest:
         raise flags.Error(f"Flags begin with --. Received: {' '.join(rest)}")
     return module.execute(values)

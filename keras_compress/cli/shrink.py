@@ -1,0 +1,58 @@
+"""Remove channels from a Keras model, for a smaller and faster one to fine-tune."""
+
+from absl import flags
+
+from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.models import load_keras
+from keras_compress.cli.output import define_json, write_json
+from keras_compress.errors import InvalidArgumentError
+
+AMOUNTS = ("macs", "channels", "bytes")
+
+
+def define(values):
+    """Define the verb's flags."""
+    text = flags.DEFINE_string
+    text("model", None, "The Keras model, a .keras file.", required=True, flag_values=values)
+    text("output", None, "The .keras file to write.", required=True, flag_values=values)
+    for amount in AMOUNTS:
+        flags.DEFINE_float(
+            amount,
+            None,
+            f"What may remain of the {amount}: a fraction, or a number above 1.",
+            flag_values=values,
+        )
+    text("criterion", "l2_norm", "How channels are scored.", flag_values=values)
+    text("data", None, "An .npz with x and y, for criteria that need it.", flag_values=values)
+    text("loss", None, "Keras loss, for criteria that take gradients.", flag_values=values)
+    text("round_to", None, "Keep a multiple of this, or of a profile's.", flag_values=values)
+    define_json(values)
+
+
+def execute(values):
+    """Run the verb."""
+    amounts = {name: values[name].value for name in AMOUNTS if values[name].value is not None}
+    if len(amounts) != 1:
+        raise InvalidArgumentError(
+            "Give one amount: --macs, --channels or --bytes. "
+            f"Received: {', '.join(amounts) or 'none'}"
+        )
+    if not values.output.endswith(".keras"):
+        raise InvalidArgumentError(f"--output must end in .keras. Received: {values.output}")
+    import keras_compress as kc
+
+    round_to = values.round_to
+    smaller, report = kc.shrink(
+        load_keras(values.model),
+        **amounts,
+        criterion=values.criterion,
+        data=load_arrays(values.data) if values.data else None,
+        loss=values.loss,
+        round_to=int(round_to) if round_to and round_to.isdigit() else round_to,
+        return_report=True,
+    )
+    smaller.save(values.output)
+    print(report)
+    if values.json:
+        write_json(values.json, report.to_json())
+    return 0
