@@ -21,6 +21,7 @@ _HOMES = {
     "PruningCallback": "keras_compress.pruning.callback",
     "Quantization": "keras_compress.spec",
     "QuantizationCallback": "keras_compress.quantization.callback",
+    "SlimmingCallback": "keras_compress.pruning.structural.slimming",
     "check": "keras_compress.edge_profiles.verdict",
     "compress": "keras_compress.apply",
     "convert": "keras_compress.converters.tflite",
@@ -30,6 +31,7 @@ _HOMES = {
     "remove_zeros": "keras_compress.pruning.structural.shrinking",
     "report": "keras_compress.reporting.document",
     "shrink": "keras_compress.pruning.structural.shrinking",
+    "slim_prune": "keras_compress.pruning.structural.slimming",
     "strip": "keras_compress.apply",
 }
 

@@ -40,7 +40,7 @@ class ShrinkReport:
         criterion: The criterion's name.
         budget: What was asked for, in words.
         layers: A `LayerChange` for each layer with weights or channels.
-        removed_blocks: Names of the layers at whose inputs and outputs blocks were cut out.
+        removed_blocks: For each block that was removed whole, the name of its last layer.
         free_channels: Groups of channels that could go with the outputs unchanged.
         unknown: Layers that no rule follows.
     """
@@ -121,7 +121,7 @@ class ShrinkReport:
         if self.free_channels:
             yield f"channels that could go with the outputs unchanged: {self.free_channels}"
         if self.removed_blocks:
-            yield f"blocks removed before: {', '.join(self.removed_blocks)}"
+            yield f"removed blocks, by their last layers: {', '.join(self.removed_blocks)}"
         if self.unknown:
             yield f"no rule follows: {', '.join(self.unknown)}"
 
@@ -136,18 +136,20 @@ def _right(cells, widths):
     return [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
 
 
-def describe(graph, costs, keep, **notes):
+def describe(graph, costs, keep, calls=None, **notes):
     """Build the report of a choice of groups.
 
     Args:
         graph: A `DependencyGraph`.
         costs: Its `Costs`.
         keep: Mask of the groups that stay.
+        calls: The calls that are left; all by default.
         **notes: The other fields of `ShrinkReport`.
     """
     whole = keep | True
-    macs = graph.macs(whole), graph.macs(keep)
-    weights = costs.by_layer(whole), costs.by_layer(keep)
+    left = {call.name for call in (graph.graph.calls if calls is None else calls)}
+    macs = graph.macs(whole), _only(left, graph.macs(keep))
+    weights = costs.by_layer(whole), _only(left, costs.by_layer(keep))
     spaces = _spaces_of_layers(graph)
     layers = []
     for call in {call.name: call for call in graph.graph.calls}.values():
@@ -159,7 +161,9 @@ def describe(graph, costs, keep, **notes):
             LayerChange(
                 name=name,
                 kind=type(call.operation).__name__,
-                channels=None if made is None else (made.ids, int(keep[made.groups].sum())),
+                channels=None
+                if made is None
+                else (made.ids, int(keep[made.groups].sum()) * (name in left)),
                 macs=(macs[0].get(name, 0), macs[1].get(name, 0)),
                 parameters=(before[0], after[0]),
                 bytes=(before[1], after[1]),
@@ -175,6 +179,10 @@ class _Made:
     ids: int
     groups: object
     tied_to: tuple[str, ...]
+
+
+def _only(names, by_layer):
+    return {name: value for name, value in by_layer.items() if name in names}
 
 
 def _spaces_of_layers(graph):

@@ -6,6 +6,7 @@ from keras_compress import plugins
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.pruning.structural.blocks import alive
 from keras_compress.pruning.structural.budget import Budget, Costs
 from keras_compress.pruning.structural.constants import (
     folded_biases,
@@ -14,6 +15,7 @@ from keras_compress.pruning.structural.constants import (
 )
 from keras_compress.pruning.structural.criteria.base import StructuralCriterion
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
+from keras_compress.pruning.structural.depth import DepthCosts, choose_blocks, score_blocks
 from keras_compress.pruning.structural.evidence import Evidence
 from keras_compress.pruning.structural.removal import remove
 from keras_compress.pruning.structural.selection import Rules, select
@@ -34,6 +36,7 @@ def shrink(
     data=None,
     loss=None,
     round_to=None,
+    granularity="channels",
     ranking="global",
     minimum=0.1,
     exclude=(),
@@ -63,6 +66,9 @@ def shrink(
             model was compiled with.
         round_to: Kept channels are a multiple of this; or a profile (name, path or `Profile`),
             which says the multiple that wastes nothing on its target. Default: 1.
+        granularity: `"channels"` removes channels, units and heads; `"layers"` removes whole
+            residual blocks and repeated blocks. These are scored by how much the outputs change
+            without them, if there are data, or else by the criterion. To do both, shrink twice.
         ranking: `"global"` ranks the channels of all layers together, `"layer"` takes the same
             share of each.
         minimum: Channels that each layer keeps: a number, or a fraction below 1.
@@ -93,6 +99,12 @@ def shrink(
     choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
     graph = DependencyGraph(model, rules=rules, exclude=exclude)
     evidence = Evidence(graph, data, loss, batch_size, seed)
+    if granularity not in ("channels", "layers"):
+        raise InvalidArgumentError(
+            f"granularity must be 'channels' or 'layers'. Received: granularity={granularity!r}"
+        )
+    if granularity == "layers":
+        return _without_blocks(graph, evidence, budget, criterion, return_report)
     constants = propagate_constants(graph)
     free = free_groups(graph, constants)
     costs = Costs(graph)
@@ -215,6 +227,36 @@ def _check_data(criterion, evidence):
             f"The criterion {name_of(criterion)!r} looks at data. Pass data={labels}, some hundred "
             "samples of the training set. Received: data=None"
         )
+
+
+def _without_blocks(graph, evidence, budget, criterion, return_report):
+    """Remove whole blocks; see `shrink`."""
+    costs = DepthCosts(graph)
+    known = None if evidence.has_data else score(criterion, evidence)
+    scores = score_blocks(graph, evidence, known)
+    whole = costs.of(budget.kind, {})
+    skipped = choose_blocks(graph, scores, costs, budget.kind, budget.target(whole))
+    least = costs.of(budget.kind, skipped)
+    if least > budget.target(whole):
+        names = ", ".join(block.name for block in scores) or "none"
+        raise InvalidArgumentError(
+            f"Without all blocks that can be bypassed ({names}) there remain {least / whole:.3g} "
+            f"of the {budget.kind} ({least:,}). Ask for more, and remove channels after that. "
+            f"Received: {budget.kind}={budget.amount:g}, granularity='layers'"
+        )
+    keep = np.ones(graph.size, bool)
+    smaller = remove(graph, keep, skipped=skipped)
+    if not return_report:
+        return smaller
+    return smaller, describe(
+        graph,
+        Costs(graph),
+        keep,
+        calls=alive(graph, skipped),
+        criterion="output change" if evidence.has_data else name_of(criterion),
+        budget=f"at most {budget.amount:g} of the {budget.kind}",
+        removed_blocks=tuple(call.name for call in skipped),
+    )
 
 
 def _choose(graph, costs, budget, scores, free, rules):
