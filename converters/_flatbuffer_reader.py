@@ -44,7 +44,7 @@ def _option_fields(name):
     accessors = getattr(_schema(), name)
     for field in vars(getattr(_schema(), f"{name}T")()):
         method = field[0].upper() + field[1:]
-        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", field).lower()
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field).lower()
         is_vector = hasattr(accessors, f"{method}Length")
         if not is_vector or hasattr(accessors, f"{method}AsNumpy"):
             fields.append((snake, method, is_vector))

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_compress.edge_profiles import profile_file
+from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 
+_NESTED = ("operators", "optimized", "fallback")
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -26,13 +28,28 @@ class Profile:
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"`, `"float32"`.
         output_type: Type of the file's outputs.
         float_ops: Whether a file for this target is meant to hold float operators.
-        unsupported: What becomes of an operator that the target does not know: `"cpu"`, it
-            runs there, or `"error"`, the file does not load.
+        engine: What executes the operators of the table.
+        operators: Operator -> rule; an empty table takes every built-in operator.
+        unsupported: What becomes of an operator that the table does not take: `"cpu"`, the
+            processor beside the engine runs it, or `"error"`, the file does not load.
+        fallback: The profile of that processor; `None` where it takes every built-in operator.
+        optimized: Operator -> rule for the operators that have fast kernels on the engine.
+        optimized_by: The library with these kernels; empty where all kernels are alike.
+        one_subgraph: Whether the engine runs one piece of the graph only, so that everything
+            behind the first operator that it does not take runs elsewhere.
+        integer_only: Whether the target refuses a file that computes in float.
+        static_shapes: Whether the target refuses a file with a dynamic dimension.
+        folds_constants: Whether the target's compiler removes operators that compute with
+            shapes and constants only.
         flash_bytes: Bytes that the model may take in flash; `None` where nothing limits it.
         sram_bytes: Bytes that the tensor arena may take; `None` where nothing limits it.
+        parameter_cache_bytes: Bytes of weights that the engine keeps; more are streamed to it on
+            every inference.
         channel_multiple: Channel counts that are a multiple of this waste no computation.
         sparsity: What zeros among the weights bring in place: `"none"`, `"size"` (fewer bytes)
             or `"speed"` (fewer bytes and less time).
+        vela: Options of Arm's compiler: `accelerator`, `system_config`, `memory_mode`.
+        notes: What else a user of the target should know.
         sources: Figure -> where it comes from, beginning with `measured`, `seen` or, if it is
             not confirmed, `recalled`.
 
@@ -51,11 +68,23 @@ class Profile:
     input_type: str = "int8"
     output_type: str = "int8"
     float_ops: bool = False
+    engine: str = "CPU"
+    operators: dict[str, OperatorRule] = dataclasses.field(default_factory=dict, hash=False)
     unsupported: str = "cpu"
+    fallback: "Profile | None" = None
+    optimized: dict[str, OperatorRule] = dataclasses.field(default_factory=dict, hash=False)
+    optimized_by: str = ""
+    one_subgraph: bool = False
+    integer_only: bool = False
+    static_shapes: bool = False
+    folds_constants: bool = False
     flash_bytes: int | None = None
     sram_bytes: int | None = None
+    parameter_cache_bytes: int | None = None
     channel_multiple: int = 1
     sparsity: str = "none"
+    vela: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
+    notes: tuple[str, ...] = ()
     sources: dict[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
@@ -77,6 +106,21 @@ class Profile:
     def unconfirmed(self) -> tuple[str, ...]:
         """The figures that rest on memory alone, with no source behind them."""
         return tuple(k for k, text in self.sources.items() if text.startswith("recalled"))
+
+    def to_json(self) -> dict:
+        """Return the figures and rules as a dictionary that `json.dumps` takes."""
+        plain = (f.name for f in dataclasses.fields(self) if f.name not in _NESTED)
+        tables = {
+            table: {name: rule.describe() for name, rule in getattr(self, table).items()}
+            for table in ("operators", "optimized")
+        }
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "activation_bits": self.activation_bits,
+            "fallback": self.fallback and self.fallback.title,
+            **tables,
+            "unconfirmed": list(self.unconfirmed),
+        }
 
     def __str__(self):
         return f"{self.name}: {self.title}"
@@ -135,4 +179,8 @@ def _is_path(profile):
 
 
 def _read(path):
-    return Profile(name=path.stem, **profile_file.read(path, FOLDER))
+    fields = profile_file.read(path, FOLDER)
+    fallback = fields.pop("fallback", None)
+    if fallback is not None:
+        fields["fallback"] = _read(FOLDER / f"{fallback}.toml")
+    return Profile(name=path.stem, **fields)

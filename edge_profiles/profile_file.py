@@ -4,8 +4,11 @@ import difflib
 import re
 import tomllib
 
+from keras_compress import plugins
+from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
 
+_LIMITS = "keras_compress.edge_profiles.limits"
 _TYPES = ("int8", "uint8", "int16", "float32")
 
 
@@ -38,31 +41,48 @@ def _texts(value):
     return dict(value) if good else None
 
 
+def _text_list(value):
+    good = isinstance(value, list) and all(_text(v) for v in value)
+    return tuple(value) if good else None
+
+
+_BYTES = "a whole number of bytes above 0"
+_FLAG = "true or false"
+
 # key: (field of Profile, check that returns the field's value or None, what is allowed)
 _KEYS = {
     "title": ("title", _text, "a text"),
+    "engine": ("engine", _text, "a text"),
     "weight_bits": ("weight_bits", _some_of(4, 8, 32), "a list of 4, 8 and 32 (float)"),
     "activation_bits": (
         "activation_bits_supported",
         _some_of(8, 16, 32),
         "a list of 8, 16 and 32 (float)",
     ),
-    "per_channel": ("per_channel", _flag, "true or false"),
-    "per_channel_dense": ("per_channel_dense", _flag, "true or false"),
+    "per_channel": ("per_channel", _flag, _FLAG),
+    "per_channel_dense": ("per_channel_dense", _flag, _FLAG),
     "input_type": ("input_type", _one_of(*_TYPES), f"one of {', '.join(_TYPES)}"),
     "output_type": ("output_type", _one_of(*_TYPES), f"one of {', '.join(_TYPES)}"),
-    "float_ops": ("float_ops", _flag, "true or false"),
+    "float_ops": ("float_ops", _flag, _FLAG),
     "unsupported": ("unsupported", _one_of("cpu", "error"), '"cpu" or "error"'),
-    "flash_bytes": ("flash_bytes", _count, "a whole number of bytes above 0"),
-    "sram_bytes": ("sram_bytes", _count, "a whole number of bytes above 0"),
+    "fallback": ("fallback", _text, "the name of a profile"),
+    "optimized_by": ("optimized_by", _text, "a text"),
+    "one_subgraph": ("one_subgraph", _flag, _FLAG),
+    "integer_only": ("integer_only", _flag, _FLAG),
+    "static_shapes": ("static_shapes", _flag, _FLAG),
+    "folds_constants": ("folds_constants", _flag, _FLAG),
+    "flash_bytes": ("flash_bytes", _count, _BYTES),
+    "sram_bytes": ("sram_bytes", _count, _BYTES),
+    "parameter_cache_bytes": ("parameter_cache_bytes", _count, _BYTES),
     "channel_multiple": ("channel_multiple", _count, "a whole number above 0"),
-    "sparsity": (
-        "sparsity",
-        _one_of("none", "size", "speed"),
-        '"none", "size" or "speed"',
-    ),
+    "sparsity": ("sparsity", _one_of("none", "size", "speed"), '"none", "size" or "speed"'),
+    "vela": ("vela", _texts, "a table of texts"),
+    "notes": ("notes", _text_list, "a list of texts"),
     "sources": ("sources", _texts, "a table of figure = text"),
 }
+_TABLES = ("operators", "optimized")
+# What an operator's entry may hold besides limits.
+_RULE_KEYS = {"note": _text, "source": _text, "fatal": _text_list}
 
 
 def read(path, folder):
@@ -74,73 +94,139 @@ def read(path, folder):
             not a file beside `path`.
 
     Returns:
-        Dict from field of `Profile` to value.
+        Dict from field of `Profile` to value; the fields `operators` and `optimized` map the
+        names of operators to `OperatorRule`. The limits of `"*"` are those of every operator of
+        its table, and the only entry of a table that names no operator.
 
     Raises:
         ProfileError: A file that is missing, is not TOML, or breaks a rule.
     """
-    fields = _read(path, folder, seen=())
+    fields = _File(path, folder).fields()
     if "title" not in fields:
         raise ProfileError(f'{path}: a profile needs a title. Add: title = "What the target is"')
+    for table in _TABLES:
+        rules = dict(fields.get(table, {}))
+        base = rules.pop("*", None)
+        fields[table] = {n: rule.over(base) if base else rule for n, rule in rules.items() if rule}
+        if base and not rules:
+            fields[table] = {"*": base}
     return fields
 
 
-def _read(path, folder, seen):
-    if path in seen:
-        raise ProfileError(f"{path}: extends leads in a circle. Received: {[str(p) for p in seen]}")
-    text = _load_text(path)
-    table = _parse(path, text)
-    base = table.pop("extends", None)
-    fields = _read(_base_path(path, base, folder, text), folder, (*seen, path)) if base else {}
-    for key, value in table.items():
-        field, checked = _check(path, text, key, value)
-        old = fields.get(field)
-        fields[field] = {**old, **checked} if isinstance(old, dict) else checked
-    return fields
+class _File:
+    """One TOML file, with what is needed to say where in it a rule is broken."""
 
+    def __init__(self, path, folder, seen=()):
+        if path in seen:
+            circle = ", ".join(str(file) for file in seen)
+            raise ProfileError(f"{path}: extends leads in a circle. Received: {circle}")
+        self._path, self._folder, self._seen = path, folder, (*seen, path)
+        self._text = self._load()
 
-def _load_text(path):
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(
-            f"A profile must be a readable TOML file. Received: {path} ({error})"
-        ) from None
+    def fields(self):
+        """Return the fields that the file and those that it extends set."""
+        table = self._parse()
+        base = table.pop("extends", None)
+        fields = _File(self._base(base), self._folder, self._seen).fields() if base else {}
+        for key, value in table.items():
+            field, checked = self._check(key, value)
+            old = fields.get(field)
+            fields[field] = {**old, **checked} if isinstance(old, dict) else checked
+        return fields
 
+    def _load(self):
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProfileError(
+                f"A profile must be a readable TOML file. Received: {self._path} ({error})"
+            ) from None
 
-def _parse(path, text):
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{path}: a profile must be TOML. Received: {error}") from None
+    def _parse(self):
+        try:
+            return tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise ProfileError(f"{self._path}: a profile must be TOML. Received: {error}") from None
 
+    def _fail(self, keys, message):
+        raise ProfileError(f"{self._path}, line {line_of(self._text, *keys)}: {message}")
 
-def _base_path(path, base, folder, text):
-    for candidate in (
-        path.parent / f"{base}.toml",
-        path.parent / str(base),
-        folder / f"{base}.toml",
-    ):
-        if candidate.is_file():
-            return candidate
-    known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
-    raise ProfileError(
-        f"{path}, line {line_of(text, 'extends')}: extends must name a profile or a .toml file. "
-        f"Received: extends = {base!r}. Profiles: {known}"
-    )
-
-
-def _check(path, text, key, value):
-    where = f"{path}, line {line_of(text, key)}"
-    if key not in _KEYS:
-        near = difflib.get_close_matches(key, _KEYS, n=1)
+    def _unknown(self, keys, kind, name, known):
+        near = difflib.get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ProfileError(f"{where}: unknown key {key!r}.{hint} Known: {', '.join(_KEYS)}")
-    field, check, allowed = _KEYS[key]
-    checked = check(value)
-    if checked is None:
-        raise ProfileError(f"{where}: {key} must be {allowed}. Received: {key} = {value!r}")
-    return field, checked
+        self._fail(keys, f"unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}")
+
+    def _base(self, name):
+        beside = self._path.parent
+        for candidate in (
+            beside / f"{name}.toml",
+            beside / str(name),
+            self._folder / f"{name}.toml",
+        ):
+            if candidate.is_file():
+                return candidate
+        known = [path.stem for path in self._folder.glob("*.toml")]
+        return self._unknown(["extends"], "profile", name, known)
+
+    def _check(self, key, value):
+        if key in _TABLES:
+            return key, self._rules(key, value)
+        if key not in _KEYS:
+            self._unknown([key], "key", key, [*_KEYS, *_TABLES, "extends"])
+        field, check, allowed = _KEYS[key]
+        checked = check(value)
+        if checked is None:
+            self._fail([key], f"{key} must be {allowed}. Received: {key} = {value!r}")
+        known = [path.stem for path in self._folder.glob("*.toml")]
+        if key == "fallback" and value not in known:
+            self._unknown([key], "profile", value, known)
+        return field, checked
+
+    def _rules(self, table, operators):
+        if not isinstance(operators, dict):
+            self._fail([table], f"{table} must be a table. Received: {operators!r}")
+        return {name: self._rule(table, name, entry) for name, entry in operators.items()}
+
+    def _rule(self, table, name, entry):
+        """Return the rule of an operator, `None` where the file takes the operator away."""
+        if entry is False:
+            return None
+        if not isinstance(entry, dict):
+            self._fail(
+                [table, name],
+                f"{name} must be a table of limits, or false where the target lacks it. "
+                f"Received: {entry!r}",
+            )
+        if name != "*" and self._path.parent != self._folder and name not in _builtin_names(name):
+            self._unknown([table, name], "operator", name, _builtin_names(name))
+        plain = {key: entry[key] for key in _RULE_KEYS if key in entry}
+        for key, value in plain.items():
+            if _RULE_KEYS[key](value) is None:
+                self._fail([table, name, key], f"{key} of {name} must not be {value!r}.")
+        limits = {k: self._limit(table, name, k, v) for k, v in entry.items() if k not in plain}
+        plain["fatal"] = tuple(plain.get("fatal", ()))
+        return OperatorRule(limits=limits, **plain)
+
+    def _limit(self, table, operator, name, value):
+        known = plugins.names(_LIMITS)
+        if name not in known:
+            self._unknown([table, operator, name], "limit", name, [*known, *_RULE_KEYS])
+        try:
+            return plugins.get(_LIMITS, name)(value)
+        except ValueError as error:
+            return self._fail(
+                [table, operator, name],
+                f"{name} of {operator} must be {error}. Received: {name} = {value!r}",
+            )
+
+
+def _builtin_names(name):
+    """Return the operators that TFLite's schema knows; `name` alone where no schema is there."""
+    try:
+        from ai_edge_litert.schema_py_generated import BuiltinOperator
+    except ImportError:
+        return (name,)
+    return tuple(key for key in vars(BuiltinOperator) if key.isupper())
 
 
 def line_of(text, *keys):
@@ -160,7 +246,7 @@ def line_of(text, *keys):
     table, found = (), 1
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[+([^\]]+)\]", line)
-        assignment = re.match(r"\s*([\w\"'.+-]+)\s*=", line)
+        assignment = re.match(r"\s*([\w\"'*.+-]+)\s*=", line)
         if header:
             table = _parts(header[1])
             here = table

@@ -3,8 +3,6 @@
 Needs neither TensorFlow nor Keras.
 """
 
-import dataclasses
-
 from keras_compress.cli.output import define_json, write_json
 
 
@@ -22,5 +20,5 @@ def execute(values):
     for target in found:
         print(f"{target.name:{width}}  {target.title}")
     if values.json:
-        write_json(values.json, [dataclasses.asdict(target) for target in found])
+        write_json(values.json, [target.to_json() for target in found])
     return 0

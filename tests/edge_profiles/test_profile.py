@@ -1,4 +1,5 @@
 import copy
+import json
 import pickle
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_own_file_extends_another_of_the_same_folder(tmp_path):
         ('title = "T"\nunsuported = "cpu"\n', 2, "Did you mean 'unsupported'"),
         ('title = "T"\nunsupported = "crash"\n', 2, '"cpu" or "error"'),
         ('title = "T"\n[sources]\nsram_bytes = 3\n', 2, "sources must be a table"),
-        ('title = "T"\nextends = "cortex_m9"\n', 2, "Profiles: .*cortex_m4"),
+        ('title = "T"\nextends = "cortex_m9"\n', 2, "Known: .*cortex_m4"),
         ('title = "T"\nsram_bytes = \n', 2, "must be TOML"),
     ],
 )
@@ -142,3 +143,81 @@ def test_profiles_import_neither_tensorflow_nor_keras():
         "assert not {'tensorflow', 'keras', 'tf_keras'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", kc.profiles())
+def test_each_entry_of_a_table_names_a_source_and_an_operator(name):
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    target = profile.get(name)
+    custom = {"TFLM_DECODE", "ethos-u", "edgetpu-custom-op", "*"}
+    for table in (target.operators, target.optimized):
+        for operator, rule in table.items():
+            assert hasattr(BuiltinOperator, operator) or operator in custom
+            assert set(rule.fatal) <= set(rule.limits)
+            given = {source.strip() for source in rule.source.split(",")} - {""}
+            assert given <= set(target.sources) | set(getattr(target.fallback, "sources", {}))
+            assert given or operator == "*"
+
+
+@pytest.mark.parametrize("name", kc.profiles())
+def test_json_of_a_profile_serializes(name):
+    fields = json.loads(json.dumps(profile.get(name).to_json()))
+    assert fields["name"] == name
+    assert isinstance(fields["operators"], dict)
+
+
+OPERATORS = 'title = "T"\n[operators]\nADD = {}\n'
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("CONV2D = {}", "unknown operator 'CONV2D'. Did you mean 'CONV_2D'"),
+        ("MUL = true", "must be a table of limits"),
+        ("MUL = { typs = [] }", "unknown limit 'typs'. Did you mean 'types'"),
+        ('MUL = { types = "int8" }', "types of MUL must be a list of element types"),
+        ("MUL = { max_rank = 0 }", "max_rank of MUL must be a whole number above 0"),
+        ("MEAN = { reduction = { axis = 3 } }", "reduction of MEAN must be a table with axes"),
+        ("MUL = { note = 3 }", "note of MUL"),
+    ],
+)
+def test_bad_operator_is_refused_with_its_line(tmp_path, entry, words):
+    path = tmp_path / "bad.toml"
+    path.write_text(f"{OPERATORS}{entry}\n")
+    with pytest.raises(ProfileError) as caught:
+        profile.get(path)
+    assert words in str(caught.value)
+    assert "bad.toml, line 4" in str(caught.value)
+
+
+def test_own_table_is_laid_over_the_one_it_extends(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text(
+        'extends = "cortex_m4"\ntitle = "T"\n[operators]\n'
+        'TILE = { types = ["int8"] }\nELU = false\n'
+    )
+    board = profile.get(path)
+    assert "TILE" in board.operators and "ELU" not in board.operators
+    assert board.operators["ADD"] == profile.get("cortex_m4").operators["ADD"]
+
+
+def test_limits_of_all_operators_yield_to_those_of_one(tmp_path):
+    path = tmp_path / "board.toml"
+    path.write_text(
+        'title = "T"\n[operators."*"]\nmax_rank = 4\nper_channel = false\n'
+        "[operators]\nADD = {}\nCONV_2D = { per_channel = true }\n"
+    )
+    table = profile.get(path).operators
+    assert table["ADD"].limits["max_rank"].value == 4
+    assert not table["ADD"].limits["per_channel"].value
+    assert table["CONV_2D"].limits["per_channel"].value
+    assert set(table) == {"ADD", "CONV_2D"}
+
+
+def test_fallback_is_a_profile_and_must_exist(tmp_path):
+    assert profile.get("ethos_u65").fallback.engine == "CPU (TFLite Micro)"
+    path = tmp_path / "board.toml"
+    path.write_text('title = "T"\nfallback = "cortex_m9"\n')
+    with pytest.raises(ProfileError, match="line 2: unknown profile 'cortex_m9'.*cortex_m4"):
+        profile.get(path)

@@ -1,0 +1,1 @@
+"""Limits that a target puts on an operator: one kind a file, whose name profiles use."""

@@ -1,0 +1,91 @@
+"""What every limit is: a rule with a parameter, read from a profile, that an operator may break."""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit(abc.ABC):
+    """A rule that an operator must keep for a target to take it.
+
+    A profile names the rule by its file and gives the parameter: `CONV_2D = { max_version = 5 }`.
+
+    Args:
+        value: The parameter, as it stands in the profile's TOML file.
+
+    Raises:
+        ValueError: The parameter is none that the rule takes; the message says what is allowed.
+    """
+
+    value: Any
+
+    allowed: ClassVar[str]
+
+    def __post_init__(self):
+        if not self.accepts(self.value):
+            raise ValueError(self.allowed)
+
+    @abc.abstractmethod
+    def accepts(self, value) -> bool:
+        """Say whether `value` is a parameter of the rule."""
+
+    @abc.abstractmethod
+    def problem(self, operator) -> str | None:
+        """Say how an operator breaks the rule.
+
+        Args:
+            operator: An operator as `keras_compress.converters.flatbuffer` reads it.
+
+        Returns:
+            Words that follow "CONV_2D: "; `None` where the rule is kept.
+        """
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """State the rule in a few words, for the table of the documentation."""
+
+
+class FlagLimit(Limit):
+    """A rule that holds or does not: its parameter is `true`, or `false` to lift it."""
+
+    allowed = "true or false"
+
+    def accepts(self, value):
+        """Take true and false."""
+        return isinstance(value, bool)
+
+
+class WholeLimit(Limit):
+    """A rule whose parameter is a whole number above zero."""
+
+    allowed = "a whole number above 0"
+
+    def accepts(self, value):
+        """Take a whole number above 0."""
+        return type(value) is int and value > 0
+
+
+class NamesLimit(Limit):
+    """A rule whose parameter is a list of names."""
+
+    allowed = "a list of names"
+
+    def accepts(self, value):
+        """Take a list of texts."""
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+class TableLimit(Limit):
+    """A rule of several parts: its parameter is a table with keys of `parts`."""
+
+    parts: ClassVar[dict[str, str]]
+
+    @property
+    def allowed(self):
+        """The parts by name."""
+        return "a table with " + ", ".join(f"{key} = {what}" for key, what in self.parts.items())
+
+    def accepts(self, value):
+        """Take a table of known parts."""
+        return isinstance(value, dict) and bool(value) and set(value) <= set(self.parts)

@@ -1,0 +1,45 @@
+"""What a target says of one operator: the limits that it must keep, in words and checkable."""
+
+import dataclasses
+
+from keras_compress.edge_profiles.limits.base import Limit
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatorRule:
+    """The entry of one operator in a profile's table.
+
+    Args:
+        limits: Name -> limit.
+        note: What is known besides and cannot be checked in the file.
+        source: Where the entry comes from: a name among the profile's sources.
+        fatal: Names of the limits whose breach makes the target's tools refuse the whole file.
+    """
+
+    limits: dict[str, Limit] = dataclasses.field(default_factory=dict, hash=False)
+    note: str = ""
+    source: str = ""
+    fatal: tuple[str, ...] = ()
+
+    def problems(self, operator):
+        """List the limits that an operator breaks.
+
+        Args:
+            operator: An operator as `keras_compress.converters.flatbuffer` reads it.
+
+        Returns:
+            Tuple of (name of the limit, what is wrong).
+        """
+        found = ((name, limit.problem(operator)) for name, limit in self.limits.items())
+        return tuple((name, problem) for name, problem in found if problem)
+
+    def describe(self):
+        """State all limits and the note in one line."""
+        texts = [limit.describe() for limit in self.limits.values()]
+        return "; ".join(text for text in (*texts, self.note) if text)
+
+    def over(self, base):
+        """Return this entry with the limits of `base` that it does not set itself."""
+        return dataclasses.replace(
+            self, limits={**base.limits, **self.limits}, source=self.source or base.source
+        )

@@ -1,0 +1,219 @@
+"""Whether a file runs on a target, where each operator executes, and what to change: `kc.check`."""
+
+import collections
+import dataclasses
+import html
+import os
+
+from keras_compress.edge_profiles import arena, diagnosis, placement, profile
+from keras_compress.edge_profiles.finding import Finding, Severity
+from keras_compress.edge_profiles.placement import Where
+from keras_compress.errors import FlatbufferError
+
+_VERDICT_WORDS = {
+    "runs": "runs",
+    "runs_with_fallbacks": "runs, with a part of it on the processor beside",
+    "does_not_run": "does not run",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a check of a file for a target says.
+
+    Args:
+        profile: Name of the profile.
+        title: The target in a few words.
+        verdict: `"runs"`, `"runs_with_fallbacks"` or `"does_not_run"`.
+        accelerated_macs: Share of the multiply-accumulate operations that the accelerator (on a
+            CPU target the library of fast kernels) executes, in [0, 1].
+        macs: All multiply-accumulate operations of one inference.
+        flash_bytes: Size of the file.
+        flash_budget_bytes: What the profile leaves for it, `None` without a limit.
+        sram_bytes: Estimate of the tensor arena, made from shapes and lifetimes.
+        sram_budget_bytes: What the profile leaves for it, `None` without a limit.
+        findings: Tuple of `Finding`, the gravest first.
+        operators: One dictionary an operator, in the order of execution: `index`, `operator`,
+            `layer`, `runs_on`, `macs`, `reasons`.
+        first_unmapped: The entry of `operators` that stops an Edge TPU mapping, `None` if none.
+    """
+
+    profile: str
+    title: str
+    verdict: str
+    accelerated_macs: float = 0.0
+    macs: int = 0
+    flash_bytes: int = 0
+    flash_budget_bytes: int | None = None
+    sram_bytes: int | None = None
+    sram_budget_bytes: int | None = None
+    findings: tuple[Finding, ...] = ()
+    operators: tuple[dict, ...] = ()
+    first_unmapped: dict | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether the file runs, be it with fallbacks."""
+        return self.verdict != "does_not_run"
+
+    def to_json(self) -> dict:
+        """Return the fields as a dictionary that `json.dumps` takes."""
+        fields = dataclasses.asdict(self)
+        fields["findings"] = [dataclasses.asdict(finding) for finding in self.findings]
+        fields["operators"] = list(self.operators)
+        fields["estimated"] = ["sram_bytes"]
+        return fields
+
+    def __str__(self):
+        lines = [f"{self.title}: {_VERDICT_WORDS[self.verdict]}.", *_figures(self)]
+        for finding in self.findings:
+            lines += ["", f"[{finding.severity}] {finding.code}{_place(finding)}"]
+            lines += [f"  {finding.message}", *([f"  {finding.fix}"] if finding.fix else [])]
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        head = html.escape(f"{self.title}: {_VERDICT_WORDS[self.verdict]}.")
+        figures = "".join(f"<li>{html.escape(line)}</li>" for line in _figures(self))
+        header = ("severity", "code", "operator", "layer", "message", "fix")
+        rows = [[getattr(f, name) or "" for name in header] for f in self.findings]
+        table = _html_row("th", header) + "".join(_html_row("td", row) for row in rows)
+        table = f"<table>{table}</table>" if rows else ""
+        return f"<p><b>{head}</b></p><ul>{figures}</ul>{table}"
+
+
+def check(model, profile_or_name) -> Verdict:
+    """Check whether a TFLite file runs on a target, without the target and without TensorFlow.
+
+    The flatbuffer is read and each operator held against the profile's table; memory is compared
+    with the profile's budgets. A damaged file gets a verdict, too: the finding `corrupt_file`.
+
+    Args:
+        model: Path or bytes of a `.tflite`, or a `ConvertedModel`.
+        profile_or_name: Name of a profile, path of a user's own `.toml`, or a `Profile`.
+
+    Returns:
+        A `Verdict`; `print` shows it, `to_json()` gives it to programs.
+
+    Raises:
+        UnknownNameError: No profile has that name.
+        ProfileError: The user's profile breaks a rule.
+        FlatbufferError: There is no such file, or it is something else than a TFLite file.
+
+    Example:
+        >>> kc.check("model.tflite", "cortex_m7").verdict  # doctest: +SKIP
+        'runs'
+    """
+    # The reader lies with the converters, which import this package.
+    from keras_compress.converters import flatbuffer
+
+    target = profile.get(profile_or_name)
+    try:
+        read = flatbuffer.read(model)
+    except FlatbufferError as error:
+        if not _is_damaged(model):
+            raise
+        return _corrupt(target, error)
+    return _judge(read, target, getattr(model, "scopes", None))
+
+
+def _is_damaged(model):
+    """Whether a file that cannot be read says that it is, or is empty where it should be one."""
+    content = getattr(model, "content", model)
+    if isinstance(content, str | os.PathLike):
+        try:
+            with open(content, "rb") as file:
+                content = file.read(8)
+        except (OSError, ValueError):
+            return False
+    if not isinstance(content, bytes | bytearray | memoryview):
+        return False
+    return not len(content) or bytes(content[4:8]) == b"TFL3"
+
+
+def _corrupt(target, error):
+    finding = Finding(
+        code="corrupt_file",
+        severity=Severity.ERROR,
+        message=str(error),
+        fix="Write or fetch the file again; compare its size with the original's.",
+    )
+    return Verdict(
+        profile=target.name, title=target.title, verdict="does_not_run", findings=(finding,)
+    )
+
+
+def _judge(model, target, scopes):
+    from keras_compress.converters.layer_names import LayerNames
+
+    placed = [placement.place(graph, target) for graph in model.subgraphs]
+    names = [LayerNames(graph, scopes).first for graph in model.subgraphs]
+    sram_bytes = arena.estimate(model).total
+    findings = diagnosis.diagnose(model, target, placed, names, sram_bytes)
+    entries = tuple(_entry(p, names[0]) for p in placed[0])
+    unmapped = next((f.index for f in findings if f.code == "first_unmapped_operator"), None)
+    return Verdict(
+        profile=target.name,
+        title=target.title,
+        verdict=_verdict(placed, findings),
+        accelerated_macs=_accelerated(placed[0]),
+        macs=sum(p.macs for p in placed[0]),
+        flash_bytes=len(model.content),
+        flash_budget_bytes=target.flash_bytes,
+        sram_bytes=sram_bytes,
+        sram_budget_bytes=target.sram_bytes,
+        findings=findings,
+        operators=entries,
+        first_unmapped=None if unmapped is None else entries[unmapped],
+    )
+
+
+def _verdict(placed, findings):
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        return "does_not_run"
+    beside = any(p.where is Where.FALLBACK for placements in placed for p in placements)
+    return "runs_with_fallbacks" if beside else "runs"
+
+
+def _accelerated(placements):
+    """Share of MACs on the engine's fast kernels; of operators where the file has no MACs."""
+    fast = [p for p in placements if p.where is Where.ENGINE and p.optimized]
+    total = sum(p.macs for p in placements)
+    if total:
+        return sum(p.macs for p in fast) / total
+    counted = [p for p in placements if p.where is not Where.FOLDED]
+    return len(fast) / len(counted) if counted else 1.0
+
+
+def _entry(placed, layer_of):
+    return {
+        "index": placed.operator.index,
+        "operator": placed.operator.name,
+        "layer": layer_of(placed.operator),
+        "runs_on": placed.runs_on,
+        "macs": placed.macs,
+        "reasons": [words for _, words in placed.reasons],
+    }
+
+
+def _figures(verdict):
+    if verdict.sram_bytes is None:
+        return
+    where = collections.Counter(entry["runs_on"] for entry in verdict.operators)
+    shares = ", ".join(f"{n} {f'on {name}' if name else 'nowhere'}" for name, n in where.items())
+    yield f"  operators  {len(verdict.operators)}: {shares}"
+    yield f"  MACs       {verdict.macs:,}, {verdict.accelerated_macs:.1%} of them accelerated"
+    yield f"  flash      {_against(verdict.flash_bytes, verdict.flash_budget_bytes)}"
+    yield f"  SRAM       {_against(verdict.sram_bytes, verdict.sram_budget_bytes)} (estimate)"
+
+
+def _against(used, budget):
+    return f"{used:,} bytes" + (f" of {budget:,}" if budget else "")
+
+
+def _place(finding):
+    operator = f" {finding.operator} #{finding.index}" if finding.operator else ""
+    return operator + (f" (layer {finding.layer})" if finding.layer else "")
+
+
+def _html_row(tag, cells):
+    return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"
