@@ -22,7 +22,7 @@ _TABLE_BYTES = 24
 
 
 @functools.cache
-def _schema():
+def schema():
     """The classes that flatc generated from TFLite's schema."""
     try:
         return importlib.import_module("ai_edge_litert.schema_py_generated")
@@ -33,16 +33,21 @@ def _schema():
 @functools.cache
 def _enum(name):
     """Map the values of an enumeration of the schema to names."""
-    members = vars(getattr(_schema(), name)).items()
+    members = vars(getattr(schema(), name)).items()
     return {value: key for key, value in members if isinstance(value, int)}
+
+
+def operator_names():
+    """Return the names of all built-in operators."""
+    return frozenset(_enum("BuiltinOperator").values())
 
 
 @functools.cache
 def _option_fields(name):
     """List (snake_case name, accessor, holds a vector) of an option table's plain fields."""
     fields = []
-    accessors = getattr(_schema(), name)
-    for field in vars(getattr(_schema(), f"{name}T")()):
+    accessors = getattr(schema(), name)
+    for field in vars(getattr(schema(), f"{name}T")()):
         method = field[0].upper() + field[1:]
         snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", field).lower()
         is_vector = hasattr(accessors, f"{method}Length")
@@ -70,7 +75,7 @@ class Reader:
         self._array = np.frombuffer(content, np.uint8)
         # A well-formed file is walked once; twice its size leaves room for shared vectors.
         self._budget = 2 * len(content) + 65536
-        self._root = _schema().Model.GetRootAs(content, 0)
+        self._root = schema().Model.GetRootAs(content, 0)
 
     def model(self):
         root = self._root
@@ -258,7 +263,7 @@ class Reader:
         table = operator.BuiltinOptions()
         if kind == "NONE" or table is None:
             return {}
-        fields = getattr(_schema(), kind)()
+        fields = getattr(schema(), kind)()
         fields.Init(table.Bytes, table.Pos)
         options = {}
         for name, method, is_vector in _option_fields(kind):

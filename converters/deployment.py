@@ -47,7 +47,7 @@ class Deployable:
     """A model ready for the converter, and what its file has to hold.
 
     Args:
-        model: Plain functional `keras.Model` with the batch size of the file.
+        model: Plain functional `keras.Model` with the batch size of the file, or a free one.
         quantized: Whether learned ranges stand in its graph.
         kernels: What the file must hold for each compressed kernel.
         input_ranges: Learned (minimum, maximum) of each input, by name.
@@ -94,7 +94,7 @@ def prepare(model, batch_size=1):
 
     Args:
         model: A Sequential or functional model, compressed or plain.
-        batch_size: Batch size of the file; `None` leaves it free.
+        batch_size: Batch size of the file; `None` leaves it free, and a plain model uncopied.
 
     Returns:
         A `Deployable`.
@@ -103,15 +103,18 @@ def prepare(model, batch_size=1):
         ConversionError: A quantized model whose ranges were never observed.
         UnsupportedModelError: The model has no graph.
     """
+    graph = trace(model)
     layers = all_layers(model)
     wrappers = [layer for layer in layers if isinstance(layer, CompressedLayer)]
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     if not any(wrapper.quantization for wrapper in wrappers):
         plain = strip(model) if wrappers else model
-        return Deployable(_with_batch_size(plain, batch_size), kernels=_pruned_kernels(wrappers))
+        if batch_size is not None:
+            plain = _with_batch_size(plain, batch_size)
+        return Deployable(plain, kernels=_pruned_kernels(wrappers))
     _check_observed(model, quantizers)
     return Deployable(
-        _deployed_model(trace(model), batch_size),
+        _deployed_model(graph, batch_size),
         quantized=True,
         kernels=tuple(
             _kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels

@@ -1,0 +1,110 @@
+"""No operator of an integer file computes in float, unless it was allowed to."""
+
+from keras_compress.converters.checks.base import Check, where
+from keras_compress.findings import Finding
+
+_BRIDGES = ("DEQUANTIZE", "QUANTIZE")
+
+_ADVICE = {
+    "ELU": "Use relu, leaky_relu, silu or gelu, which have integer kernels",
+    "NEG": "Normalisation layers become it: use BatchNormalization",
+    "SQUARE": "Normalisation layers become it: use BatchNormalization",
+    "CONV_3D": "TFLite has no integer 3D convolution: use Conv2D over the slices",
+}
+
+
+class FullInteger(Check):
+    """Every tensor is an integer, but those at inputs and outputs that are float on request.
+
+    TensorFlow's converter leaves operators without an integer kernel in float between a
+    DEQUANTIZE and a QUANTIZE, without a word and even if only integer operators are asked for.
+    Each such island is one finding, named after the operator in it.
+    """
+
+    def run(self, evidence):
+        """Return one finding for each operator in float and each stray conversion."""
+        if not evidence.options.is_quantized:
+            return []
+        findings = []
+        for graph, layers in zip(evidence.model.subgraphs, evidence.layers, strict=True):
+            for operator in graph.operators:
+                if not _is_float(operator):
+                    continue
+                names = {operator.name, *_short(layers.of_operator(operator))}
+                if operator.name in _BRIDGES:
+                    if not _is_explained(operator, graph, evidence.options.allow_float, layers):
+                        findings.append(_stray(operator, layers.first(operator)))
+                elif not names & evidence.options.allow_float:
+                    findings.append(_float_operator(operator, layers.first(operator)))
+            findings += _unused(graph)
+        return findings
+
+
+def _is_float(operator):
+    tensors = (*operator.inputs, *operator.outputs)
+    return any(tensor is not None and tensor.dtype.is_float for tensor in tensors)
+
+
+def _short(layers):
+    """A nested layer is known by its path, by its own name and by the models around it."""
+    for layer in layers:
+        parts = layer.split("/")
+        yield parts[-1]
+        yield from ("/".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def _is_explained(operator, graph, allowed, layers):
+    """Whether a bridge has a float operator behind it, an allowed name, or the file's edge.
+
+    The operator in float has a finding of its own where it needs one, and inputs and outputs
+    are judged by the check of their types.
+    """
+    near = []
+    for tensor in (*operator.inputs, *operator.outputs):
+        if not tensor.dtype.is_float:
+            continue
+        if tensor in graph.inputs or tensor in graph.outputs:
+            return True
+        near += graph.consumers.get(tensor.index, ())
+        near.append(graph.producers.get(tensor.index))
+    if any(op is not None and op.name not in _BRIDGES for op in near):
+        return True
+    return bool({operator.name, *_short(layers.of_operator(operator))} & allowed)
+
+
+def _float_operator(operator, layer):
+    advice = _ADVICE.get(operator.name, "Replace it by one that has an integer kernel")
+    name = operator.name if layer is None else layer
+    return Finding(
+        code="float_operator",
+        operator=operator.name,
+        layer=layer,
+        message=f"{where(operator, layer)} computes in float32.",
+        fix=f"{advice}, or allow it: allow_float=({name!r},).",
+    )
+
+
+def _stray(operator, layer):
+    return Finding(
+        code="stray_conversion",
+        operator=operator.name,
+        layer=layer,
+        message=f"{where(operator, layer)} converts between integer and float for nothing.",
+        fix=f"Allow it if the target runs it: allow_float=({operator.name!r},).",
+    )
+
+
+def _unused(graph):
+    used = {
+        tensor.index
+        for operator in graph.operators
+        for tensor in (*operator.inputs, *operator.outputs)
+        if tensor is not None
+    }
+    used |= {tensor.index for tensor in (*graph.inputs, *graph.outputs)}
+    for tensor in graph.tensors:
+        if tensor.dtype.is_float and tensor.index not in used:
+            yield Finding(
+                code="float_tensor",
+                message=f"Tensor {tensor.name!r} is {tensor.dtype} and no operator uses it.",
+            )

@@ -1,0 +1,68 @@
+"""Pruned weights are still zero in the file, each in its place."""
+
+import numpy as np
+
+from keras_compress.converters.checks.base import Check
+from keras_compress.findings import Finding
+
+
+class KeptZeros(Check):
+    """Wherever a kernel of the Keras model is zero, the stored weight is zero.
+
+    Places are compared one by one, which keeps N:M, block and channel patterns by the way. For
+    layers whose layout in the file is not known, the number of zeros is compared.
+    """
+
+    def run(self, evidence):
+        """Return one finding for each kernel that lost zeros."""
+        operators = {}
+        for operator, layers in evidence.operators():
+            for layer in layers.of_operator(operator):
+                operators.setdefault(layer, []).append(operator)
+        found = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in evidence.zeros)
+        return [finding for finding in found if finding is not None]
+
+
+def _compare(kernel, operators):
+    lost = [
+        (_lost(kernel, tensor), operator)
+        for operator in operators
+        for tensor in operator.inputs
+        if tensor is not None and tensor.is_constant and tensor.size == kernel.zeros.size
+    ]
+    count, operator = min(lost, key=lambda pair: pair[0], default=(None, None))
+    if count == 0 or (operator is None and not kernel.placed):
+        return None
+    zeros = f"{int(kernel.zeros.sum()):,} zeros of its kernel ({kernel.zeros.mean():.1%})"
+    if operator is None:
+        return Finding(
+            code="missing_weights",
+            layer=kernel.layer,
+            message=f"Layer {kernel.layer!r}: the {zeros} cannot be found in the file, which holds "
+            f"no weights of its size.",
+            fix="Take the pruning off this layer.",
+        )
+    return Finding(
+        code="lost_zeros",
+        operator=operator.name,
+        layer=kernel.layer,
+        message=f"{operator.name} of layer {kernel.layer!r}: {count:,} of the {zeros} are not zero "
+        "in the file.",
+        fix="Quantize its weights symmetrically: a zero point of their own moves zeros.",
+    )
+
+
+def _lost(kernel, tensor):
+    """Count the zeros of a kernel that are not zero in a tensor of the same size."""
+    stored = _is_zero(tensor)
+    if not kernel.placed:
+        return max(0, int(kernel.zeros.sum()) - int(stored.sum()))
+    return int((kernel.zeros.reshape(stored.shape) & ~stored).sum())
+
+
+def _is_zero(tensor):
+    zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)
+    shape = [1] * len(tensor.shape)
+    if tensor.axis is not None:
+        shape[tensor.axis] = -1
+    return tensor.data == zero_points.reshape(shape)

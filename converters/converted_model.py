@@ -1,0 +1,88 @@
+"""A converted model: the flatbuffer, and what is known of where it comes from."""
+
+import dataclasses
+import os
+
+from keras_compress.converters import flatbuffer, inspection
+from keras_compress.converters.layer_names import LayerNames
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.files import write_atomically
+
+_ENDINGS = (".tflite", ".lite")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertedModel:
+    """A TFLite file that was read back and holds what it promises.
+
+    Args:
+        content: The file's bytes.
+        profile: Name of the profile that it was converted for.
+        warnings: What was odd on the way, one sentence each.
+        scopes: Name scope -> Keras layer name; leads from tensors to layers.
+        output_layers: Names of the Keras layers that make the outputs.
+
+    Example:
+        >>> converted = kc.convert(model, representative_dataset=x)  # doctest: +SKIP
+        >>> converted.save("model.tflite")  # doctest: +SKIP
+    """
+
+    content: bytes = dataclasses.field(repr=False)
+    profile: str
+    warnings: tuple[str, ...] = ()
+    scopes: dict[str, str] | None = dataclasses.field(default=None, repr=False)
+    output_layers: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    def save(self, path):
+        """Write the file; it appears under its name only when it is whole.
+
+        Args:
+            path: A path that ends in `.tflite`. Folders are not made.
+
+        Returns:
+            The path as a `pathlib.Path`.
+
+        Raises:
+            InvalidArgumentError: Another ending, a folder, or a folder that is not there.
+        """
+        path = os.fspath(path)
+        folder = os.path.dirname(path) or "."
+        if os.path.isdir(path):
+            problem = "a folder"
+        elif not path.endswith(_ENDINGS):
+            problem = "another ending"
+        elif not os.path.isdir(folder):
+            problem = "a folder that does not exist"
+        else:
+            return write_atomically(path, self.content)
+        raise InvalidArgumentError(
+            f"A converted model is saved to a path that ends in .tflite. Received: {path!r} "
+            f"({problem})"
+        )
+
+    def inspect(self):
+        """Say what the file holds, as `kc.inspect` does."""
+        return inspection.inspect(self.content)
+
+    def layer_names(self):
+        """Return the `LayerNames` of the first subgraph."""
+        graph = flatbuffer.read(self.content).subgraphs[0]
+        return LayerNames(graph, self.scopes, self.output_layers)
+
+    def to_json(self):
+        """Return the profile, the warnings and what `inspect` says, for `json.dumps`."""
+        found = self.inspect().to_json()
+        return {"profile": self.profile, "warnings": list(self.warnings), **found}
+
+    def __len__(self):
+        return len(self.content)
+
+    def __bytes__(self):
+        return self.content
+
+    def __str__(self):
+        lines = [f"Converted for {self.profile}: {self.inspect()}"]
+        return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
+
+    def _repr_html_(self):
+        return self.inspect()._repr_html_()

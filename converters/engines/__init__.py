@@ -1,0 +1,1 @@
+"""Converters from an exported model to a flatbuffer, one a module."""

@@ -1,0 +1,106 @@
+"""The child process of the TensorFlow engine: one job in a folder, one file out of it.
+
+It is run as `python -m keras_compress.converters.engines._tensorflow_worker FOLDER`. In the
+folder `stage` and `progress` tell how far it is, `failure.json` what it refused, and
+`model.tflite` is there only when it is whole.
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+import numpy as np
+
+_REPORT_EVERY = 10
+
+
+def main(folder):
+    """Do the job in a folder.
+
+    Args:
+        folder: A folder with `job.json`, written by the TensorFlow engine.
+
+    Returns:
+        The exit code: 0, or 1 where `failure.json` says why.
+    """
+    folder = pathlib.Path(folder)
+    job = json.loads((folder / "job.json").read_text())
+    _tell(folder, "importing TensorFlow")
+    import tensorflow as tf
+
+    _tell(folder, "reading the model")
+    try:
+        content = _convert(tf, folder, job)
+    except Exception as error:
+        _explain(tf, folder, job)
+        failure = {"kind": type(error).__name__, "message": str(error)}
+        _write(folder / "failure.json", json.dumps(failure).encode())
+        return 1
+    _write(folder / "model.tflite", content)
+    return 0
+
+
+def _convert(tf, folder, job):
+    converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"])
+    if job["mode"] == "float32":
+        _tell(folder, "converting")
+        return converter.convert()
+    operators = {
+        "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _samples(folder, job)
+    converter.target_spec.supported_ops = [operators[job["mode"]]]
+    if job["allow_float"]:
+        converter.target_spec.supported_ops += [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.inference_input_type = tf.dtypes.as_dtype(job["input_type"])
+    converter.inference_output_type = tf.dtypes.as_dtype(job["output_type"])
+    # The converter has no public switch for these two.
+    per_dense = job["per_channel_dense"]
+    converter._experimental_disable_per_channel = not job["per_channel"]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_dense
+    return converter.convert()
+
+
+def _samples(folder, job):
+    """Yield the samples batch by batch, memory-mapped, and report how far it is."""
+    arrays = {
+        name: np.load(folder / file, mmap_mode="r") for name, file in job["calibration"].items()
+    }
+    total, size = len(next(iter(arrays.values()))), job["batch_size"]
+    _tell(folder, "calibrating")
+    for start in range(0, total, size):
+        if start // size % _REPORT_EVERY == 0:
+            _write(folder / "progress", f"{start} {total}".encode())
+        # The last batch is filled up with samples from the front.
+        rows = np.arange(start, start + size) % total
+        yield {name: np.ascontiguousarray(array[rows]) for name, array in arrays.items()}
+    _write(folder / "progress", f"{total} {total}".encode())
+    _tell(folder, "quantizing")
+
+
+def _explain(tf, folder, job):
+    """Leave a float file beside a failed quantization: it tells which layer an operator is of."""
+    if job["mode"] == "float32":
+        return
+    try:
+        content = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"]).convert()
+    except Exception:
+        return
+    _write(folder / "float.tflite", content)
+
+
+def _tell(folder, stage):
+    _write(folder / "stage", stage.encode())
+
+
+def _write(path, content):
+    aside = path.with_name(f"{path.name}.partial")
+    aside.write_bytes(content)
+    os.replace(aside, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

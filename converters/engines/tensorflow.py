@@ -1,0 +1,212 @@
+"""Conversion by TensorFlow's own converter, in a process of its own."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from keras_compress.converters import flatbuffer
+from keras_compress.converters.engines.base import Engine
+from keras_compress.converters.layer_names import LayerNames
+from keras_compress.errors import ConversionError, InvalidArgumentError
+
+_WORKER = "keras_compress.converters.engines._tensorflow_worker"
+_POLL_S = 0.05
+_TAIL_LINES = 12
+
+
+class Tensorflow(Engine):
+    """`tf.lite.TFLiteConverter` in a child process.
+
+    The converter can end its process with a segmentation fault (rolled recurrent layers), which
+    no `try` can catch; in a child it becomes an error that says which layer.
+
+    Args:
+        timeout_s: Seconds after which a conversion is given up. Default an hour.
+
+    Raises:
+        InvalidArgumentError: A timeout that is not above 0.
+
+    Example:
+        >>> kc.convert(model, engine=Tensorflow(timeout_s=600))  # doctest: +SKIP
+    """
+
+    def __init__(self, timeout_s=3600):
+        if not timeout_s > 0:
+            raise InvalidArgumentError(f"timeout_s must be above 0. Received: {timeout_s!r}")
+        self.timeout_s = timeout_s
+
+    def convert(self, exported, calibration, options, progress):
+        """Convert a model; see `Engine.convert`."""
+        job = pathlib.Path(exported.path).with_name("job")
+        job.mkdir()
+        _write_job(job, exported, calibration, options)
+        returncode = self._run(job, progress)
+        result = job / "model.tflite"
+        if returncode == 0 and result.exists():
+            return result.read_bytes()
+        raise _Failure(job, exported).error(returncode, self.timeout_s)
+
+    def _run(self, job, progress):
+        """Run the worker; return its exit code, or `None` where its time was up."""
+        with open(job / "log", "wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _WORKER, str(job)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+            )
+        deadline = time.monotonic() + self.timeout_s
+        try:
+            while process.poll() is None:
+                if time.monotonic() > deadline:
+                    return None
+                progress(*_count(job))
+                time.sleep(_POLL_S)
+            progress(*_count(job))
+            return process.returncode
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def _environment():
+    environment = dict(os.environ)
+    # The child finds what this process finds, also where a notebook has changed the path.
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    # A GPU that this process holds would leave the child no memory, and it needs none.
+    environment["CUDA_VISIBLE_DEVICES"] = "-1"
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Its warnings are of TensorFlow's own parts; what it ends with must not drown in them.
+    environment["PYTHONWARNINGS"] = "ignore"
+    return environment
+
+
+def _write_job(job, exported, calibration, options):
+    files = {}
+    if calibration is not None:
+        for number, (name, array) in enumerate(calibration.arrays.items()):
+            files[name] = f"calibration_{number}.npy"
+            np.save(job / files[name], array)
+    description = {
+        "saved_model": exported.path,
+        "calibration": files,
+        "mode": options.mode,
+        "input_type": options.input_type,
+        "output_type": options.output_type,
+        "per_channel": options.per_channel,
+        "per_channel_dense": options.per_channel_dense,
+        "allow_float": bool(options.allow_float),
+        "batch_size": options.batch_size,
+    }
+    (job / "job.json").write_text(json.dumps(description))
+
+
+def _count(job):
+    """Read how many samples the worker has calibrated with, of how many."""
+    try:
+        done, total = (job / "progress").read_text().split()
+        return int(done), int(total)
+    except (OSError, ValueError):
+        return 0, 0
+
+
+class _Failure:
+    """Turns what a failed worker left behind into an error."""
+
+    def __init__(self, job, exported):
+        self._job, self._exported = job, exported
+
+    def error(self, returncode, timeout_s):
+        """Return the `ConversionError` for an exit code; `None` stands for a timeout."""
+        if returncode is None:
+            return ConversionError(
+                f"The conversion took longer than {timeout_s:g} s and was given up "
+                f"{self._stage()}. Use fewer calibration_samples, or give it more time: "
+                "engine=Tensorflow(timeout_s=...)."
+            )
+        failure = self._read("failure.json")
+        if failure:
+            return self._refusal(**json.loads(failure))
+        return self._crash(returncode)
+
+    def _crash(self, returncode):
+        how = _signal_name(returncode) if returncode < 0 else f"exit code {returncode}"
+        message = f"TensorFlow's converter crashed ({how}) {self._stage()}."
+        loops = self._exported.loops
+        if loops and returncode < 0:
+            message += (
+                f" It cannot calibrate loops, and {_layers(loops)} runs in one: build recurrent "
+                "layers with unroll=True (the weights stay the same), or convert with "
+                "profile='float32'."
+            )
+            return ConversionError(message)
+        return ConversionError(message + self._tail())
+
+    def _refusal(self, kind, message):
+        if kind == "MemoryError":
+            return ConversionError(f"The converter ran out of memory {self._stage()}.")
+        layers = self._named_in(message) or self._behind_operators(message)
+        place = f" because of {_layers(layers)}" if layers else ""
+        advice = ""
+        if "16x8" in message:
+            advice = (
+                " Replace these operators, take a profile with int8 activations, or let them "
+                f"stay in float: allow_float={layers or ('ELU',)!r}."
+            )
+        return ConversionError(
+            f"TensorFlow's converter refused the model{place}: {_shorten(message)}{advice}"
+        )
+
+    def _named_in(self, message):
+        """Find the layers whose scopes a message of the converter names."""
+        scopes = self._exported.scopes.items()
+        found = [layer for scope, layer in scopes if re.search(rf"\b{re.escape(scope)}/", message)]
+        return tuple(dict.fromkeys(found))
+
+    def _behind_operators(self, message):
+        """Find the layers of operators that a message names, in the float file beside it."""
+        path = self._job / "float.tflite"
+        if not path.exists():
+            return ()
+        model = flatbuffer.read(path)
+        layers = LayerNames(model.subgraphs[0], self._exported.scopes, self._exported.output_layers)
+        found = [layers.first(op) for op in model.operators if f"'{op.name}'" in message]
+        return tuple(dict.fromkeys(layer for layer in found if layer is not None))
+
+    def _stage(self):
+        return f"while {self._read('stage') or 'starting'}"
+
+    def _tail(self):
+        lines = [line for line in self._read("log").splitlines() if line.strip()]
+        return "\nIts last words:\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else ""
+
+    def _read(self, name):
+        try:
+            return (self._job / name).read_text(errors="replace")
+        except OSError:
+            return ""
+
+
+def _layers(names):
+    return f"layer{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
+
+
+def _signal_name(returncode):
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+def _shorten(message, limit=600):
+    message = " ".join(message.split())
+    return message if len(message) <= limit else message[:limit] + " …"

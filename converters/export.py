@@ -1,0 +1,190 @@
+"""Write a Keras model as a SavedModel of fixed batch size that remembers its layers' names.
+
+The SavedModel holds the traced operations, so that whoever converts it needs none of the
+user's own layer classes. TensorFlow makes the names of operations from the name scope they are
+traced in, and the converter makes the names of tensors from those; recording each layer's scope
+here is what later leads from a tensor of the flatbuffer back to the layer.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable
+
+import keras
+
+from keras_compress.converters.deployment import FixedQuantizer
+from keras_compress.converters.representative_dataset import InputSpec
+from keras_compress.errors import UnsupportedModelError
+from keras_compress.graph import Value, trace
+
+# What TensorFlow takes as the name of an outermost scope.
+_ROOT_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
+_LOOPS = ("While", "StatelessWhile")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportedModel:
+    """A SavedModel and the names in it.
+
+    Args:
+        path: The SavedModel's folder.
+        inputs: Its inputs, in the order of the Keras model.
+        outputs: Names of its outputs, in the order of the Keras model.
+        output_layers: Names of the layers that make the outputs.
+        scopes: Name scope -> layer name, in the order of the calls.
+        loops: Names of layers that were traced into a loop.
+    """
+
+    path: str
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...]
+    output_layers: tuple[str, ...]
+    scopes: dict[str, str]
+    loops: tuple[str, ...]
+
+
+def input_specs(model, ranges=None):
+    """Describe the inputs of a model.
+
+    Args:
+        model: A built Sequential or functional model.
+        ranges: Input name -> (minimum, maximum) that it was trained on.
+
+    Returns:
+        Tuple of `InputSpec`.
+
+    Raises:
+        UnsupportedModelError: An input has a dimension of free size besides the batch.
+    """
+    graph = trace(model)
+    specs = []
+    for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
+        shape = tuple(value.shape[1:])
+        if None in shape:
+            raise UnsupportedModelError(
+                f"The file needs inputs of fixed size: give keras.Input a full shape. "
+                f"Received: shape {shape} for input {layer.name!r}"
+            )
+        expected = (ranges or {}).get(layer.name)
+        specs.append(InputSpec(layer.name, shape, value.dtype, expected))
+    return tuple(specs)
+
+
+def export(model, path, inputs, batch_size=1):
+    """Write a model as a SavedModel.
+
+    Args:
+        model: A built Sequential or functional model.
+        path: Folder to write.
+        inputs: What `input_specs` returned.
+        batch_size: Fixed size of the first dimension.
+
+    Returns:
+        The `ExportedModel`.
+
+    Raises:
+        UnsupportedModelError: Keras runs on another backend than TensorFlow, or TensorFlow
+            cannot trace the model.
+    """
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise UnsupportedModelError(
+            "Models are converted with Keras's TensorFlow backend: save the model as .keras and "
+            "convert that file in a process with KERAS_BACKEND=tensorflow. "
+            f"Received: the backend {keras.backend.backend()!r}"
+        )
+    replay = _Replay(trace(model))
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signature = [
+        tf.TensorSpec((batch_size, *spec.shape), spec.dtype, name=spec.name) for spec in inputs
+    ]
+    try:
+        function = tf.function(replay, input_signature=signature)
+        operations = function.get_concrete_function().graph.get_operations()
+        archive.add_endpoint("serving_default", function)
+        archive.write_out(path, verbose=False)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise UnsupportedModelError(
+            f"TensorFlow cannot trace the model. {replay.place}{error}"
+        ) from error
+    return ExportedModel(
+        path=path,
+        inputs=inputs,
+        outputs=replay.outputs,
+        output_layers=replay.output_layers,
+        scopes=replay.scopes,
+        loops=_layers_in_loops(operations, replay.scopes),
+    )
+
+
+class _Replay:
+    """Runs a graph call by call, each in a scope that is written down."""
+
+    def __init__(self, graph):
+        self._graph = graph
+        self.scopes = {}
+        self.place = ""
+        digits = len(str(len(graph.flat_outputs) - 1))
+        self.outputs = tuple(f"output_{i:0{digits}d}" for i in range(len(graph.flat_outputs)))
+        self.output_layers = tuple(_maker(value) for value in graph.flat_outputs)
+
+    def __call__(self, *tensors):
+        values = dict(zip(self._graph.flat_inputs, tensors, strict=True))
+        for call in self._graph.calls:
+            self.place = f"Layer {_path(call)!r}: "
+            args, kwargs = keras.tree.map_structure(
+                lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf,
+                (call.args, call.kwargs),
+            )
+            outputs = self._run(call, args, kwargs)
+            values.update(zip(call.outputs, keras.tree.flatten(outputs), strict=True))
+        results = (values[value] for value in self._graph.flat_outputs)
+        return dict(zip(self.outputs, results, strict=True))
+
+    def _run(self, call, args, kwargs):
+        import tensorflow as tf
+
+        operation = call.operation
+        outer = "/".join(call.scope)
+        if not outer and not _ROOT_SCOPE.fullmatch(call.name):
+            outer = "layer"
+        with contextlib.ExitStack() as stack:
+            if outer:
+                stack.enter_context(tf.name_scope(f"{outer}/"))
+            if isinstance(operation, keras.layers.Layer):
+                # A layer that finds its own scope open does not open it again.
+                stack.enter_context(keras.name_scope(call.name, caller=operation))
+                if _takes_training(operation.call):
+                    kwargs = {**kwargs, "training": False}
+            else:
+                stack.enter_context(tf.name_scope(call.name))
+            self.scopes[tf.get_current_name_scope()] = _path(call)
+            return operation(*args, **kwargs)
+
+
+def _path(call):
+    """Name the layer of a call; a range that was learned belongs to the layer before it."""
+    before = call.inputs[0].producer if call.inputs else None
+    if isinstance(call.operation, FixedQuantizer) and before is not None:
+        return _path(before)
+    return "/".join((*call.scope, call.name))
+
+
+def _maker(value):
+    return "" if value.producer is None else _path(value.producer)
+
+
+def _takes_training(call: Callable):
+    return "training" in inspect.signature(call).parameters
+
+
+def _layers_in_loops(operations, scopes):
+    loops = [operation.name for operation in operations if operation.type in _LOOPS]
+    found = (
+        layer for name in loops for scope, layer in scopes.items() if name.startswith(f"{scope}/")
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,104 @@
+"""What a conversion is asked for: the profile's rules and the caller's wishes in one value."""
+
+import dataclasses
+import enum
+
+from keras_compress.errors import InvalidArgumentError
+
+
+class Mode(enum.StrEnum):
+    """How numbers are stored in the file."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+    INT16X8 = "int16x8"
+
+
+_IO_TYPES = {
+    Mode.FLOAT32: ("float32",),
+    Mode.INT8: ("int8", "uint8", "float32"),
+    Mode.INT16X8: ("int16", "float32"),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConversionOptions:
+    """What a conversion is asked for, and thereby what its file is checked for.
+
+    Args:
+        mode: A `Mode`.
+        input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"`, `"float32"`.
+        output_type: Type of the file's outputs.
+        per_channel: Whether convolutions have one weight scale for each output channel.
+        per_channel_dense: The same for Dense layers.
+        allow_float: Names of operators (`"ELU"`) and layers that may stay in float.
+        batch_size: Fixed size of the first dimension.
+
+    Raises:
+        InvalidArgumentError: A type that the mode does not have, or no batch size.
+
+    Example:
+        >>> ConversionOptions(input_type="uint8").mode
+        <Mode.INT8: 'int8'>
+    """
+
+    mode: Mode = Mode.INT8
+    input_type: str = "int8"
+    output_type: str = "int8"
+    per_channel: bool = True
+    per_channel_dense: bool = True
+    allow_float: frozenset[str] = frozenset()
+    batch_size: int = 1
+
+    def __post_init__(self):
+        for argument in ("input_type", "output_type"):
+            value = getattr(self, argument)
+            if value not in _IO_TYPES[self.mode]:
+                raise InvalidArgumentError(
+                    f"{argument} must be one of {', '.join(_IO_TYPES[self.mode])} where the "
+                    f"file is {self.mode}. Received: {value!r}"
+                )
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise InvalidArgumentError(
+                f"batch_size must be a whole number above 0. Received: {self.batch_size!r}"
+            )
+
+    @property
+    def is_quantized(self):
+        """Whether the file computes in integers."""
+        return self.mode is not Mode.FLOAT32
+
+    @property
+    def activation_type(self):
+        """Type of the activations inside the file."""
+        types = {Mode.FLOAT32: "float32", Mode.INT8: "int8", Mode.INT16X8: "int16"}
+        return types[self.mode]
+
+    @classmethod
+    def from_profile(cls, profile, *, input_type=None, output_type=None, allow_float=(), **kwargs):
+        """Make options from a profile, with the caller's wishes before the profile's.
+
+        Args:
+            profile: A `Profile`.
+            input_type: Type of the inputs; `None` takes the profile's.
+            output_type: Type of the outputs; `None` takes the profile's.
+            allow_float: One name or several.
+            **kwargs: Further fields, in place of the profile's.
+
+        Returns:
+            The options.
+        """
+        modes = {8: Mode.INT8, 16: Mode.INT16X8, 32: Mode.FLOAT32}
+        if isinstance(allow_float, str):
+            allow_float = (allow_float,)
+        given = {
+            "input_type": input_type or profile.input_type,
+            "output_type": output_type or profile.output_type,
+            "per_channel": profile.per_channel,
+            "per_channel_dense": profile.per_channel_dense,
+        }
+        return cls(
+            mode=modes[profile.activation_bits],
+            allow_float=frozenset(allow_float),
+            **{**given, **kwargs},
+        )

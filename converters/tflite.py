@@ -1,0 +1,170 @@
+"""From a Keras model to a checked TFLite file: `kc.convert`."""
+
+import os
+import tempfile
+import warnings
+
+import numpy as np
+
+from keras_compress import plugins
+from keras_compress.apply import strip
+from keras_compress.converters import export, model_file, representative_dataset, signature_order
+from keras_compress.converters._flatbuffer_reader import operator_names
+from keras_compress.converters.converted_model import ConvertedModel
+from keras_compress.converters.deployment import Deployable, prepare
+from keras_compress.converters.engines.base import Engine
+from keras_compress.converters.expected_zeros import expected_zeros
+from keras_compress.converters.learned_ranges import require_learned_ranges
+from keras_compress.converters.options import ConversionOptions, Mode
+from keras_compress.converters.progress_bar import ProgressBar
+from keras_compress.converters.verification import collect_evidence, require, verify
+from keras_compress.converters.weight_scales import carry_scales
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.graph import all_layers, trace
+from keras_compress.wrapper import CompressedLayer
+
+ENGINES = "keras_compress.converters.engines"
+
+
+def convert(
+    model,
+    profile="generic_int8",
+    representative_dataset=None,
+    *,
+    calibration_samples=500,
+    input_type=None,
+    output_type=None,
+    allow_float=(),
+    batch_size=1,
+    engine="tensorflow",
+    progress=None,
+):
+    """Convert a Keras model to a TFLite file, read it back and prove what it promises.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`, plain or compressed, or the path of
+            a `.keras` file.
+        profile: Name, path or `Profile` of the target. `"float32"` makes the float file that
+            others are compared with.
+        representative_dataset: Samples that show the ranges of activations: an array
+            (n_samples, *shape), a list or dict of arrays (several inputs), a generator function
+            or a `tf.data.Dataset`. Not needed for `"float32"`, nor where training has learned
+            every range.
+        calibration_samples: At most so many samples are used.
+        input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"` or `"float32"`.
+            Default: the profile's.
+        output_type: The same for outputs.
+        allow_float: Names of operators (`"ELU"`) or layers that may stay in float.
+        batch_size: Fixed size of the first dimension.
+        engine: Name or instance of an `Engine`.
+        progress: Whether to show a progress bar. Default: only on a terminal.
+
+    Returns:
+        A `ConvertedModel`.
+
+    Raises:
+        ConversionError: The conversion failed, or its file breaks a promise; the message names
+            the operator, the Keras layer and what to do.
+        InvalidArgumentError: Samples, a type or a name that cannot be used.
+        UnsupportedModelError: The model is subclassed, unbuilt, or has inputs of free size.
+
+    Example:
+        >>> converted = kc.convert(model, "cortex_m7", x_train[:200])  # doctest: +SKIP
+        >>> converted.save("model.tflite")  # doctest: +SKIP
+    """
+    target = edge_profile.get(profile)
+    engine = plugins.resolve(ENGINES, engine, Engine)
+    deployable = _deployable(model_file.load(model), target)
+    options = ConversionOptions.from_profile(
+        target,
+        input_type=input_type,
+        output_type=output_type,
+        per_channel=_granularity(target, deployable, "per_channel"),
+        per_channel_dense=_granularity(target, deployable, "per_channel_dense"),
+        allow_float=allow_float,
+        batch_size=batch_size,
+    )
+    inputs = export.input_specs(deployable.model, deployable.input_ranges)
+    calibration = _calibration(
+        representative_dataset, inputs, deployable, options, calibration_samples
+    )
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        path = os.path.join(folder, "saved_model")
+        exported = export.export(deployable.model, path, inputs, batch_size)
+        _check_names(options.allow_float, exported.scopes)
+        with ProgressBar("Calibrating", progress) as bar:
+            content = engine.convert(exported, calibration, options, bar.update)
+    if options.is_quantized:
+        content = carry_scales(content, deployable.kernels, int4=target.int4)
+    content = signature_order.reorder(content, [spec.name for spec in inputs], exported.outputs)
+    evidence = collect_evidence(
+        content,
+        options,
+        scopes=exported.scopes,
+        outputs=exported.output_layers,
+        zeros=expected_zeros(deployable),
+    )
+    require(verify(evidence))
+    if options.is_quantized and representative_dataset is None:
+        require_learned_ranges(evidence, deployable.model)
+    return ConvertedModel(
+        content=content,
+        profile=target.name,
+        warnings=calibration.warnings if calibration else (),
+        scopes=exported.scopes,
+        output_layers=exported.output_layers,
+    )
+
+
+def _deployable(model, target):
+    """Return the model to export, where what was trained fits the target."""
+    trace(model)
+    if target.is_float:
+        compressed = any(isinstance(layer, CompressedLayer) for layer in all_layers(model))
+        return Deployable(strip(model) if compressed else model)
+    deployable = prepare(model, batch_size=None)
+    trained = deployable.activation_bits
+    if trained not in (None, target.activation_bits):
+        raise InvalidArgumentError(
+            f"The model was trained with {trained}-bit activations, and profile {target.name!r} "
+            f"takes {target.activation_bits} bits: compress it with "
+            f"kc.Quantization(profile={target.name!r}), or convert kc.strip(model)."
+        )
+    return deployable
+
+
+def _granularity(target, deployable, field):
+    """Return whether kernels have a scale a channel: as trained, else as the profile says."""
+    trained, wanted = getattr(deployable, field), getattr(target, field)
+    if trained and not wanted:
+        raise InvalidArgumentError(
+            f"The model was trained with {field}=True, and profile {target.name!r} takes one scale "
+            f"for a whole kernel: compress it with kc.Quantization(profile={target.name!r}), or "
+            "convert kc.strip(model)."
+        )
+    return wanted if trained is None else trained
+
+
+def _calibration(dataset, inputs, deployable, options, calibration_samples):
+    if not options.is_quantized:
+        return None
+    if dataset is None and deployable.quantized and options.mode is Mode.INT8:
+        # The converter asks for samples even where every range is in the graph.
+        zeros = {spec.name: np.zeros((1, *spec.shape), spec.dtype) for spec in inputs}
+        return representative_dataset.RepresentativeDataset(zeros)
+    calibration = representative_dataset.normalize(dataset, inputs, calibration_samples)
+    for message in calibration.warnings:
+        warnings.warn(message, stacklevel=3)
+    return calibration
+
+
+def _check_names(allowed, scopes):
+    """Refuse a name in `allow_float` that is no operator's and no layer's."""
+    layers = set()
+    for path in scopes.values():
+        parts = path.split("/")
+        layers |= {parts[-1], *("/".join(parts[:length]) for length in range(1, len(parts) + 1))}
+    for name in allowed - layers:
+        if name not in operator_names():
+            raise UnknownNameError("layer or operator", name, layers)

@@ -1,0 +1,69 @@
+"""Read a converted file back and prove what was promised of it."""
+
+from keras_compress import plugins
+from keras_compress.converters import flatbuffer
+from keras_compress.converters.checks.base import Evidence
+from keras_compress.converters.layer_names import LayerNames
+from keras_compress.errors import ConversionError
+
+CHECKS = "keras_compress.converters.checks"
+_SHOWN = 8
+
+
+def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=()):
+    """Read a file back and put what was promised of it beside it.
+
+    Args:
+        source: The file's bytes, its path, or a `ConvertedModel`.
+        options: The `ConversionOptions` that the file was made with.
+        scopes: Name scope -> layer name as recorded at export; `None` guesses.
+        outputs: Names of the layers that make the outputs, in order.
+        zeros: `ExpectedZeros` of the Keras model's kernels.
+
+    Returns:
+        The `Evidence`.
+
+    Raises:
+        FlatbufferError: No readable TFLite file.
+    """
+    model = flatbuffer.read(source)
+    layers = tuple(
+        LayerNames(graph, scopes, outputs if graph.index == 0 else ()) for graph in model.subgraphs
+    )
+    return Evidence(model=model, options=options, layers=layers, zeros=tuple(zeros))
+
+
+def verify(evidence):
+    """Run every check on a file.
+
+    Args:
+        evidence: What `collect_evidence` returned.
+
+    Returns:
+        List of `Finding`s; empty where every promise holds.
+    """
+    findings = []
+    for name in plugins.names(CHECKS):
+        findings += plugins.get(CHECKS, name)().run(evidence)
+    return findings
+
+
+def require(findings):
+    """Raise where a promise does not hold.
+
+    Args:
+        findings: What `verify` returned.
+
+    Raises:
+        ConversionError: There are findings; the message lists them, each with its operator,
+            its Keras layer and what to do.
+    """
+    if not findings:
+        return
+    lines = [f"- {finding}" for finding in findings[:_SHOWN]]
+    if len(findings) > _SHOWN:
+        lines.append(f"- and {len(findings) - _SHOWN} more (see the error's `findings`)")
+    count = "one promise" if len(findings) == 1 else f"{len(findings)} promises"
+    raise ConversionError(
+        f"The converted file breaks {count}:\n" + "\n".join(lines), findings=findings
+    )
