@@ -3,6 +3,7 @@
 from absl import flags
 
 from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
 
 
@@ -27,7 +28,9 @@ def execute(values):
     import keras_compress as kc
 
     samples, _ = load_arrays(values.representative_data)
-    converted = kc.convert(values.model, profile=values.profile, representative_dataset=samples)
+    converted = kc.convert(
+        load_keras(values.model), profile=values.profile, representative_dataset=samples
+    )
     converted.save(values.output)
     answer(converted, values)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags, logging
 
 from keras_compress.cli import datasets
+from keras_compress.cli.models import import_keras
 from keras_compress.cli.output import write_json
 
 SPARSITY = 0.75
@@ -27,8 +28,10 @@ def execute(values):
     from keras_compress.edge_profiles import profile
 
     profile.get(values.profile)
+    folder = Path(values.out)
+    folder.mkdir(parents=True, exist_ok=True)
     data = datasets.load(values.dataset)
-    import keras
+    keras = import_keras()
 
     import keras_compress as kc
 
@@ -41,7 +44,6 @@ def execute(values):
     logging.info("3/4 Converting for %s", values.profile)
     converted = kc.convert(model, profile=values.profile, representative_dataset=data.x_train[:200])
     float_file = kc.convert(baseline, profile="float32")
-    folder = Path(values.out)
     converted.save(folder / "model.tflite")
     float_file.save(folder / "baseline.tflite")
     logging.info("4/4 Evaluating both files on %d test images", len(data.x_test))

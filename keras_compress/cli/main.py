@@ -1,6 +1,8 @@
 """The `keras-compress` command: one verb a module, each with its own flags."""
 
 import importlib
+import logging as standard_logging
+import os
 import sys
 
 from absl import flags, logging
@@ -39,8 +41,7 @@ def main(arguments):
         >>> main(["profiles", "--json", "profiles.json"])
         0
     """
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
+    _log_quietly()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
         return DONE if arguments else BAD_INPUT
@@ -59,6 +60,23 @@ def main(arguments):
         return _fail(f"{error}. {_missing(error.name)}", BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("Interrupted; nothing is half-written.", BAD_INPUT)
+
+
+def _log_quietly():
+    """Send our own progress to stderr, and only the warnings of the libraries below."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    standard_logging.getLogger("tensorflow").setLevel("WARNING")
+    flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_stderrthreshold("info")
+    logging.set_verbosity(logging.INFO)
+    logger = logging.get_absl_logger()
+    if _is_worth_showing not in logger.filters:
+        logger.addFilter(_is_worth_showing)
+
+
+def _is_worth_showing(record):
+    return record.levelno >= 30 or "keras_compress" in record.pathname
 
 
 def _run_verb(verb, *arguments):
