@@ -1,0 +1,154 @@
+"""Writes `docs/targets.md` from the profiles, so that the page cannot say other than the checks.
+
+python -m keras_compress.edge_profiles.documentation docs/targets.md
+"""
+
+import sys
+
+from keras_compress.edge_profiles import profile
+from keras_compress.files import write_atomically
+
+_INTRODUCTION = """# Targets
+
+Written by `python -m keras_compress.edge_profiles.documentation docs/targets.md` from the files
+in `edge_profiles/`; a test keeps both equal. `kc.check(file, profile)` holds a file against these
+tables. Each figure has its source: *measured* was run, *seen* was read there, and
+**unconfirmed** is from memory alone.
+
+A board of your own is a TOML file with the figures that differ, and its path is taken wherever a
+name is:
+
+```toml
+extends = "cortex_m4"
+title = "My board"
+flash_bytes = 450_000
+sram_bytes = 96_000
+```
+"""
+_TABLE_TITLES = {
+    "operators": "Operators that {engine} takes",
+    "optimized": "Fast kernels ({optimized_by})",
+}
+# Where a table shares this part of its rows with an earlier one, only the others are shown.
+_ALIKE = 0.6
+
+
+def render():
+    """Return the page as Markdown."""
+    targets = [profile.get(name) for name in profile.profiles()]
+    parts = [_INTRODUCTION, _overview(targets)]
+    shown = {table: [] for table in _TABLE_TITLES}
+    for target in targets:
+        parts.append(_section(target, shown))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _overview(targets):
+    header = (
+        "profile",
+        "target",
+        "weight bits",
+        "activation bits",
+        "Dense per channel",
+        "input",
+        "flash",
+        "SRAM",
+        "channels in multiples of",
+        "zeros save",
+        "an operator it does not take",
+    )
+    return _table(header, [_overview_row(target) for target in targets])
+
+
+def _overview_row(target):
+    return (
+        f"[`{target.name}`](#{target.name})",
+        target.title,
+        _bits(target.weight_bits),
+        _bits(target.activation_bits_supported),
+        "yes" if target.per_channel_dense else "no",
+        target.input_type,
+        _bytes(target.flash_bytes),
+        _bytes(target.sram_bytes),
+        target.channel_multiple,
+        {"none": "nothing", "size": "bytes", "speed": "bytes and time"}[target.sparsity],
+        _fate(target),
+    )
+
+
+def _bits(widths):
+    return ", ".join("float" if width == 32 else str(width) for width in widths)
+
+
+def _bytes(number):
+    return "" if number is None else f"{number:,}"
+
+
+def _fate(target):
+    if target.unsupported == "error":
+        return "the file does not run"
+    return f"runs on {target.fallback.engine if target.fallback else 'CPU'}"
+
+
+def _section(target, shown):
+    lines = [f"## {target.name}", "", f"{target.title}.", ""]
+    lines += [f"- {note}" for note in (*_rules(target), *target.notes)]
+    for table, title in _TABLE_TITLES.items():
+        rules = {name: rule.describe() for name, rule in getattr(target, table).items()}
+        if rules:
+            heading = title.format(engine=target.engine, optimized_by=target.optimized_by)
+            lines += ["", f"### {heading}", "", *_rules_table(target, rules, shown[table])]
+    lines += ["", "Sources:", "", *(_source(*item) for item in target.sources.items()), ""]
+    return "\n".join(lines)
+
+
+def _rules(target):
+    if target.one_subgraph:
+        yield "Everything behind the first operator that is not taken runs elsewhere, too."
+    if target.integer_only:
+        yield "A file that computes in float is refused."
+    if target.static_shapes:
+        yield "A file with a dynamic batch or shape is refused."
+    if target.parameter_cache_bytes:
+        yield f"More than {target.parameter_cache_bytes:,} bytes of weights are streamed to it."
+    if target.vela:
+        options = ", ".join(f"{key} `{value}`" for key, value in target.vela.items())
+        yield f"Vela is run with {options}."
+
+
+def _rules_table(target, rules, shown):
+    """Show the rules; of a table that is much like an earlier one only the rows that differ."""
+    like = max(shown, key=lambda other: _likeness(rules, other[1]), default=None)
+    shown.append((target.name, rules))
+    if like is None or _likeness(rules, like[1]) < _ALIKE:
+        return [_table(("operator", "limits"), [(f"`{n}`", text) for n, text in rules.items()])]
+    name, base = like
+    changed = {n: text for n, text in rules.items() if base.get(n) != text}
+    changed |= {n: "not taken" for n in base if n not in rules}
+    lines = [f"As for [`{name}`](#{name}){', but:' if changed else '.'}"]
+    if changed:
+        rows = [(f"`{n}`", text) for n, text in sorted(changed.items())]
+        lines += ["", _table(("operator", "limits"), rows)]
+    return lines
+
+
+def _likeness(rules, other):
+    """Share of the operators of both tables whose rules are the same."""
+    same = sum(other.get(name) == text for name, text in rules.items())
+    return same / len({*rules, *other})
+
+
+def _source(figure, text):
+    kind, _, rest = text.partition(":")
+    kind = "**unconfirmed**" if kind == "recalled" else f"*{kind}*"
+    return f"- {figure}: {kind}{':' if rest else ''}{rest}"
+
+
+def _table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    write_atomically(sys.argv[1], render())
