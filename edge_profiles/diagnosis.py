@@ -3,11 +3,11 @@
 import math
 
 from keras_compress.edge_profiles import structure
-from keras_compress.edge_profiles.finding import Finding, Severity
 from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.placement import Where
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.structure import Kind
+from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 
 _INTEGER_FIX = (
     "Convert to full integer with a representative dataset: "
@@ -39,7 +39,7 @@ def diagnose(model, profile, placed, names, sram_bytes):
         sram_bytes: The estimated arena.
 
     Returns:
-        Tuple of `Finding`, the gravest first, then in the order of execution.
+        Tuple of `TargetFinding`, the gravest first, then in the order of execution.
     """
     findings = [*_budgets(model, profile, sram_bytes)]
     for graph, placements, layer_of in zip(model.subgraphs, placed, names, strict=True):
@@ -52,7 +52,7 @@ def diagnose(model, profile, placed, names, sram_bytes):
 def _budgets(model, profile, sram_bytes):
     flash_bytes = len(model.content)
     if profile.flash_bytes is not None and flash_bytes > profile.flash_bytes:
-        yield Finding(
+        yield TargetFinding(
             code="flash_over_budget",
             severity=Severity.ERROR,
             message=f"The file has {flash_bytes:,} bytes; the profile leaves "
@@ -61,7 +61,7 @@ def _budgets(model, profile, sram_bytes):
             f'flash_bytes in a profile with extends = "{profile.name}".',
         )
     if profile.sram_bytes is not None and sram_bytes > profile.sram_bytes:
-        yield Finding(
+        yield TargetFinding(
             code="sram_over_budget",
             severity=Severity.ERROR,
             message=f"The tensor arena is estimated at {sram_bytes:,} bytes; the profile leaves "
@@ -116,7 +116,7 @@ class _Doctor:
         if operator is not None:
             layer = self._layer_of(operator)
             about = {"operator": operator.name, "index": operator.index, "layer": layer}
-        return Finding(code=code, severity=severity, message=message, fix=fix, **about)
+        return TargetFinding(code=code, severity=severity, message=message, fix=fix, **about)
 
     def _severity(self, operators):
         """The gravest that happens to the operators on this target."""

@@ -6,8 +6,8 @@ import html
 import os
 
 from keras_compress.edge_profiles import arena, diagnosis, placement, profile
-from keras_compress.edge_profiles.finding import Finding, Severity
 from keras_compress.edge_profiles.placement import Where
+from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
 
 _VERDICT_WORDS = {
@@ -32,7 +32,7 @@ class Verdict:
         flash_budget_bytes: What the profile leaves for it, `None` without a limit.
         sram_bytes: Estimate of the tensor arena, made from shapes and lifetimes.
         sram_budget_bytes: What the profile leaves for it, `None` without a limit.
-        findings: Tuple of `Finding`, the gravest first.
+        findings: Tuple of `TargetFinding`, the gravest first.
         operators: One dictionary an operator, in the order of execution: `index`, `operator`,
             `layer`, `runs_on`, `macs`, `reasons`.
         first_unmapped: The entry of `operators` that stops an Edge TPU mapping, `None` if none.
@@ -47,7 +47,7 @@ class Verdict:
     flash_budget_bytes: int | None = None
     sram_bytes: int | None = None
     sram_budget_bytes: int | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[TargetFinding, ...] = ()
     operators: tuple[dict, ...] = ()
     first_unmapped: dict | None = None
 
@@ -59,7 +59,7 @@ class Verdict:
     def to_json(self) -> dict:
         """Return the fields as a dictionary that `json.dumps` takes."""
         fields = dataclasses.asdict(self)
-        fields["findings"] = [dataclasses.asdict(finding) for finding in self.findings]
+        fields["findings"] = [finding.to_json() for finding in self.findings]
         fields["operators"] = list(self.operators)
         fields["estimated"] = ["sram_bytes"]
         return fields
@@ -113,7 +113,8 @@ def check(model, profile_or_name) -> Verdict:
         if not _is_damaged(model):
             raise
         return _corrupt(target, error)
-    return _judge(read, target, getattr(model, "scopes", None))
+    known = getattr(model, "scopes", None), getattr(model, "output_layers", ())
+    return _judge(read, target, *known)
 
 
 def _is_damaged(model):
@@ -131,7 +132,7 @@ def _is_damaged(model):
 
 
 def _corrupt(target, error):
-    finding = Finding(
+    finding = TargetFinding(
         code="corrupt_file",
         severity=Severity.ERROR,
         message=str(error),
@@ -142,11 +143,12 @@ def _corrupt(target, error):
     )
 
 
-def _judge(model, target, scopes):
+def _judge(model, target, scopes, output_layers):
     from keras_compress.converters.layer_names import LayerNames
 
     placed = [placement.place(graph, target) for graph in model.subgraphs]
-    names = [LayerNames(graph, scopes).first for graph in model.subgraphs]
+    outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
+    names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]
     sram_bytes = arena.estimate(model).total
     findings = diagnosis.diagnose(model, target, placed, names, sram_bytes)
     entries = tuple(_entry(p, names[0]) for p in placed[0])

@@ -1,7 +1,9 @@
-"""One thing that a check found, for people and for programs."""
+"""One thing that a check of a file for a target found, and how grave it is."""
 
 import dataclasses
 import enum
+
+from keras_compress.findings import Finding
 
 
 class Severity(enum.StrEnum):
@@ -13,8 +15,8 @@ class Severity(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that a check found.
+class TargetFinding(Finding):
+    """One thing that a check of a file for a target found.
 
     Args:
         code: Its name, the same for every file: `"float_island"`, `"sram_over_budget"`, ...
@@ -27,10 +29,5 @@ class Finding:
         fix: What to change.
     """
 
-    code: str
     severity: Severity
-    operator: str | None = None
     index: int | None = None
-    layer: str | None = None
-    message: str
-    fix: str = ""
