@@ -1,1 +1,1 @@
-"""Evaluation of TFLite files without TensorFlow."""
+"""Evaluation of TFLite files with numpy and a TFLite runtime: neither TensorFlow nor Keras."""

@@ -1,1 +1,72 @@
-"""Runtimes that execute a TFLite file. One file a runtime."""
+"""Runtimes that execute a TFLite file. One file a runtime.
+
+`choose` finds the class of one, `open_file` opens a file in it.
+"""
+
+from keras_compress import plugins
+from keras_compress.errors import EvaluationError
+
+
+def choose(runtime=None):
+    """Choose the class of a runtime.
+
+    Args:
+        runtime: A runtime's name, a subclass of `Runtime`, or `None` for the first that is
+            installed of LiteRT, `tflite_runtime`, `tf.lite` and TFLite Micro.
+
+    Returns:
+        A subclass of `Runtime`.
+
+    Raises:
+        UnknownNameError: No runtime has that name.
+        EvaluationError: The runtime is not installed on this machine; with `None`, none is.
+
+    Example:
+        >>> choose("litert").__name__
+        'LiteRT'
+    """
+    if runtime is None:
+        return _first_available()
+    chosen = plugins.get(__name__, runtime) if isinstance(runtime, str) else runtime
+    if not chosen.available():
+        raise EvaluationError(
+            f"The runtime {chosen.name()!r} is not installed. Received: runtime={runtime!r}. "
+            f"Install it with: {chosen.install}"
+        )
+    return chosen
+
+
+def open_file(source, runtime=None, **options):
+    """Open a TFLite file in a runtime.
+
+    Args:
+        source: The file's bytes, its path, or an object whose `content` is the bytes.
+        runtime: As for `choose`.
+        **options: `threads` and `shapes`, as `Runtime` takes them.
+
+    Returns:
+        A `Runtime`.
+
+    Raises:
+        FlatbufferError: The source is no readable TFLite file.
+        EvaluationError: No such runtime on this machine, or it refuses the file.
+
+    Example:
+        with open_file("model.tflite", runtime="tflite_micro") as opened:
+            outputs = opened.run(arrays)
+    """
+    from keras_compress.converters import flatbuffer
+
+    return choose(runtime)(flatbuffer.read(source), **options)
+
+
+def _first_available():
+    known = [plugins.get(__name__, name) for name in plugins.names(__name__)]
+    automatic = [runtime for runtime in known if runtime.priority is not None]
+    for runtime in sorted(automatic, key=lambda runtime: runtime.priority):
+        if runtime.available():
+            return runtime
+    raise EvaluationError(
+        "No TFLite runtime is installed on this machine. Install one with: "
+        "pip install ai-edge-litert"
+    )

@@ -1,0 +1,248 @@
+"""`evaluate`: a TFLite file on data, beside its float baseline, without TensorFlow."""
+
+import gzip
+import platform
+import warnings as python_warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_compress._version import __version__
+from keras_compress.converters import flatbuffer
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.evaluation import labels, runtimes
+from keras_compress.evaluation.baseline import open_baseline
+from keras_compress.evaluation.batching import Encoder, run_in_batches
+from keras_compress.evaluation.dataset import arrange_inputs, arrange_targets, natural_order
+from keras_compress.evaluation.error_measures import output_error
+from keras_compress.evaluation.latency import measure_latency
+from keras_compress.evaluation.metric_choice import choose_metrics, score
+from keras_compress.evaluation.probe import probe
+from keras_compress.evaluation.result import (
+    BaselineResult,
+    EvaluationResult,
+    ModelResult,
+    OutputResult,
+    RuntimeInfo,
+)
+from keras_compress.evaluation.runtimes.base import input_details, output_details
+from keras_compress.evaluation.weight_histogram import file_histogram
+from keras_compress.evaluation.weights import total_sparsity, weight_tensors
+
+# More of x than this outside the range of the file's input is worth a word.
+_OUTSIDE = 0.01
+_LOOKED_AT = 256
+
+
+def evaluate(
+    model,
+    x,
+    y=None,
+    baseline=None,
+    *,
+    metrics=None,
+    runtime=None,
+    batch_size=None,
+    threads=None,
+    latency_runs=100,
+    progress=None,
+    baseline_file=None,
+    untrusted=False,
+):
+    """Run a TFLite file on data and compare it with its float baseline.
+
+    Inputs are quantized and outputs dequantized by the file's own parameters. The baseline
+    gets the same real values, and its outputs are the reference of the output error.
+
+    Args:
+        model: The file as bytes, path or `ConvertedModel`.
+        x: Inputs in the units of training, never quantized beforehand: an array
+            (samples, ...); for several inputs a dict by input name, or a list where the
+            shapes or a Keras baseline tell which is which.
+        y: Targets: integer labels or one-hot rows, or quantities, one per sample; for several
+            outputs a dict by output name or a list. Without them nothing is scored.
+        baseline: The float Keras model, or a float `.tflite` as bytes or path.
+        metrics: Name (`"accuracy"`, `"top_5_accuracy"`, `"mse"`, `"rmse"`, `"mae"`), callable
+            f(y_true, y_pred) -> float, or a list or dict of them; `None` takes the accuracy
+            for labels and the mean squared error for quantities.
+        runtime: Name of the runtime (`"litert"`, `"litert_reference"`, `"tflite_runtime"`,
+            `"tf_lite"`, `"tflite_micro"`); `None` takes the first that is installed.
+        batch_size: Samples per invocation where the file allows; `None` for up to 64.
+        threads: Cores; `None` takes all for the outputs and one for the latency.
+        latency_runs: Single invocations to time, 0 for none.
+        progress: `True` or `False` for a progress bar or none; `None` for one on a terminal
+            once it takes more than two seconds.
+        baseline_file: Float `.tflite` of a Keras baseline, as bytes or path, for its size.
+        untrusted: Whether the file is first tried in a child process (`probe`).
+
+    Returns:
+        An `EvaluationResult`.
+
+    Raises:
+        FlatbufferError: The model is no readable TFLite file.
+        EvaluationError: The runtime is missing or refuses the file, or the baseline does not
+            fit.
+        InvalidArgumentError: The data do not fit the file, are empty or not finite.
+
+    Example:
+        result = kc.evaluate("model.tflite", x_test, y_test, baseline=float_model)
+        result.model.accuracy, result.label_agreement
+    """
+    file = flatbuffer.read(model)
+    chosen = runtimes.choose(runtime)
+    if untrusted:
+        probe(file.content, chosen)
+    reference = None if baseline is None else open_baseline(baseline, baseline_file)
+    arrays = arrange_inputs(x, input_details(file), reference and reference.input_order)
+    names = _output_names(file)
+    targets = dict(zip(names, arrange_targets(y, names, len(arrays[0])), strict=True))
+    warnings = _range_warnings(arrays, input_details(file))
+    running = {"threads": threads, "batch_size": batch_size, "progress": progress}
+    answered = run_in_batches(file, arrays, runtime=chosen, **running)
+    answers = _in_natural_order(answered.arrays, file)
+    expected = [None] * len(names)
+    if reference is not None:
+        expected = reference.outputs(_as_given(x, arrays), names, **running)
+    outputs, why = _score(targets, answers, dict(zip(names, expected, strict=True)), metrics)
+    main = _main_output(outputs, targets, answers)
+    return EvaluationResult(
+        samples=len(arrays[0]),
+        model=ModelResult(
+            metrics=main.metrics,
+            **_file_figures(file, getattr(model, "scopes", None)),
+            **_run_figures(file, chosen, arrays, threads, latency_runs),
+        ),
+        baseline=reference
+        and BaselineResult(
+            metrics=main.baseline_metrics,
+            bytes=reference.bytes,
+            kind=reference.kind,
+            histogram=reference.histogram(),
+        ),
+        outputs=outputs,
+        main_output=main.name,
+        metric_choice=why,
+        runtime=RuntimeInfo(chosen.name(), chosen.version(), answered.threads, answered.rows),
+        versions=_versions(chosen),
+        warnings=warnings,
+    )
+
+
+def _output_names(file):
+    names = [tensor.name for tensor in output_details(file)]
+    return [names[place] for place in natural_order(names)]
+
+
+def _in_natural_order(arrays, file):
+    """Return output name -> array, in natural order of the names."""
+    found = {tensor.name: a for tensor, a in zip(output_details(file), arrays, strict=True)}
+    return {name: found[name] for name in _output_names(file)}
+
+
+def _as_given(x, arrays):
+    """Return x as arrays, in the form that a Keras model takes."""
+    if isinstance(x, Mapping):
+        return {name: np.asarray(array) for name, array in x.items()}
+    return arrays[0] if len(arrays) == 1 else [np.asarray(array) for array in x]
+
+
+def _range_warnings(arrays, inputs):
+    """Say which inputs hold many values that the file's integers cannot."""
+    found = []
+    for array, tensor in zip(arrays, inputs, strict=True):
+        if not tensor.is_quantized:
+            continue
+        limits = np.iinfo(tensor.dtype)
+        low, high = ((q - tensor.zero_point) * tensor.scale for q in (limits.min, limits.max))
+        looked_at = array[:: -(-len(array) // _LOOKED_AT)]
+        slack = tensor.scale
+        outside = ((looked_at < low - slack) | (looked_at > high + slack)).mean()
+        if outside > _OUTSIDE:
+            found.append(
+                f"{outside:.1%} of the values for input {tensor.name!r} lie outside {low:.4g} to "
+                f"{high:.4g}, which is all that the file's {tensor.dtype} can hold, and are cut "
+                "off there. Is x scaled as it was in training?"
+            )
+    for sentence in found:
+        python_warnings.warn(sentence, stacklevel=3)
+    return tuple(found)
+
+
+def _score(targets, answers, expected, metrics):
+    """Return an `OutputResult` for each output, and how the metrics were chosen."""
+    chosen, why = choose_metrics(metrics, targets, answers)
+    results = []
+    for name, answer in answers.items():
+        target, reference = targets[name], expected[name]
+        values, reference_values = (
+            {key: score(metric, key, target, outputs) for key, metric in chosen[name].items()}
+            if outputs is not None
+            else {}
+            for outputs in (answer, reference)
+        )
+        results.append(
+            OutputResult(
+                name=name,
+                metrics=values,
+                baseline_metrics=reference_values,
+                label_agreement=_agreement(target, answer, reference),
+                output_error=None if reference is None else output_error(reference, answer),
+            )
+        )
+    return tuple(results), why
+
+
+def _agreement(target, answer, reference):
+    if reference is None or not _is_classes(target, answer):
+        return None
+    return float((labels.predicted(reference) == labels.predicted(answer)).mean())
+
+
+def _is_classes(target, answer):
+    """Tell whether an output is about classes: by its targets, else by its shape."""
+    if target is not None:
+        return labels.are_labels(target, answer)
+    return answer.ndim > 1 and answer.shape[-1] > 1
+
+
+def _main_output(outputs, targets, answers):
+    classes = [o for o in outputs if _is_classes(targets[o.name], answers[o.name])]
+    scored = [o for o in classes if "accuracy" in o.metrics]
+    return (scored or classes or outputs)[0]
+
+
+def _file_figures(file, scopes):
+    weights = weight_tensors(file, scopes)
+    return {
+        "bytes": len(file.content),
+        "gzip_bytes": len(gzip.compress(file.content, mtime=0)),
+        "sparsity": total_sparsity(weights),
+        "weights": tuple(weights),
+        "histogram": file_histogram(file),
+    }
+
+
+def _run_figures(file, runtime, arrays, threads, latency_runs):
+    """Time single invocations and ask for the arena."""
+    if isinstance(latency_runs, bool) or not isinstance(latency_runs, int) or latency_runs < 0:
+        raise InvalidArgumentError(
+            "latency_runs must be a whole number of at least 0. "
+            f"Received: latency_runs={latency_runs!r}"
+        )
+    inputs = input_details(file)
+    rows = inputs[0].shape[0]
+    shapes = [t.shape[:1] + array.shape[1:] for t, array in zip(inputs, arrays, strict=True)]
+    sample = Encoder(inputs, rows)([array[:1].repeat(rows, 0) for array in arrays])
+    with runtime(file, threads=threads or 1, shapes=shapes) as opened:
+        opened.invoke(sample)
+        latency = measure_latency(opened, sample, latency_runs) if latency_runs else None
+        return {"latency_ms": latency, "arena": opened.arena()}
+
+
+def _versions(runtime):
+    return {
+        "keras_compress": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        runtime.package: runtime.version(),
+    }

@@ -1,0 +1,120 @@
+"""Labels: what a target or a model's output says about which class a sample has."""
+
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError
+
+
+def predicted(outputs):
+    """Return the labels that a model's outputs stand for.
+
+    The largest entry along the last dimension. Where that dimension has one entry only, the
+    class is 1 where a probability is above 0.5, or, if any output is outside [0, 1] and the
+    outputs are therefore logits, where a logit is above 0. Integers are labels already.
+
+    Args:
+        outputs: Array (samples, ..., classes).
+
+    Returns:
+        Integer array (samples, ...).
+
+    Example:
+        >>> predicted(np.array([[0.1, 0.9], [0.8, 0.2]]))
+        array([1, 0])
+    """
+    outputs = np.asarray(outputs)
+    if outputs.dtype.kind in "iu":
+        return outputs
+    if outputs.ndim > 1 and outputs.shape[-1] > 1:
+        return outputs.argmax(-1)
+    threshold = 0.5 if outputs.size and outputs.min() >= 0 and outputs.max() <= 1 else 0.0
+    decisions = (outputs > threshold).astype(np.int64)
+    return decisions[..., 0] if outputs.ndim > 1 else decisions
+
+
+def true(targets, outputs):
+    """Return the labels that targets hold.
+
+    Args:
+        targets: Integer labels (samples, ...) or (samples, ..., 1), or one-hot rows
+            (samples, ..., classes) of the shape of `outputs`.
+        outputs: Array (samples, ..., classes) that they are compared with.
+
+    Returns:
+        Integer array (samples, ...).
+
+    Raises:
+        InvalidArgumentError: The targets are neither, or a label has no output.
+
+    Example:
+        >>> true(np.array([[0, 1], [1, 0]]), np.zeros((2, 2)))
+        array([1, 0])
+    """
+    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    if is_one_hot(targets, outputs):
+        return targets.argmax(-1)
+    labels = targets.astype(np.int64)
+    if labels.ndim == outputs.ndim and labels.shape[-1] == 1 and outputs.dtype.kind == "f":
+        labels = labels[..., 0]
+    _check(labels, targets, outputs)
+    return labels
+
+
+def is_one_hot(targets, outputs):
+    """Tell whether targets are one-hot rows for outputs.
+
+    Args:
+        targets: Array.
+        outputs: Array (samples, ..., classes).
+
+    Returns:
+        Whether the shapes agree, there is more than one class and each row holds a single 1
+        among zeros.
+    """
+    if targets.shape != outputs.shape or targets.ndim < 2 or targets.shape[-1] < 2:
+        return False
+    ones = targets == 1
+    return bool(((targets == 0) | ones).all() and (ones.sum(-1) == 1).all())
+
+
+def are_labels(targets, outputs):
+    """Tell whether targets are classes rather than quantities.
+
+    Args:
+        targets: Array, one entry or row per sample.
+        outputs: Array (samples, ..., classes).
+
+    Returns:
+        `True` for one-hot rows, for integers or booleans where the outputs have several
+        classes or are integers themselves, and for zeros and ones where the outputs have one
+        entry.
+    """
+    targets, outputs = np.asarray(targets), np.asarray(outputs)
+    if is_one_hot(targets, outputs):
+        return True
+    if targets.dtype.kind not in "iub":
+        return False
+    if outputs.dtype.kind in "iu":
+        return True
+    if outputs.ndim > 1 and outputs.shape[-1] > 1:
+        return targets.shape != outputs.shape
+    return bool(np.isin(targets, (0, 1)).all())
+
+
+def _check(labels, targets, outputs):
+    has_classes = outputs.ndim > 1 and outputs.dtype.kind == "f"
+    wanted = outputs.shape[:-1] if has_classes else outputs.shape
+    if labels.shape != wanted or not np.array_equal(targets.reshape(wanted), labels):
+        raise InvalidArgumentError(
+            f"Labels must be whole numbers of shape {list(wanted)}, or one-hot rows of shape "
+            f"{list(outputs.shape)}. Received: {targets.dtype} of shape {list(targets.shape)}. "
+            "For targets that are quantities, ask for metrics such as 'mse'."
+        )
+    if outputs.dtype.kind in "iu":
+        return
+    classes = max(2, outputs.shape[-1] if has_classes else 1)
+    if not 0 <= labels.min() <= labels.max() < classes:
+        raise InvalidArgumentError(
+            f"Labels must be from 0 to {classes - 1}, as the model has {classes} classes. "
+            f"Received: labels from {labels.min()} to {labels.max()}."
+        )

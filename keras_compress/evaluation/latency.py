@@ -1,0 +1,52 @@
+"""Latency of single invocations on this machine."""
+
+import dataclasses
+
+import numpy as np
+
+# A slow interpreter is given up on after so many seconds, with the runs that it had.
+_LONGEST = 10.0
+_LOT = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """How long one invocation took on this machine, in milliseconds.
+
+    Args:
+        p50: Median.
+        p95: 95th percentile.
+        runs: Timed invocations.
+        threads: Threads that an invocation might use.
+    """
+
+    p50: float
+    p95: float
+    runs: int
+    threads: int
+
+    def to_json(self):
+        """Return the fields as a dictionary that `json.dumps` takes."""
+        return dataclasses.asdict(self)
+
+
+def measure_latency(opened, arrays, runs=100):
+    """Time invocations one after the other.
+
+    A tenth as many invocations, and at least five, warm up first. What takes more than ten
+    seconds ends early.
+
+    Args:
+        opened: A `Runtime` with a file.
+        arrays: One invocation's inputs, in the dtypes of the file.
+        runs: Invocations to time, at least 1.
+
+    Returns:
+        A `Latency`: copying inputs in and outputs out is included.
+    """
+    opened.time_invocations(arrays, max(5, runs // 10))
+    seconds = []
+    while len(seconds) < runs and sum(seconds) < _LONGEST:
+        seconds += opened.time_invocations(arrays, min(_LOT, runs - len(seconds)))
+    p50, p95 = np.percentile(seconds, [50, 95]) * 1000
+    return Latency(float(p50), float(p95), len(seconds), opened.threads)

@@ -1,0 +1,28 @@
+"""What every metric shares: a call on targets and outputs."""
+
+import abc
+import dataclasses
+
+from keras_compress.plugins import Plugin
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric(Plugin, abc.ABC):
+    """A map from targets and a model's outputs to a number."""
+
+    @property
+    @abc.abstractmethod
+    def name(self):
+        """The metric's name in results."""
+
+    @abc.abstractmethod
+    def __call__(self, y_true, y_pred):
+        """Score outputs.
+
+        Args:
+            y_true: Targets, one entry or row per sample.
+            y_pred: Float array (samples, ...), the outputs as real values.
+
+        Returns:
+            A float.
+        """

@@ -1,0 +1,93 @@
+"""The child process in which TFLite Micro runs one file: there it may abort without harm.
+
+It answers requests from standard input on standard output (`_messages.py`). Standard error
+is a file that both processes read: TFLite Micro says only there why it refuses a file.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime
+
+from keras_compress.evaluation.runtimes._messages import receive, send
+
+# The arena's size is needed beforehand; no device that runs TFLite Micro has more than this.
+_LARGEST_ARENA = 1 << 30
+_TOO_SMALL = ("Failed to resize buffer", "Failed to allocate")
+
+
+class Worker:
+    """One file in TFLite Micro, driven by requests."""
+
+    def __init__(self):
+        self._interpreter = None
+
+    def open(self, arrays, arena_bytes):
+        """Open a file, with twice the arena as long as that is too small."""
+        content = arrays[0].tobytes()
+        while True:
+            start = _said_so_far()
+            try:
+                self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
+                return {}, []
+            except RuntimeError:
+                said = _said_since(start)
+                arena_bytes *= 2
+                if arena_bytes > _LARGEST_ARENA or not any(text in said for text in _TOO_SMALL):
+                    raise
+
+    def run(self, arrays, rows, outputs, stateful):
+        """Run invocation by invocation; stack the results of each output."""
+        results, seconds = [], []
+        for start in range(0, len(arrays[0]), rows):
+            if stateful:
+                self._interpreter.reset()
+            began = time.perf_counter()
+            for position, array in enumerate(arrays):
+                self._interpreter.set_input(array[start : start + rows], position)
+            self._interpreter.invoke()
+            results.append([self._interpreter.get_output(k).copy() for k in range(outputs)])
+            seconds.append(time.perf_counter() - began)
+        return {"seconds": seconds}, [np.stack(each) for each in zip(*results, strict=True)]
+
+    def arena(self, arrays):
+        """Let TFLite Micro print what its arena holds."""
+        start = _said_so_far()
+        self._interpreter.print_allocations()
+        return {"text": _said_since(start)}, []
+
+
+def _said_so_far():
+    return os.fstat(2).st_size
+
+
+def _said_since(start):
+    return os.pread(2, _said_so_far() - start, start).decode("utf-8", "replace").strip()
+
+
+def serve(requests, answers):
+    """Answer requests until the parent closes the stream."""
+    worker = Worker()
+    while True:
+        try:
+            message, arrays = receive(requests)
+        except EOFError:
+            return
+        start = _said_so_far()
+        try:
+            send(answers, *getattr(worker, message.pop("do"))(arrays, **message))
+        except (RuntimeError, ValueError, IndexError) as error:
+            send(answers, {"error": f"{error}. {_said_since(start)}"})
+
+
+def main():
+    """Serve on the standard streams, out of the reach of C code that prints."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The tflite_runtime wheel, LiteRT's predecessor, for boards that still carry it."""
+
+from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
+
+
+class TFLiteRuntime(InterpreterRuntime):
+    """The interpreter of the `tflite-runtime` wheel, which needs numpy below 2."""
+
+    priority = 1
+    module = "tflite_runtime"
+    package = "tflite-runtime"
+    install = 'pip install "keras-compress[tflite-runtime]"'
+
+    @classmethod
+    def _create(cls, content, threads):
+        from tflite_runtime.interpreter import Interpreter
+
+        return Interpreter(model_content=content, num_threads=threads)

@@ -1,0 +1,103 @@
+"""How weights are spread, before and after, in a unit that survives conversion.
+
+Conversion folds BatchNormalization into kernels and rescales each output channel, so raw
+weights before and after do not compare. Divided by the largest magnitude of their channel they
+do: a folded factor cancels but for its sign, and int8 weights become q / 127.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.evaluation.weights import find_weights
+
+# 51 bins of five int8 steps each: every integer from -127 to 127 lies inside one bin.
+_STEPS = 127
+_EDGES = np.arange(-127.5, 128, 5) / _STEPS
+_KERAS_WEIGHTS = ("kernel", "embeddings")
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightHistogram:
+    """Counts of weights relative to the largest of their channel.
+
+    Args:
+        counts: Weights other than zero in each of 51 bins of equal width.
+        zeros: Weights that are zero.
+    """
+
+    counts: tuple[int, ...]
+    zeros: int
+
+    @property
+    def size(self):
+        """Number of weights."""
+        return sum(self.counts) + self.zeros
+
+    @property
+    def centers(self):
+        """Middle of each bin, from -1 to 1."""
+        return (_EDGES[1:] + _EDGES[:-1]) / 2
+
+
+def file_histogram(model):
+    """Count the weights of a file.
+
+    Args:
+        model: A `flatbuffer.Model`.
+
+    Returns:
+        A `WeightHistogram`, or `None` where the file has no weights.
+    """
+    return _histogram(
+        (_real(tensor), None if axis is None else (axis,))
+        for _, _, tensor, axis in find_weights(model)
+        if not tensor.is_sparse and (tensor.dtype.is_integer or tensor.dtype.numpy.kind == "f")
+    )
+
+
+def keras_histogram(model):
+    """Count the kernels and embeddings of a Keras model.
+
+    Args:
+        model: A Keras 3 model or one of `tf_keras`.
+
+    Returns:
+        A `WeightHistogram`, or `None` where the model has no such weights.
+    """
+    found = []
+    for variable in model.weights:
+        name = variable.name.split(":")[0].rsplit("/", 1)[-1]
+        if name.endswith(_KERAS_WEIGHTS) and len(variable.shape) > 1:
+            found.append((np.asarray(variable), _keras_axes(name, len(variable.shape))))
+    return _histogram(found)
+
+
+def _keras_axes(name, ndim):
+    if name == "embeddings":
+        return None
+    return (ndim - 2, ndim - 1) if name == "depthwise_kernel" else (ndim - 1,)
+
+
+def _real(tensor):
+    """Return values proportional to the real ones within each channel."""
+    values = tensor.data.astype(np.float32)
+    if tensor.zero_points.any():
+        along = [1] * values.ndim
+        along[tensor.axis or 0] = -1
+        values -= tensor.zero_points.reshape(along).astype(np.float32)
+    return values
+
+
+def _histogram(weights):
+    counts, zeros, size = np.zeros(len(_EDGES) - 1, np.int64), 0, 0
+    for values, channel_axes in weights:
+        relative = np.asarray(values, np.float32)
+        others = tuple(k for k in range(relative.ndim) if k not in (channel_axes or ()))
+        largest = np.abs(relative).max(axis=others, keepdims=True, initial=0)
+        relative = relative / np.where(largest > 0, largest, 1)
+        nonzero = relative[relative != 0]
+        counts += np.histogram(nonzero, _EDGES)[0]
+        zeros += relative.size - nonzero.size
+        size += relative.size
+    return WeightHistogram(tuple(counts.tolist()), zeros) if size else None
