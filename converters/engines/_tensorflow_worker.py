@@ -1,30 +1,44 @@
-"""The child process of the TensorFlow engine: one job in a folder, one file out of it.
+"""The child process of the TensorFlow engine: it reads the folders of jobs, one a line.
 
-It is run as `python -m keras_compress.converters.engines._tensorflow_worker FOLDER`. In the
-folder `stage` and `progress` tell how far it is, `failure.json` what it refused, and
-`model.tflite` is there only when it is whole.
+In a job's folder `stage` and `progress` tell how far it is, `failure.json` what was refused, and
+`model.tflite` is there only when it is whole. `exit_code` is written last.
 """
 
 import json
 import os
 import pathlib
 import sys
+import threading
 
 import numpy as np
 
 _REPORT_EVERY = 10
+_IDLE_S = 60
 
 
-def main(folder):
+def main():
+    """Do the jobs that come in by stdin, until it ends or none has come for a minute."""
+    idle = None
+    for line in sys.stdin:
+        if idle is not None:
+            idle.cancel()
+        folder = pathlib.Path(line.rstrip("\n"))
+        exit_code = do(folder)
+        idle = threading.Timer(_IDLE_S, os._exit, (3,))
+        idle.daemon = True
+        idle.start()
+        _write(folder / "exit_code", str(exit_code).encode())
+
+
+def do(folder):
     """Do the job in a folder.
 
     Args:
-        folder: A folder with `job.json`, written by the TensorFlow engine.
+        folder: `pathlib.Path` of a folder with `job.json`, written by the TensorFlow engine.
 
     Returns:
         The exit code: 0, or 1 where `failure.json` says why.
     """
-    folder = pathlib.Path(folder)
     job = json.loads((folder / "job.json").read_text())
     _tell(folder, "importing TensorFlow")
     import tensorflow as tf
@@ -103,4 +117,4 @@ def _write(path, content):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    main()

@@ -1,23 +1,18 @@
 """Conversion by TensorFlow's own converter, in a process of its own."""
 
 import json
-import os
 import pathlib
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 
 from keras_compress.converters import flatbuffer
+from keras_compress.converters.engines import _converter_process
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.layer_names import LayerNames
 from keras_compress.errors import ConversionError, InvalidArgumentError
 
-_WORKER = "keras_compress.converters.engines._tensorflow_worker"
-_POLL_S = 0.05
 _TAIL_LINES = 12
 
 
@@ -47,47 +42,13 @@ class Tensorflow(Engine):
         job = pathlib.Path(exported.path).with_name("job")
         job.mkdir()
         _write_job(job, exported, calibration, options)
-        returncode = self._run(job, progress)
-        result = job / "model.tflite"
-        if returncode == 0 and result.exists():
-            return result.read_bytes()
-        raise _Failure(job, exported).error(returncode, self.timeout_s)
-
-    def _run(self, job, progress):
-        """Run the worker; return its exit code, or `None` where its time was up."""
-        with open(job / "log", "wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _WORKER, str(job)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_environment(),
-            )
-        deadline = time.monotonic() + self.timeout_s
-        try:
-            while process.poll() is None:
-                if time.monotonic() > deadline:
-                    return None
-                progress(*_count(job))
-                time.sleep(_POLL_S)
-            progress(*_count(job))
-            return process.returncode
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-
-
-def _environment():
-    environment = dict(os.environ)
-    # The child finds what this process finds, also where a notebook has changed the path.
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    # A GPU that this process holds would leave the child no memory, and it needs none.
-    environment["CUDA_VISIBLE_DEVICES"] = "-1"
-    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Its warnings are of TensorFlow's own parts; what it ends with must not drown in them.
-    environment["PYTHONWARNINGS"] = "ignore"
-    return environment
+        exit_code, words = _converter_process.run(
+            job, self.timeout_s, lambda: progress(*_count(job))
+        )
+        progress(*_count(job))
+        if exit_code == 0:
+            return (job / "model.tflite").read_bytes()
+        raise _Failure(job, exported, words).error(exit_code, self.timeout_s)
 
 
 def _write_job(job, exported, calibration, options):
@@ -122,12 +83,12 @@ def _count(job):
 class _Failure:
     """Turns what a failed worker left behind into an error."""
 
-    def __init__(self, job, exported):
-        self._job, self._exported = job, exported
+    def __init__(self, job, exported, words):
+        self._job, self._exported, self._words = job, exported, words
 
-    def error(self, returncode, timeout_s):
+    def error(self, exit_code, timeout_s):
         """Return the `ConversionError` for an exit code; `None` stands for a timeout."""
-        if returncode is None:
+        if exit_code is None:
             return ConversionError(
                 f"The conversion took longer than {timeout_s:g} s and was given up "
                 f"{self._stage()}. Use fewer calibration_samples, or give it more time: "
@@ -136,13 +97,13 @@ class _Failure:
         failure = self._read("failure.json")
         if failure:
             return self._refusal(**json.loads(failure))
-        return self._crash(returncode)
+        return self._crash(exit_code)
 
-    def _crash(self, returncode):
-        how = _signal_name(returncode) if returncode < 0 else f"exit code {returncode}"
+    def _crash(self, exit_code):
+        how = _signal_name(exit_code) if exit_code < 0 else f"exit code {exit_code}"
         message = f"TensorFlow's converter crashed ({how}) {self._stage()}."
         loops = self._exported.loops
-        if loops and returncode < 0:
+        if loops and exit_code < 0:
             message += (
                 f" It cannot calibrate loops, and {_layers(loops)} runs in one: build recurrent "
                 "layers with unroll=True (the weights stay the same), or convert with "
@@ -186,7 +147,7 @@ class _Failure:
         return f"while {self._read('stage') or 'starting'}"
 
     def _tail(self):
-        lines = [line for line in self._read("log").splitlines() if line.strip()]
+        lines = [line for line in self._words.splitlines() if line.strip()]
         return "\nIts last words:\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else ""
 
     def _read(self, name):
