@@ -9,7 +9,6 @@ here is what later leads from a tensor of the flatbuffer back to the layer.
 import contextlib
 import dataclasses
 import inspect
-import re
 from collections.abc import Callable
 
 import keras
@@ -19,8 +18,6 @@ from keras_compress.converters.representative_dataset import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph import Value, trace
 
-# What TensorFlow takes as the name of an outermost scope.
-_ROOT_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _LOOPS = ("While", "StatelessWhile")
 
 
@@ -142,6 +139,7 @@ class _Replay:
             )
             outputs = self._run(call, args, kwargs)
             values.update(zip(call.outputs, keras.tree.flatten(outputs), strict=True))
+        self.place = ""
         results = (values[value] for value in self._graph.flat_outputs)
         return dict(zip(self.outputs, results, strict=True))
 
@@ -149,12 +147,9 @@ class _Replay:
         import tensorflow as tf
 
         operation = call.operation
-        outer = "/".join(call.scope)
-        if not outer and not _ROOT_SCOPE.fullmatch(call.name):
-            outer = "layer"
         with contextlib.ExitStack() as stack:
-            if outer:
-                stack.enter_context(tf.name_scope(f"{outer}/"))
+            if call.scope:
+                stack.enter_context(tf.name_scope("/".join(call.scope) + "/"))
             if isinstance(operation, keras.layers.Layer):
                 # A layer that finds its own scope open does not open it again.
                 stack.enter_context(keras.name_scope(call.name, caller=operation))

@@ -51,6 +51,11 @@ class ConversionOptions:
     batch_size: int = 1
 
     def __post_init__(self):
+        if self.mode not in list(Mode):
+            raise InvalidArgumentError(
+                f"mode must be one of {', '.join(Mode)}. Received: {self.mode!r}"
+            )
+        object.__setattr__(self, "mode", Mode(self.mode))
         for argument in ("input_type", "output_type"):
             value = getattr(self, argument)
             if value not in _IO_TYPES[self.mode]:

@@ -75,7 +75,8 @@ class _Process:
         self.jobs = 0
         self._since = time.monotonic()
         self._owner = os.getpid()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `end` closes it
+        # Both ends share one file position; appending keeps it out of the way of reading.
+        self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `end` closes it
         self._start_of_words = 0
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", _WORKER],

@@ -70,3 +70,52 @@ def by_tensorflow(cnn, samples):
         int8=convert(sets.TFLITE_BUILTINS_INT8, tf.int8),
         int16x8=convert(sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, tf.int16),
     )
+
+
+@pytest.fixture(scope="session")
+def trained(samples):
+    """A small network compressed to 2:4 sparsity and int8, trained for a few steps."""
+    import keras
+    from keras import layers
+
+    import keras_compress as kc
+
+    keras.utils.set_random_seed(4)
+    image = keras.Input((12, 12, 3), name="image")
+    x = layers.Conv2D(8, 3, strides=2, use_bias=False, name="stem")(image)
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(name="norm")(x))
+    x = layers.GlobalAveragePooling2D(name="average")(x)
+    model = keras.Model(image, layers.Dense(4, activation="softmax", name="probs")(x))
+    model = kc.compress(
+        model, pruning=kc.Pruning(pattern="2:4"), quantization=kc.Quantization(profile="cortex_m7")
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    labels = np.random.default_rng(0).integers(0, 4, len(samples))
+    callbacks = [
+        kc.PruningCallback(kc.ConstantSparsity(0.5)),
+        kc.QuantizationCallback(begin_step=1),
+    ]
+    model.fit(samples, labels, batch_size=16, epochs=2, verbose=0, callbacks=callbacks)
+    return model
+
+
+@pytest.fixture(scope="session")
+def islands():
+    """A network with two layers that TFLite has no integer kernels for, and two inputs."""
+    import keras
+    from keras import layers, ops
+
+    keras.utils.set_random_seed(6)
+    left, right = keras.Input((4,), name="z"), keras.Input((3,), name="a")
+    x = layers.Concatenate(name="both")([left, right])
+    x = layers.ELU(name="curve")(layers.Dense(5, name="mix")(x))
+    first = layers.Dense(3, activation="softmax", name="first")(x)
+    second = ops.tanh(layers.LayerNormalization(name="norm")(x))
+    return keras.Model([left, right], [second, first], name="islands")
+
+
+@pytest.fixture(scope="session")
+def island_samples():
+    """Samples for `islands`, in the order of its inputs."""
+    random = np.random.default_rng(2)
+    return [random.normal(size=(20, 4)), random.uniform(5, 9, size=(20, 3))]

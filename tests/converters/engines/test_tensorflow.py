@@ -1,0 +1,81 @@
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import keras_compress as kc
+from keras_compress.converters.engines import _converter_process
+from keras_compress.converters.engines.tensorflow import Tensorflow
+from keras_compress.errors import ConversionError, InvalidArgumentError
+
+
+def _recurrent(unroll):
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input((5, 3)),
+            layers.LSTM(4, unroll=unroll, name="memory"),
+            layers.Dense(2, name="out"),
+        ]
+    )
+
+
+X = np.random.default_rng(0).normal(size=(12, 5, 3)).astype(np.float32)
+
+
+def test_a_crash_of_the_converter_is_an_error_that_names_the_layer():
+    with pytest.raises(ConversionError, match="SIGSEGV.*calibrating.*'memory'.*unroll=True"):
+        kc.convert(_recurrent(unroll=False), representative_dataset=X)
+    # This process lives, and the next conversion finds a healthy one.
+    assert kc.convert(_recurrent(unroll=False), "float32").inspect().operators["WHILE"] == 1
+
+
+def test_unrolled_it_converts():
+    converted = kc.convert(_recurrent(unroll=True), representative_dataset=X)
+    names = converted.layer_names()
+    from keras_compress.converters import flatbuffer
+
+    layers = [names.first(op) for op in flatbuffer.read(converted).operators]
+    assert set(layers) == {"memory", "out"} and layers[-1] == "out"
+
+
+def test_a_refusal_names_the_layers_of_the_operators(islands, island_samples):
+    with pytest.raises(ConversionError, match="refused.*layers 'curve', 'norm'.*'ELU'") as caught:
+        kc.convert(islands, "generic_int16x8", island_samples)
+    assert "allow_float=('curve', 'norm')" in str(caught.value)
+    allowed = kc.convert(islands, "generic_int16x8", island_samples, allow_float=("curve", "norm"))
+    assert allowed.inspect().operators["ELU"] == 1
+
+
+def test_a_timeout_ends_the_conversion(islands, island_samples):
+    _converter_process.end_all()
+    with pytest.raises(ConversionError, match="longer than 0.05 s.*timeout_s"):
+        kc.convert(
+            islands, representative_dataset=island_samples, engine=Tensorflow(timeout_s=0.05)
+        )
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1])
+def test_the_timeout_must_be_above_zero(timeout_s):
+    with pytest.raises(InvalidArgumentError, match="timeout_s"):
+        Tensorflow(timeout_s=timeout_s)
+
+
+def test_a_process_that_was_killed_is_replaced_or_reported(islands):
+    kc.convert(islands, "float32")
+    (process,) = _converter_process._idle
+    os.kill(process._process.pid, signal.SIGKILL)
+    process._process.wait()
+    assert len(kc.convert(islands, "float32")) > 0
+
+
+def test_progress_is_told_sample_by_sample(cnn, samples, monkeypatch):
+    told = []
+    from keras_compress.converters import tflite
+
+    monkeypatch.setattr(tflite.ProgressBar, "update", lambda self, *counts: told.append(counts))
+    kc.convert(cnn, representative_dataset=samples, calibration_samples=30)
+    assert told[-1] == (30, 30)

@@ -1,0 +1,31 @@
+import numpy as np
+
+from keras_compress.converters.deployment import prepare
+from keras_compress.converters.expected_zeros import expected_zeros
+
+
+def test_zeros_of_a_plain_model_in_the_layout_of_the_file():
+    import keras
+    from keras import layers
+
+    inner = keras.Sequential([keras.Input((2,)), layers.Dense(3, name="dense")], name="inner")
+    inputs = keras.Input((4, 2))
+    outputs = inner(layers.LSTM(2, name="memory")(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="full")(outputs))
+    dense = np.array([[0.0, 1.0, 2.0], [3.0, 0.0, 4.0]])
+    inner.layers[0].set_weights([dense, np.zeros(3)])
+    recurrent = model.get_layer("memory").get_weights()
+    recurrent[0][0] = 0
+    model.get_layer("memory").set_weights(recurrent)
+    found = {zeros.layer: zeros for zeros in expected_zeros(prepare(model, batch_size=None))}
+    assert set(found) == {"inner/dense", "memory"}
+    np.testing.assert_array_equal(found["inner/dense"].zeros, dense.T == 0)
+    assert found["inner/dense"].placed and not found["memory"].placed
+    assert found["memory"].zeros.sum() == 8
+
+
+def test_masks_of_a_compressed_model_come_first(trained):
+    found = {zeros.layer: zeros for zeros in expected_zeros(prepare(trained, batch_size=None))}
+    kernel = found["probs"].zeros
+    assert kernel.shape == (4, 8) and kernel.sum() == 16
+    assert (kernel.reshape(-1, 4).sum(axis=1) == 2).all()

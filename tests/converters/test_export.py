@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from keras_compress.converters import export
+from keras_compress.converters.representative_dataset import InputSpec
+from keras_compress.errors import UnsupportedModelError
+
+
+@pytest.fixture(scope="module")
+def model():
+    import keras
+    from keras import layers, ops
+
+    keras.utils.set_random_seed(1)
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="dense")], name="inner")
+    shared = layers.Dense(4, name="dense")
+    inputs = {"b": keras.Input((4,), name="b"), "a": keras.Input((4,), dtype="int32", name="a")}
+    x = shared(inner(shared(inputs["b"]))) * ops.cast(inputs["a"], "float32")
+    x = layers.Dense(4, name="dense_1")(layers.Dropout(0.5, name="drop")(x))
+    return keras.Model(inputs, {"sum": ops.sum(x, axis=-1), "all": x})
+
+
+def test_it_computes_what_the_model_computes(model, tmp_path):
+    import tensorflow as tf
+
+    specs = export.input_specs(model, {"b": (-1.0, 1.0)})
+    assert specs == (
+        InputSpec("b", (4,), "float32", (-1.0, 1.0)),
+        InputSpec("a", (4,), "int32"),
+    ) or specs == (InputSpec("a", (4,), "int32"), InputSpec("b", (4,), "float32", (-1.0, 1.0)))
+    exported = export.export(model, str(tmp_path / "saved"), specs, batch_size=3)
+    serve = tf.saved_model.load(exported.path).signatures["serving_default"]
+    inputs = {"a": np.arange(12, dtype=np.int32).reshape(3, 4), "b": np.ones((3, 4), np.float32)}
+    found = serve(**{name: tf.constant(value) for name, value in inputs.items()})
+    expected = model(inputs, training=False)
+    by_layer = dict(zip(exported.output_layers, exported.outputs, strict=True))
+    np.testing.assert_allclose(found[by_layer["dense_1"]], expected["all"], rtol=1e-5)
+    assert set(exported.outputs) == {"output_0", "output_1"}
+
+
+def test_each_scope_leads_to_its_layer(model, tmp_path):
+    specs = export.input_specs(model)
+    scopes = export.export(model, str(tmp_path / "saved"), specs).scopes
+    # The shared layer is called twice; its second scope is not that of the layer dense_1.
+    assert scopes["dense"] == "dense" and scopes["inner/dense"] == "inner/dense"
+    assert sorted(scopes.values()).count("dense") == 2
+    assert [layer for layer in scopes.values() if layer == "dense_1"] == ["dense_1"]
+    assert scopes["dense_1"] == "dense"
+
+
+def test_loops_are_told():
+    import tempfile
+
+    import keras
+    from keras import layers
+
+    def loops(unroll):
+        rolled = layers.Bidirectional(layers.GRU(2, unroll=unroll), name="both_ways")
+        model = keras.Sequential([keras.Input((3, 2)), rolled])
+        with tempfile.TemporaryDirectory() as folder:
+            specs = export.input_specs(model)
+            return export.export(model, f"{folder}/saved", specs).loops
+
+    assert loops(unroll=False) == ("both_ways",)
+    assert loops(unroll=True) == ()
+
+
+def test_free_sizes_are_refused():
+    import keras
+
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(2)])
+    with pytest.raises(UnsupportedModelError, match=r"shape \(None, 3\)"):
+        export.input_specs(model)
