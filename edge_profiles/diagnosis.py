@@ -23,6 +23,8 @@ _CODES = {
 }
 _TYPE_LIMITS = ("types", "input_types", "hybrid", "weight_types", "quantized")
 _ORDER = list(Severity)
+# The steps of a range of 0.00003: no layer that computes anything has so little.
+_DEAD = 1e-7
 # Below these shares a loss is not worth a word.
 _WASTE_WORTH_TELLING = 0.1
 _SLOW_WORTH_TELLING = 0.05
@@ -105,6 +107,7 @@ class _Doctor:
                 *self._types_of_ends(),
                 *self._per_channel_dense(),
                 *self._narrow_weights(),
+                *self._dead_ranges(),
                 *self._streamed(),
                 *self._slow(),
                 *self._padded_channels(),
@@ -314,6 +317,21 @@ class _Doctor:
                         f"{op.name} has {tensor.dtype} weights, which the target's tools do not "
                         "take.",
                         f"Convert with weight_bits={self._profile.weight_bits[0]}.",
+                        op,
+                    )
+                    return
+
+    def _dead_ranges(self):
+        """Feature maps whose range is nothing, on which some kernels fail."""
+        for op in self._graph.operators:
+            for tensor in op.outputs:
+                if tensor.scales.size and not tensor.is_constant and min(tensor.scales) < _DEAD:
+                    yield self._finding(
+                        "degenerate_scale",
+                        Severity.WARNING,
+                        f"{op.name} has an output of scale {float(min(tensor.scales)):.1e}: its "
+                        "values are a constant, and some kernels fail or abort on such a scale.",
+                        "Train the layer or remove it, and calibrate with samples that reach it.",
                         op,
                     )
                     return

@@ -147,6 +147,17 @@ def test_channels_that_are_rounded_up(new_builder, conv):
     assert "round_to=16" in found.fix
 
 
+def test_dead_layer_is_told(new_builder, conv):
+    builder = new_builder()
+    source, features = conv(builder)
+    dead = builder.tensor((1, 8, 8, 8), scales=(7.8e-9,), name="model_1/gate_1/Relu")
+    builder.operator("RELU", [features], [dead])
+    found = kc.check(builder.content([source], [dead]), "cortex_m4")
+    assert codes(found) == ["degenerate_scale"]
+    assert finding(found, "degenerate_scale").layer == "gate"
+    assert "7.8e-09" in finding(found, "degenerate_scale").message
+
+
 @pytest.mark.parametrize("cut", [8, 20, 100, 2000])
 def test_truncated_file_gets_a_verdict(classifier, cut):
     verdict = kc.check(classifier()[:cut], "cortex_m4")
