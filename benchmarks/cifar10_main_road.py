@@ -85,7 +85,7 @@ def measure(network, road, float_model, options):
         "points from float": round(100 * (result.model.accuracy - result.baseline.accuracy), 2),
         "same label as float %": round(100 * result.label_agreement, 2),
         "same label as in Keras %": round(100 * simulated, 2),
-        "SQNR dB": round(result.output_error.sqnr_db, 1),
+        "SQNR dB": round(result.output_error["sqnr_db"], 1),
         "zeros %": round(100 * result.model.sparsity, 1),
         "bytes": result.model.bytes,
         "gzip bytes": result.model.gzip_bytes,
