@@ -5,6 +5,7 @@ imports neither TensorFlow nor Keras: a board that only evaluates files needs ne
 """
 
 import importlib
+import sys
 
 from keras_compress._version import __version__ as __version__
 
@@ -27,6 +28,7 @@ _HOMES = {
     "convert": "keras_compress.converters.tflite",
     "evaluate": "keras_compress.evaluation.comparison",
     "inspect": "keras_compress.converters.inspection",
+    "load_model": "keras_compress.serialization",
     "profiles": "keras_compress.edge_profiles.profile",
     "remove_zeros": "keras_compress.pruning.structural.shrinking",
     "report": "keras_compress.reporting.document",
@@ -48,3 +50,8 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+if "keras" in sys.modules:
+    # keras.models.load_model then knows the classes that our .keras files name.
+    importlib.import_module("keras_compress.serialization")
