@@ -48,3 +48,7 @@ class EvaluationError(CompressionError, RuntimeError):
 
 class ProfileError(InvalidArgumentError):
     """A profile's file that breaks a rule; the message names the line, the key and the rule."""
+
+
+class MissingPackageError(CompressionError, ImportError):
+    """A package that only this task needs is not installed; the message names the extra."""

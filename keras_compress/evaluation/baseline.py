@@ -55,6 +55,15 @@ class KerasBaseline:
         return [tensor.name.split(":")[0] for tensor in inputs] if inputs else None
 
     @property
+    def output_order(self):
+        """Names of the outputs in the order of a list, or `None` where the model has none."""
+        outputs = getattr(self._model, "output", None)
+        if isinstance(outputs, dict):
+            return sorted(outputs)
+        names = getattr(self._model, "output_names", None)
+        return list(names) if names else None
+
+    @property
     def bytes(self):
         """Size of the float file, `None` without one."""
         return len(self._file.content) if self._file else None
@@ -94,6 +103,7 @@ class FileBaseline:
 
     kind = "tflite"
     input_order = None
+    output_order = None
 
     def __init__(self, model):
         self._model = model

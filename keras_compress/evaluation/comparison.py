@@ -94,15 +94,16 @@ def evaluate(
         probe(file.content, chosen)
     reference = None if baseline is None else open_baseline(baseline, baseline_file)
     arrays = arrange_inputs(x, input_details(file), reference and reference.input_order)
-    names = _output_names(file)
+    file_names = _output_names(file)
+    names = _names_for(y, file_names, getattr(model, "output_layers", ()), reference)
     targets = dict(zip(names, arrange_targets(y, names, len(arrays[0])), strict=True))
     warnings = _range_warnings(arrays, input_details(file))
     running = {"threads": threads, "batch_size": batch_size, "progress": progress}
     answered = run_in_batches(file, arrays, runtime=chosen, **running)
-    answers = _in_natural_order(answered.arrays, file)
+    answers = dict(zip(names, _in_natural_order(answered.arrays, file), strict=True))
     expected = [None] * len(names)
     if reference is not None:
-        expected = reference.outputs(_as_given(x, arrays), names, **running)
+        expected = reference.outputs(_as_given(x, arrays), file_names, **running)
     outputs, why = _score(targets, answers, dict(zip(names, expected, strict=True)), metrics)
     main = _main_output(outputs, targets, answers)
     return EvaluationResult(
@@ -133,10 +134,22 @@ def _output_names(file):
     return [names[place] for place in natural_order(names)]
 
 
+def _names_for(y, file_names, layers, reference):
+    """Return the names of the outputs that the keys of y are taken from.
+
+    A file often calls its outputs `output_0` and so on; users know them by the names of the
+    layers, or by those of a Keras model's outputs.
+    """
+    if isinstance(y, Mapping):
+        for names in (file_names, list(layers), reference and reference.output_order):
+            if names and len(names) == len(file_names) and set(y) <= set(names):
+                return names
+    return file_names
+
+
 def _in_natural_order(arrays, file):
-    """Return output name -> array, in natural order of the names."""
-    found = {tensor.name: a for tensor, a in zip(output_details(file), arrays, strict=True)}
-    return {name: found[name] for name in _output_names(file)}
+    order = natural_order([tensor.name for tensor in output_details(file)])
+    return [arrays[place] for place in order]
 
 
 def _as_given(x, arrays):

@@ -131,23 +131,29 @@ def _size_rows(result):
 def _running_rows(result):
     model, found = result.model, []
     if model.latency_ms:
-        found.append(("latency p50", "", milliseconds(model.latency_ms.p50), ""))
-        found.append(("latency p95", "", milliseconds(model.latency_ms.p95), ""))
+        found.append(("latency p50", "", duration(model.latency_ms.p50), ""))
+        found.append(("latency p95", "", duration(model.latency_ms.p95), ""))
     for name, size in (model.arena or {}).items():
         found.append((f"arena {name.removesuffix('_bytes')}", "", f"{size:,} bytes", ""))
     return found
 
 
-def milliseconds(value):
-    """Format a time in milliseconds with three digits.
+def duration(milliseconds):
+    """Format a time with three digits, in the unit that suits it.
 
     Args:
-        value: Milliseconds.
+        milliseconds: The time in milliseconds.
 
     Returns:
         Text.
+
+    Example:
+        >>> duration(0.00751)
+        '7.51 us'
     """
-    return f"{value:.3g} ms" if value < 1000 else f"{value:,.0f} ms"
+    if milliseconds < 0.1:
+        return f"{1000 * milliseconds:.3g} us"
+    return f"{milliseconds:.3g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
 
 
 def _count(count, noun):

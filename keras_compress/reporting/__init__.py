@@ -1,1 +1,1 @@
-"""Reports: text, JSON, HTML."""
+"""Reports of evaluations: text, JSON, and an HTML page that needs nothing beside itself."""

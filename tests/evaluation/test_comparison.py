@@ -168,6 +168,16 @@ def test_several_inputs_and_outputs(two_headed, two_headed_int8, two_inputs):
     assert as_list.outputs == result.outputs
 
 
+def test_targets_by_the_names_that_users_know(two_headed_int8, two_inputs):
+    """A file whose outputs are `kind` and `size` by name, called by the names of its layers."""
+    y = {"head_b": np.zeros(50)}
+    model = types.SimpleNamespace(content=two_headed_int8, output_layers=("head_a", "head_b"))
+    result = kc.evaluate(model, two_inputs, y, **FAST)
+    assert [output.name for output in result.outputs] == ["head_a", "head_b"]
+    assert list(result.outputs[1].metrics) == ["mse"]
+    assert result.outputs[0].metrics == {}
+
+
 def test_baseline_predictions_need_no_targets(classifier, files, images):
     result = kc.evaluate(files.int8, images, baseline=classifier, **FAST)
     assert result.label_agreement > 0.9
