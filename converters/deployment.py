@@ -28,7 +28,7 @@ class DeployedKernel:
         weights: The float weights in the TFLite layout, folded and, where quantized, on the grid.
         channel_axis: Axis of the output channels in that layout.
         mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
-        bits: Width, or `None` when the kernel was not quantized in training.
+        bits: Width of the stored integers, or `None` for a kernel that was not quantized.
         scales: Step of each channel, or of the whole kernel; `None` likewise.
         pattern: The pruning pattern, or `None`.
     """
@@ -272,19 +272,23 @@ def _kernel(wrapper, kernel):
         weights=weights,
         channel_axis=kernel.deployed_channel_axis,
         mask=_mask(wrapper, kernel),
-        bits=None if settings is None else settings.bits,
-        scales=None if settings is None else _scales(weights, wrapper, kernel),
+        bits=None if settings is None else settings.quantizer.stored_bits(settings.bits),
+        scales=None if settings is None else _scales(wrapper, kernel),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
     )
 
 
-def _scales(weights, wrapper, kernel):
+def _scales(wrapper, kernel):
     """The scales that the folded kernel has on its grid."""
-    axes = tuple(range(weights.ndim))
-    if wrapper.quantization.per_channel and kernel.per_channel:
-        axes = tuple(axis for axis in axes if axis != kernel.deployed_channel_axis)
-    limit = 2 ** (wrapper.quantization.bits - 1) - 1
-    return np.abs(weights).max(axis=axes) / limit
+    shape = wrapper.variable(kernel).shape
+    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape)
+    per_channel = wrapper.quantization.per_channel and kernel.per_channel
+    if not per_channel:
+        return steps.flat[0]
+    if wrapper.batch_norm is not None:
+        steps = wrapper.layer_type.fold(steps, np.abs(batch_norm_affine(wrapper.batch_norm)[0]))
+    steps = np.moveaxis(kernel.to_deployed(steps), kernel.deployed_channel_axis, 0)
+    return steps.reshape(len(steps), -1).max(axis=1)
 
 
 def _mask(wrapper, kernel):

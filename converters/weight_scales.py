@@ -56,7 +56,8 @@ def needs_carrying(kernel):
         return False
     axes = tuple(axis for axis in range(kernel.weights.ndim) if not _is_channel(kernel, axis))
     largest = np.abs(kernel.weights).max(axis=axes)
-    return not np.allclose(kernel.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
+    alike = np.isclose(kernel.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
+    return not np.all(alike | (largest == 0))
 
 
 def integers(kernel):
@@ -148,7 +149,12 @@ class _Editor:
 
     def _write_weights(self, tensor, kernel, pack):
         values = integers(kernel)
-        tensor.quantization.scale = np.atleast_1d(kernel.scales).astype(np.float32)
+        scales = kernel.scales
+        if np.ndim(scales):
+            # A channel of zeros keeps the converter's scale, which its bias fits.
+            axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channel_axis)
+            scales = np.where(values.any(axis=axes), scales, tensor.quantization.scale)
+        tensor.quantization.scale = np.atleast_1d(scales).astype(np.float32)
         tensor.quantization.zeroPoint = np.zeros(np.size(kernel.scales), np.int64)
         per_channel = np.size(kernel.scales) > 1
         file_axis = kernel.channel_axis + len(tensor.shape) - values.ndim

@@ -1,6 +1,7 @@
 """The one wrapper: kernel -> mask -> fake-quantize -> the layer's own call."""
 
 import dataclasses
+import math
 
 import keras
 from keras import ops
@@ -8,7 +9,6 @@ from keras import ops
 from keras_compress import plugins
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.prunable import PrunableKernel
-from keras_compress.quantization.fake_quant import fake_quantize_weights
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.spec import Pruning, Scope
@@ -65,6 +65,7 @@ class CompressedLayer(PhasedLayer):
         self.supports_masking = layer.supports_masking
         self.layer_type = layer_types.find(layer)
         self._masks = {}
+        self._scales = {}
 
     def build(self, input_shape):
         """Build the layer, its normalization, and the variables of compression."""
@@ -77,6 +78,8 @@ class CompressedLayer(PhasedLayer):
         self.build_phase()
         if self.pruning is not None:
             self._build_pruning()
+        if self.quantization is not None:
+            self._build_quantization()
         self.step = self._counter("step", 0)
         self.origin = self._counter("origin", UNSET_ORIGIN)
         self.built = True
@@ -91,6 +94,38 @@ class CompressedLayer(PhasedLayer):
                     trainable=False,
                     autocast=False,
                 )
+
+    def _build_quantization(self):
+        quantizer = self.quantization.quantizer
+        quantizer.stored_bits(self.quantization.bits)
+        for kernel in self.kernels:
+            # Zero stands for a scale that follows the weights.
+            self._scales[kernel.attribute] = self.add_weight(
+                name=f"{kernel.attribute}_scale",
+                shape=self._scale_shape(kernel),
+                initializer="zeros",
+                trainable=quantizer.learned,
+                autocast=False,
+            )
+            if quantizer.projects:
+                self._project_after_updates(kernel)
+
+    def _scale_shape(self, kernel):
+        axes = self._shared_axes(kernel)
+        shape = self.variable(kernel).shape
+        return tuple(1 if axis in axes else size for axis, size in enumerate(shape))
+
+    def _project_after_updates(self, kernel):
+        updates = self.add_weight(
+            name=f"{kernel.attribute}_updates",
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+        )
+        self.variable(kernel).constraint = _Projection(
+            self, kernel, updates, self.variable(kernel).constraint
+        )
 
     def _counter(self, name, value):
         return self.add_weight(
@@ -144,10 +179,22 @@ class CompressedLayer(PhasedLayer):
         if self.quantization is None or self.phase == Phase.OFF:
             return weights
         factor = self._folding_factor(kernel)
-        scale = self._scale(weights if factor is None else weights * factor, kernel)
-        if factor is not None:
-            scale = scale / ops.abs(factor)
-        return fake_quantize_weights(weights, scale, self.quantization.bits)
+        if factor is None:
+            return self.rounded(kernel, weights)
+        return self.rounded(kernel, weights * factor) / factor
+
+    def rounded(self, kernel, weights):
+        """Return weights on the grid of a kernel.
+
+        Args:
+            kernel: One of `kernels`.
+            weights: Tensor of its variable's shape; folded, where one scale serves all channels
+                of a layer with a BatchNormalization.
+        """
+        scale = self._scale(weights, kernel)
+        return self.quantization.quantizer.quantize(
+            weights, scale, self._shared_axes(kernel), self.quantization.bits
+        )
 
     def masked_kernel(self, kernel):
         """Return a kernel with its mask applied."""
@@ -156,17 +203,64 @@ class CompressedLayer(PhasedLayer):
         return weights if mask is None else weights * mask
 
     def scale(self, kernel):
-        """Return the step of each channel of a kernel as it is now, before folding."""
-        return self._scale(self.masked_kernel(kernel), kernel)
+        """Return the step of a kernel's grid as it is now.
+
+        Args:
+            kernel: One of `kernels`.
+
+        Returns:
+            Tensor that broadcasts to the kernel: for each channel the step before folding, or one
+            step for all, which is that of the folded kernel.
+        """
+        weights = self.masked_kernel(kernel)
+        factor = self._folding_factor(kernel)
+        return self._scale(weights if factor is None else weights * factor, kernel)
+
+    def fix_scale(self, kernel, scale=None):
+        """Keep a step whatever becomes of the weights; a trained step begins there.
+
+        Args:
+            kernel: One of `kernels`.
+            scale: Positive array of the shape of `scale(kernel)`. Default: the step as it is now.
+        """
+        self._scales[kernel.attribute].assign(self.scale(kernel) if scale is None else scale)
+
+    def release_scale(self, kernel):
+        """Have the step follow the weights again.
+
+        Args:
+            kernel: One of `kernels`.
+        """
+        self._scales[kernel.attribute].assign(ops.zeros_like(self._scales[kernel.attribute]))
+
+    def begin_learning_scales(self):
+        """Let trained steps begin at the step that suits the weights as they are now."""
+        if self.quantization is not None and self.quantization.quantizer.learned:
+            for kernel in self.kernels:
+                self.release_scale(kernel)
+                self.fix_scale(kernel)
+
+    def set_phase(self, phase):
+        """See `PhasedLayer.set_phase`; trained steps begin where quantization begins."""
+        if self.built and self.phase == Phase.OFF and phase != Phase.OFF:
+            self.begin_learning_scales()
+        return super().set_phase(phase)
 
     def _scale(self, weights, kernel):
-        axes = tuple(range(len(weights.shape)))
-        if self.quantization.per_channel and kernel.per_channel:
-            axes = tuple(axis for axis in axes if axis not in kernel.channel_axes)
-        scale = self.quantization.quantizer.scale(
-            ops.stop_gradient(weights), axes, self.quantization.bits
-        )
-        return scale
+        settings, axes = self.quantization, self._shared_axes(kernel)
+        weights = ops.stop_gradient(weights)
+        following = settings.quantizer.scale(weights, axes, settings.bits)
+        fixed = ops.convert_to_tensor(self._scales[kernel.attribute])
+        if settings.quantizer.learned:
+            size = math.prod(weights.shape) // math.prod(fixed.shape)
+            fixed = settings.quantizer.trained_scale(fixed, size, settings.bits)
+        return ops.where(fixed > 0, fixed, following)
+
+    def _shared_axes(self, kernel):
+        """The axes of a kernel along which one scale serves all."""
+        own = kernel.channel_axes if self.quantization.per_channel and kernel.per_channel else ()
+        axes = range(len(self.variable(kernel).shape))
+        return tuple(axis for axis in axes if axis not in own)
 
     def _folding_factor(self, kernel):
         """What folding multiplies each channel by, where one scale serves all channels."""
@@ -211,6 +305,24 @@ class CompressedLayer(PhasedLayer):
             batch_norm=None if batch_norm is None else deserialize(batch_norm),
             **config,
         )
+
+
+class _Projection(keras.constraints.Constraint):
+    """Moves a kernel toward its grid after each update, as its quantizer says."""
+
+    def __init__(self, wrapper, kernel, updates, inner):
+        self._wrapper, self._kernel, self._updates, self._inner = wrapper, kernel, updates, inner
+
+    def __call__(self, weights):
+        if self._inner is not None:
+            weights = self._inner(weights)
+        wrapper = self._wrapper
+        if wrapper.phase == Phase.OFF:
+            return weights
+        self._updates.assign_add(1.0)
+        rounded = wrapper.effective_kernel(self._kernel)
+        updates = ops.convert_to_tensor(self._updates)
+        return wrapper.quantization.quantizer.project(weights, rounded, updates)
 
 
 def _pruning_config(spec):

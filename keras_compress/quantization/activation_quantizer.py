@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from keras_compress import plugins
-from keras_compress.quantization.calibrators.base import Calibrator
+from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
 from keras_compress.quantization.fake_quant import fake_quantize_activations, ties_away_from_zero
 from keras_compress.quantization.phase import Phase, PhasedLayer
 
@@ -15,7 +15,9 @@ CALIBRATORS = "keras_compress.quantization.calibrators"
 class ActivationQuantizer(PhasedLayer):
     """Observes the range of its input while training and rounds it to the range's grid.
 
-    Before its phase begins, and as long as no batch was observed, the input passes unchanged.
+    Before its phase begins, and as long as no batch was observed, the input passes unchanged. A
+    calibrator that needs the whole distribution leaves the range as `kc.calibrate` has set it.
+    While `observer` is set, it sees every input and nothing is rounded.
 
     Args:
         bits: Width, 2 to 8, or 16. Default 8.
@@ -28,7 +30,7 @@ class ActivationQuantizer(PhasedLayer):
         self.bits = bits
         self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
         self.fixed_range = None if fixed_range is None else tuple(map(float, fixed_range))
-        self.calibrating = False
+        self.observer = None
 
     def build(self, input_shape):
         """Create the range's variables."""
@@ -61,21 +63,21 @@ class ActivationQuantizer(PhasedLayer):
         Returns:
             Tensor of the same shape.
         """
-        if self.calibrating:
+        if self.observer is not None:
             if observe and self.fixed_range is None:
-                self._observe(inputs)
+                self.observer.observe(ops.cast(inputs, "float32"))
             return inputs
         if self.phase == Phase.OFF:
             return inputs
         if self.fixed_range is not None:
             return fake_quantize_activations(inputs, *self.fixed_range, self.bits)
-        if training and observe and self.phase != Phase.FROZEN:
+        if training and observe and self.learns:
             return fake_quantize_activations(inputs, *self._observe(inputs), self.bits)
         minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
         if averages:
             inputs = ties_away_from_zero(inputs, minimum, maximum, self.bits)
         rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
-        if training:
+        if training and self.learns:
             return rounded
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
 
@@ -92,6 +94,22 @@ class ActivationQuantizer(PhasedLayer):
         self.maximum.assign(maximum)
         self.count.assign_add(1.0)
         return minimum, maximum
+
+    @property
+    def learns(self):
+        """Whether training steps move the range now."""
+        return isinstance(self.calibrator, RunningCalibrator) and self.phase == Phase.LEARNING
+
+    def set_range(self, minimum, maximum):
+        """Set the range.
+
+        Args:
+            minimum: Lower end, a float.
+            maximum: Upper end.
+        """
+        self.minimum.assign(minimum)
+        self.maximum.assign(maximum)
+        self.count.assign(ops.maximum(ops.convert_to_tensor(self.count), 1.0))
 
     @property
     def observed(self):

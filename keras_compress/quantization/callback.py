@@ -4,6 +4,8 @@ import keras
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import all_layers
+from keras_compress.quantization.activation_quantizer import ActivationQuantizer
+from keras_compress.quantization.calibrators.base import RunningCalibrator
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.training_step import StepWatch, TrainingStep
 
@@ -27,7 +29,8 @@ class QuantizationCallback(keras.callbacks.Callback):
 
     Raises:
         InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, or, in `fit`, a
-            model that was not compressed with quantization.
+            model that was not compressed with quantization, or whose calibrator needs
+            `kc.calibrate` first.
 
     Example:
         >>> QuantizationCallback(begin_step=100, freeze_step=400).freeze_step
@@ -59,6 +62,7 @@ class QuantizationCallback(keras.callbacks.Callback):
                 'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
                 f"Received: {self.model.name}, which has none"
             )
+        _check_calibrated(self._layers)
         self._step = TrainingStep.of(self.model)
         self._step.begin()
         self._watch = StepWatch(self._step)
@@ -111,6 +115,19 @@ class QuantizationCallback(keras.callbacks.Callback):
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
         if any(changes):
             remake_functions(self.model)
+
+
+def _check_calibrated(layers):
+    for layer in layers:
+        if not isinstance(layer, ActivationQuantizer) or layer.observed:
+            continue
+        if not isinstance(layer.calibrator, RunningCalibrator):
+            raise InvalidArgumentError(
+                f"The calibrator {type(layer.calibrator).__name__} looks at the whole "
+                "distribution of values and learns nothing in fit. Set the ranges first, with "
+                'kc.calibrate(model, x), or take calibrator="moving_average". '
+                f"Received: no range yet for {layer.name}"
+            )
 
 
 def remake_functions(model):

@@ -1,14 +1,27 @@
-"""The base of activation calibrators."""
+"""The bases of activation calibrators."""
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 from keras_compress.plugins import Plugin
+from keras_compress.quantization.histogram import Histogram
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibrator(Plugin, abc.ABC):
-    """Maps a stream of observed batches to a range."""
+    """Maps a stream of observed values to a range.
+
+    A calibrator extends `RunningCalibrator`, which is cheap enough to learn ranges in `fit`, or
+    `HistogramCalibrator`, which looks at the distribution and serves `kc.calibrate` alone.
+    """
+
+    learned: ClassVar[bool] = False  # whether the ends of the range are trained by gradient
+
+
+@dataclasses.dataclass(frozen=True)
+class RunningCalibrator(Calibrator):
+    """Updates a range by the extremes of each batch, on the graph."""
 
     @abc.abstractmethod
     def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
@@ -23,4 +36,21 @@ class Calibrator(Plugin, abc.ABC):
 
         Returns:
             Tuple of the new (minimum, maximum).
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class HistogramCalibrator(Calibrator):
+    """Chooses a range from the distribution of all values that were observed."""
+
+    @abc.abstractmethod
+    def range(self, histogram: Histogram, bits):
+        """Choose the range.
+
+        Args:
+            histogram: `Histogram` of the values.
+            bits: Width of the grid, 2 to 8, or 16.
+
+        Returns:
+            Tuple of floats (minimum, maximum) with minimum <= 0 <= maximum.
         """

@@ -5,11 +5,11 @@ import dataclasses
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.quantization.calibrators.base import Calibrator
+from keras_compress.quantization.calibrators.base import RunningCalibrator
 
 
 @dataclasses.dataclass(frozen=True)
-class MovingAverage(Calibrator):
+class MovingAverage(RunningCalibrator):
     """range += rate * (batch range - range), with rate = max(1 - decay, 1 / (count + 1)).
 
     The first batch sets the range, the next ones count as a plain mean, and only then does the
@@ -33,7 +33,7 @@ class MovingAverage(Calibrator):
             raise InvalidArgumentError(f"decay must lie in [0, 1). Received: decay={self.decay}")
 
     def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
-        """See `Calibrator.update`."""
+        """See `RunningCalibrator.update`."""
         rate = ops.maximum(1.0 - self.decay, 1.0 / (count + 1.0))
         return (
             minimum + rate * (batch_minimum - minimum),

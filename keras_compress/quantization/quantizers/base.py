@@ -2,13 +2,24 @@
 
 import abc
 import dataclasses
+from typing import ClassVar
 
 from keras_compress.plugins import Plugin
+from keras_compress.quantization.fake_quant import fake_quantize_weights
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightQuantizer(Plugin, abc.ABC):
-    """Maps a weight tensor to the step of its symmetric grid."""
+    """Maps a weight tensor to the step of its symmetric grid, and rounds it to that grid.
+
+    Most quantizers choose a step and leave the rest as it is. What else one may do: round to
+    fewer values than the grid has (`quantize`, `stored_bits`), train the step (`learned`,
+    `trained_scale`), or move the weights themselves after each update (`project`).
+    """
+
+    learned: ClassVar[bool] = False  # whether the step is trained by gradient
+    projects: ClassVar[bool] = False  # whether weights are moved after each update
+    uniform: ClassVar[bool] = True  # whether every value of the grid may be taken
 
     @abc.abstractmethod
     def scale(self, weights, axes, bits):
@@ -22,3 +33,54 @@ class WeightQuantizer(Plugin, abc.ABC):
         Returns:
             Positive tensor, of size 1 along `axes`.
         """
+
+    def quantize(self, weights, scale, axes, bits):
+        """Round weights, with a straight-through gradient.
+
+        Args:
+            weights: Float tensor.
+            scale: Step of the grid, of size 1 along `axes`.
+            axes: Axes that share a scale.
+            bits: Width, 2 to 8.
+
+        Returns:
+            Tensor of the same shape: integers of `stored_bits(bits)` bits times `scale`.
+        """
+        return fake_quantize_weights(weights, scale, bits)
+
+    def stored_bits(self, bits):
+        """Return the width of the integers that the file holds.
+
+        Args:
+            bits: Width of the quantizer's own code.
+
+        Raises:
+            InvalidArgumentError: A width that the quantizer does not have.
+        """
+        return bits
+
+    def trained_scale(self, step, size, bits):
+        """Return the scale that a trained step stands for; only where `learned`.
+
+        Args:
+            step: The trained variable.
+            size: Number of weights that share one step.
+            bits: Width, 2 to 8.
+
+        Returns:
+            Positive tensor of the shape of `step`.
+        """
+        return step
+
+    def project(self, weights, rounded, updates):
+        """Return weights moved toward the grid after an update; only where `projects`.
+
+        Args:
+            weights: The weights after the optimizer's update.
+            rounded: The same on the grid.
+            updates: Number of updates so far, scalar float tensor.
+
+        Returns:
+            Tensor of the same shape.
+        """
+        return weights

@@ -1,0 +1,30 @@
+"""The extremes of everything that was observed."""
+
+import dataclasses
+
+from keras import ops
+
+from keras_compress.quantization.calibrators.base import RunningCalibrator
+
+
+@dataclasses.dataclass(frozen=True)
+class MinMax(RunningCalibrator):
+    """range = (min x, max x) over all batches: nothing is clipped.
+
+    It is what TensorFlow's converter does with a representative dataset.
+
+    Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 2.
+
+    Example:
+        >>> minimum, maximum = MinMax().update(-1.0, 2.0, 3.0, -4.0, 1.0)
+        >>> float(minimum), float(maximum)
+        (-4.0, 2.0)
+    """
+
+    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+        """See `RunningCalibrator.update`."""
+        first = ops.equal(count, 0.0)
+        return (
+            ops.where(first, batch_minimum, ops.minimum(minimum, batch_minimum)),
+            ops.where(first, batch_maximum, ops.maximum(maximum, batch_maximum)),
+        )

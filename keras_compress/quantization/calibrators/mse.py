@@ -1,0 +1,53 @@
+"""The range with the smallest mean squared error."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.quantization.calibrators.base import HistogramCalibrator
+
+_ROUNDS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Mse(HistogramCalibrator):
+    """range = argmin E[(x - Q(x; range))**2], searched over fractions of the observed extremes.
+
+    The upper end is searched with the lower one held, then the lower one, and both once more.
+
+    Source: Sung et al. 2015, "Resiliency of deep neural networks under quantization"; Nagel et
+    al. 2021, "A white paper on neural network quantization", section 3.1.
+
+    Args:
+        candidates: Fractions that are tried for each end. Default 100.
+
+    Raises:
+        InvalidArgumentError: Fewer than two candidates.
+
+    Example:
+        >>> from keras_compress.quantization.histogram import histogram
+        >>> values = np.append(np.linspace(0, 1, 100_000), 50.0)
+        >>> Mse().range(histogram(values), 8)[1] < 10
+        True
+    """
+
+    candidates: int = 100
+
+    def __post_init__(self):
+        if self.candidates < 2:
+            raise InvalidArgumentError(
+                f"candidates must be 2 or more. Received: candidates={self.candidates}"
+            )
+
+    def range(self, histogram, bits):
+        """See `HistogramCalibrator.range`."""
+        fractions = np.linspace(0, 1, self.candidates + 1)[1:]
+        lowest, highest = min(histogram.minimum, 0.0), max(histogram.maximum, 0.0)
+        lower, upper = lowest, highest
+        for _ in range(_ROUNDS):
+            uppers = fractions * highest
+            upper = uppers[histogram.error(lower, uppers, bits).argmin()]
+            lowers = fractions * lowest
+            lower = lowers[histogram.error(lowers, upper, bits).argmin()]
+        return float(lower), float(upper)

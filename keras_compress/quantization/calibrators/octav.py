@@ -1,0 +1,57 @@
+"""The clipping that balances rounding against clipping noise, found by Newton's method."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.quantization.calibrators.base import HistogramCalibrator
+
+_ITERATIONS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Octav(HistogramCalibrator):
+    """Minimises step**2 / 12 * P(inside) + E[(x - clip(x))**2], step = (hi - lo) / (2**bits - 1).
+
+    Each end follows the fixed point of its own derivative, with c = 1 / (12 * levels**2):
+
+        hi = (E[x; x > hi] + lo * c * P(inside)) / (c * P(inside) + P(x > hi))
+
+    which for lo = 0 is the iteration of the source for unsigned data.
+
+    Source: Sakr et al. 2022, "Optimal clipping and magnitude-aware differentiation for improved
+    quantization-aware training" (OCTAV), section 3.
+
+    Example:
+        >>> from keras_compress.quantization.histogram import histogram
+        >>> values = np.random.default_rng(0).normal(size=100_000)
+        >>> lower, upper = Octav().range(histogram(values), 4)
+        >>> round(upper, 1), round(lower, 1)
+        (2.6, -2.6)
+    """
+
+    def range(self, histogram, bits):
+        """See `HistogramCalibrator.range`."""
+        values, weights = histogram.centers, histogram.weights
+        inside_cost = 1 / (12 * (2.0**bits - 1) ** 2)
+        # From below, where most values are clipped, Newton's steps rise to the optimum.
+        lower = min(histogram.quantile(0.1), 0.0)
+        upper = max(histogram.quantile(0.9), 0.0)
+        for _ in range(_ITERATIONS):
+            before = lower, upper
+            upper = _end(values, weights, upper, lower, inside_cost, values > 0)
+            lower = -_end(-values, weights, -lower, -upper, inside_cost, values < 0)
+            if np.allclose(before, (lower, upper), rtol=1e-5, atol=0):
+                break
+        return max(lower, min(histogram.minimum, 0.0)), min(upper, max(histogram.maximum, 0.0))
+
+
+def _end(values, weights, end, other, inside_cost, side):
+    if not side.any():
+        return 0.0
+    beyond = side & (values > end)
+    inside = weights[(values <= end) & (values >= other)].sum() * inside_cost
+    tail = weights[beyond].sum()
+    if inside + tail == 0:
+        return end
+    return max(((values * weights)[beyond].sum() + other * inside) / (inside + tail), 0.0)

@@ -1,0 +1,100 @@
+"""The distribution of a tensor's values, as counts over a range that holds all of them."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts in equal bins over [-limit, limit].
+
+    Args:
+        counts: Array (n_bins,), n_bins even.
+        limit: Upper edge of the last bin; positive.
+        minimum: Smallest value that was observed.
+        maximum: Largest value that was observed.
+    """
+
+    counts: np.ndarray
+    limit: float
+    minimum: float
+    maximum: float
+
+    @property
+    def width(self):
+        """Width of a bin."""
+        return 2 * self.limit / len(self.counts)
+
+    @functools.cached_property
+    def centers(self):
+        """Middle of each bin that is not empty."""
+        used = np.flatnonzero(self.counts)
+        centers = -self.limit + (used + 0.5) * self.width
+        return np.clip(centers, self.minimum, self.maximum)
+
+    @functools.cached_property
+    def weights(self):
+        """Share of the values in each bin that is not empty; they sum to 1."""
+        used = self.counts[self.counts > 0].astype(np.float64)
+        return used / used.sum()
+
+    @property
+    def magnitudes(self):
+        """Counts of the absolute values in n_bins / 2 bins over [0, limit]."""
+        half = len(self.counts) // 2
+        return self.counts[half:] + self.counts[:half][::-1]
+
+    def quantile(self, fraction):
+        """Return the value below which a fraction of the values lies.
+
+        Args:
+            fraction: In [0, 1].
+        """
+        total = np.concatenate([[0.0], np.cumsum(self.counts, dtype=np.float64)])
+        edges = np.linspace(-self.limit, self.limit, len(self.counts) + 1)
+        value = np.interp(fraction * total[-1], total, edges)
+        return float(np.clip(value, self.minimum, self.maximum))
+
+    def error(self, minimum, maximum, bits):
+        """Return the expected squared error of rounding the values to a range's grid.
+
+        Args:
+            minimum: Lower end of the range.
+            maximum: Upper end; with `minimum` floats, or arrays of as many candidates.
+            bits: Width of the grid, 2 to 8, or 16.
+
+        Returns:
+            Array of the candidates' shape: the mean squared error.
+        """
+        lower, upper = np.broadcast_arrays(np.minimum(minimum, 0.0), np.maximum(maximum, 0.0))
+        lower, upper = lower[..., None].astype(np.float64), upper[..., None].astype(np.float64)
+        if bits == 16:
+            upper = np.maximum(upper, -lower)
+            lower = -upper
+        step = np.maximum((upper - lower) / (2**bits - 1), 1e-30)
+        nudged = np.round(lower / step) * step
+        inside = np.clip(self.centers, nudged, nudged + (2**bits - 1) * step)
+        rounded = nudged + np.round((inside - nudged) / step) * step
+        return ((rounded - self.centers) ** 2 * self.weights).sum(axis=-1)
+
+
+def histogram(values, bins=8192):
+    """Make the histogram of an array.
+
+    Args:
+        values: Array of any shape, not empty.
+        bins: Number of bins, even.
+
+    Returns:
+        A `Histogram`.
+
+    Example:
+        >>> histogram(np.array([-1.0, 0.5, 0.5])).quantile(1.0)
+        0.5
+    """
+    values = np.asarray(values, np.float64).ravel()
+    limit = max(float(np.abs(values).max()), 1e-12)
+    counts, _ = np.histogram(values, bins, (-limit, limit))
+    return Histogram(counts, limit, float(values.min()), float(values.max()))
