@@ -89,7 +89,8 @@ class HistogramObserver:
         counts = _merged(ops.convert_to_tensor(self.counts), doublings)
         thinned = ops.reshape(values, (-1,))[:: _stride(values.shape, self.batch_size)]
         places = ops.floor((thinned / limit + 1.0) * (BINS / 2))
-        places = ops.cast(ops.clip(places, 0, BINS - 1), "int32")
+        # What is no number has no bin; the extremes tell of it.
+        places = ops.cast(ops.clip(ops.nan_to_num(places), 0, BINS - 1), "int32")
         new = ops.bincount(places, minlength=BINS)[:BINS]
         self.counts.assign(counts + ops.cast(new, "float64"))
         self.limit.assign(limit)
