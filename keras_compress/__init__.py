@@ -23,6 +23,7 @@ _HOMES = {
     "Quantization": "keras_compress.spec",
     "QuantizationCallback": "keras_compress.quantization.callback",
     "SlimmingCallback": "keras_compress.pruning.structural.slimming",
+    "StructuralPruningCallback": "keras_compress.pruning.structural.callback",
     "calibrate": "keras_compress.quantization.calibration",
     "check": "keras_compress.edge_profiles.verdict",
     "compress": "keras_compress.apply",

@@ -108,7 +108,7 @@ def shrink(
     constants = propagate_constants(graph)
     free = free_groups(graph, constants)
     costs = Costs(graph)
-    keep = _choose(graph, costs, budget, score(criterion, evidence), free, choice)
+    keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
     smaller = remove(graph, keep, folded_biases(graph, constants, keep))
     if not return_report:
         return smaller
@@ -259,8 +259,23 @@ def _without_blocks(graph, evidence, budget, criterion, return_report):
     )
 
 
-def _choose(graph, costs, budget, scores, free, rules):
-    """Return the mask of the groups to keep."""
+def choose(graph, costs, budget, scores, free, rules):
+    """Choose the groups that stay.
+
+    Args:
+        graph: A `DependencyGraph`.
+        costs: Its `Costs`.
+        budget: A `Budget`.
+        scores: Array (groups,); NaN keeps a group.
+        free: Mask of the groups that go in any case.
+        rules: `Rules` of the selection.
+
+    Returns:
+        Mask (groups,).
+
+    Raises:
+        InvalidArgumentError: The budget is out of reach.
+    """
     if budget.kind == "macs" and graph.has_free_sizes and budget.amount != 1:
         raise InvalidArgumentError(
             "Multiply-accumulates depend on input sizes, and this model leaves them free. Build it "

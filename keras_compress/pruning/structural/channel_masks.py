@@ -1,0 +1,66 @@
+"""Hold channels at zero while a model trains, so that they can be removed afterwards."""
+
+import keras
+import numpy as np
+
+
+class ChannelMasks:
+    """Sets to zero all weights that make or read the channels of masked groups.
+
+    Variances of normalizations are left alone: they divide.
+
+    Args:
+        graph: A `DependencyGraph` of the model in training.
+    """
+
+    def __init__(self, graph):
+        self.graph = graph
+        slots = [slot for slot in graph.slots if not is_variance(slot)]
+        self._weights = list({id(slot.weight): slot.weight for slot in slots}.values())
+        self._slots = slots
+        self._masks = [_ones(weight) for weight in self._weights]
+        self._enforce = _compiled(self._weights, self._masks)
+        self.gone = np.zeros(graph.size, bool)
+
+    def set(self, gone):
+        """Take a mask of the groups to hold at zero."""
+        self.gone = gone
+        arrays = {id(weight): np.ones(weight.shape, "float32") for weight in self._weights}
+        for slot in self._slots:
+            rows = np.moveaxis(arrays[id(slot.weight)], slot.axis, 0)
+            rows[gone[slot.groups]] = 0
+        for weight, mask in zip(self._weights, self._masks, strict=True):
+            mask.assign(arrays[id(weight)])
+
+    def enforce(self):
+        """Set the masked weights to zero again, after an update of the weights."""
+        self._enforce()
+
+    def found(self):
+        """Return the groups whose weights are all zero, as a masked training left them."""
+        dead = self.graph.prunable.copy()
+        for slot in self._slots:
+            rows = np.moveaxis(np.asarray(slot.weight), slot.axis, 0)
+            live = np.any(rows.reshape(len(rows), -1) != 0, axis=1)
+            dead[slot.groups[live]] = False
+        return dead
+
+
+def is_variance(slot):
+    """Tell whether a slot is the moving variance of a batch normalization."""
+    return slot.weight is getattr(slot.layer, "moving_variance", None)
+
+
+def _ones(weight):
+    return keras.Variable(np.ones(weight.shape, "float32"), trainable=False, dtype="float32")
+
+
+def _compiled(weights, masks):
+    import tensorflow as tf
+
+    @tf.function
+    def enforce():
+        for weight, mask in zip(weights, masks, strict=True):
+            weight.assign(weight * tf.cast(mask.value, weight.dtype))
+
+    return enforce
