@@ -67,7 +67,7 @@ def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, width
             high = middle
         else:
             low = middle + 1
-    return chooser.keep(steps, low)
+    return chooser.fill(chooser.keep(steps, low), cost, target)
 
 
 def _steps(scores, spaces, prunable, rules):
@@ -88,6 +88,7 @@ class _Chooser:
     """Turns "the first n of the order go" into a mask that holds to the rules."""
 
     def __init__(self, scores, spaces, prunable, rules, widths):
+        self.scores = scores
         self.prunable = prunable
         self.ranked = []
         self.rules = rules
@@ -107,6 +108,35 @@ class _Chooser:
             number = allowed(wanted, size, width, self.rules)
             mask[free[max(number - len(fixed), 0) :]] = False
         return mask
+
+    def fill(self, mask, cost, target):
+        """Give back what still is within the target: a multiple less is a large step in each space.
+
+        The best groups that went are tried first, one multiple of one space at a time.
+        """
+        if self.rules.round_to == 1 or cost(mask) > target:
+            return mask
+        open_spaces = list(self.ranked)
+        while open_spaces:
+            offers = [
+                (self._next(mask, free, width), free, width) for _, free, width in open_spaces
+            ]
+            best = max(range(len(offers)), key=lambda i: self._worth(offers[i][0]))
+            trial = mask.copy()
+            trial[offers[best][0]] = True
+            if len(offers[best][0]) and cost(trial) <= target:
+                mask = trial
+            else:
+                open_spaces.pop(best)
+        return mask
+
+    def _next(self, mask, free, width):
+        step = self.rules.round_to // math.gcd(self.rules.round_to, width)
+        gone = free[~mask[free]][:step]
+        return gone[self.scores[gone] > -np.inf]
+
+    def _worth(self, groups):
+        return self.scores[groups].max() if len(groups) else -np.inf
 
 
 def allowed(wanted, size, width, rules):

@@ -44,6 +44,13 @@ def test_kept_numbers_are_multiples(scores):
     assert chosen(scores, 6, round_to=2) == [0, 1, 2, 3, 6, 7]
 
 
+def test_what_rounding_took_too_much_comes_back():
+    scores = np.array([1.0, 1.1, 1.2, 1.3, 0.9, 1.05, 1.15, 1.25])
+    costs = np.array([3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0])
+    mask = select(scores, SPACES, ALL, lambda k: costs[k].sum(), 11.0, Rules(round_to=2))
+    assert np.flatnonzero(mask).tolist() == [2, 3, 4, 5, 6, 7]
+
+
 def test_most_groups_within_the_target_stay():
     rng = np.random.default_rng(0)
     scores, costs = rng.random(8), rng.random(8)
