@@ -118,6 +118,10 @@ class ShrinkReport:
             before, after = getattr(self, field)
             share = f"{after / before:.1%}" if before else "-"
             yield f"{field}: {before:,} -> {after:,} ({share})"
+        times = [layer.latency_ms for layer in self.layers if layer.latency_ms]
+        if times:
+            before, after = map(sum, zip(*times, strict=True))
+            yield f"milliseconds of the layers one by one: {before:.2f} -> {after:.2f}"
         if self.free_channels:
             yield f"channels that could go with the outputs unchanged: {self.free_channels}"
         if self.removed_blocks:

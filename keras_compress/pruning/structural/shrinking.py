@@ -17,6 +17,7 @@ from keras_compress.pruning.structural.criteria.base import StructuralCriterion
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.pruning.structural.depth import DepthCosts, choose_blocks, score_blocks
 from keras_compress.pruning.structural.evidence import Evidence
+from keras_compress.pruning.structural.layer_latency import with_latency
 from keras_compress.pruning.structural.removal import remove
 from keras_compress.pruning.structural.selection import Rules, select
 from keras_compress.pruning.structural.shrink_report import describe
@@ -44,6 +45,7 @@ def shrink(
     batch_size=64,
     seed=0,
     return_report=False,
+    measure_latency=False,
 ):
     """Remove the least important channels, units and heads from a model.
 
@@ -77,6 +79,7 @@ def shrink(
         batch_size: Samples in a batch cut from arrays.
         seed: Seed of criteria that draw.
         return_report: Whether to return `(model, ShrinkReport)`.
+        measure_latency: Whether the report has the measured time of each layer.
 
     Returns:
         A new `keras.Model`, not compiled; with `return_report=True` also the report.
@@ -104,24 +107,12 @@ def shrink(
             f"granularity must be 'channels' or 'layers'. Received: granularity={granularity!r}"
         )
     if granularity == "layers":
-        return _without_blocks(graph, evidence, budget, criterion, return_report)
-    constants = propagate_constants(graph)
-    free = free_groups(graph, constants)
-    costs = Costs(graph)
-    keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
-    smaller = remove(graph, keep, folded_biases(graph, constants, keep))
+        smaller, report = _without_blocks(graph, evidence, budget, criterion)
+    else:
+        smaller, report = _without_channels(graph, evidence, budget, criterion, choice)
     if not return_report:
         return smaller
-    report = describe(
-        graph,
-        costs,
-        keep,
-        criterion=name_of(criterion),
-        budget=f"at most {budget.amount:g} of the {budget.kind}",
-        free_channels=int(free.sum()),
-        unknown=tuple(graph.unknown()),
-    )
-    return smaller, report
+    return smaller, with_latency(report, model, smaller) if measure_latency else report
 
 
 def remove_zeros(model, round_to=None, rules=(), return_report=False):
@@ -229,8 +220,26 @@ def _check_data(criterion, evidence):
         )
 
 
-def _without_blocks(graph, evidence, budget, criterion, return_report):
-    """Remove whole blocks; see `shrink`."""
+def _without_channels(graph, evidence, budget, criterion, choice):
+    """Remove channels; return the model and the report."""
+    constants = propagate_constants(graph)
+    free = free_groups(graph, constants)
+    costs = Costs(graph)
+    keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
+    smaller = remove(graph, keep, folded_biases(graph, constants, keep))
+    return smaller, describe(
+        graph,
+        costs,
+        keep,
+        criterion=name_of(criterion),
+        budget=f"at most {budget.amount:g} of the {budget.kind}",
+        free_channels=int(free.sum()),
+        unknown=tuple(graph.unknown()),
+    )
+
+
+def _without_blocks(graph, evidence, budget, criterion):
+    """Remove whole blocks; return the model and the report."""
     costs = DepthCosts(graph)
     known = None if evidence.has_data else score(criterion, evidence)
     scores = score_blocks(graph, evidence, known)
@@ -245,10 +254,7 @@ def _without_blocks(graph, evidence, budget, criterion, return_report):
             f"Received: {budget.kind}={budget.amount:g}, granularity='layers'"
         )
     keep = np.ones(graph.size, bool)
-    smaller = remove(graph, keep, skipped=skipped)
-    if not return_report:
-        return smaller
-    return smaller, describe(
+    return remove(graph, keep, skipped=skipped), describe(
         graph,
         Costs(graph),
         keep,
