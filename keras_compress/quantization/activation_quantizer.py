@@ -36,17 +36,17 @@ class ActivationQuantizer(PhasedLayer):
         """Create the range's variables."""
         self.build_phase()
         if self.fixed_range is None:
-            self.minimum = self._scalar("minimum")
-            self.maximum = self._scalar("maximum")
+            self.minimum = self._scalar("minimum", trainable=self.calibrator.learned)
+            self.maximum = self._scalar("maximum", trainable=self.calibrator.learned)
             self.count = self._scalar("count")
         self.built = True
 
-    def _scalar(self, name):
+    def _scalar(self, name, trainable=False):
         return self.add_weight(
             name=name,
             shape=(),
             initializer="zeros",
-            trainable=False,
+            trainable=trainable,
             autocast=False,
             aggregation="mean",
         )
@@ -74,6 +74,8 @@ class ActivationQuantizer(PhasedLayer):
         if training and observe and self.learns:
             return fake_quantize_activations(inputs, *self._observe(inputs), self.bits)
         minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
+        if self.phase == Phase.FROZEN:
+            minimum, maximum = ops.stop_gradient(minimum), ops.stop_gradient(maximum)
         if averages:
             inputs = ties_away_from_zero(inputs, minimum, maximum, self.bits)
         rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
@@ -90,10 +92,23 @@ class ActivationQuantizer(PhasedLayer):
             ops.min(values),
             ops.max(values),
         )
+        if self.calibrator.learned:
+            return self._trained_range(minimum, maximum)
         self.minimum.assign(minimum)
         self.maximum.assign(maximum)
         self.count.assign_add(1.0)
         return minimum, maximum
+
+    def _trained_range(self, first_minimum, first_maximum):
+        """Return the trained range, which the first batch sets."""
+        ends = (self.minimum, first_minimum), (self.maximum, first_maximum)
+        begins = ops.equal(ops.convert_to_tensor(self.count), 0.0)
+        for end, first in ends:
+            end.assign(ops.where(begins, first, ops.convert_to_tensor(end)))
+        self.count.assign_add(1.0)
+        trained = [ops.convert_to_tensor(end) for end, _ in ends]
+        self.add_loss(self.calibrator.decay * sum(end**2 for end in trained))
+        return trained
 
     @property
     def learns(self):

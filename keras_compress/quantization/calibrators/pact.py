@@ -1,0 +1,37 @@
+"""Ranges that are trained by gradient with the weights (PACT)."""
+
+import dataclasses
+from typing import ClassVar
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.quantization.calibrators.base import RunningCalibrator
+
+
+@dataclasses.dataclass(frozen=True)
+class Pact(RunningCalibrator):
+    """y = Q(clip(x, lo, hi)) with trained ends: dy/dhi = 1 where x > hi, dy/dlo = 1 where x < lo.
+
+    The first batch, or `kc.calibrate`, sets the range to begin with. A penalty
+    `decay * (lo**2 + hi**2)` for each tensor draws the ends in.
+
+    Source: Choi et al. 2018, "PACT: parameterized clipping activation for quantized neural
+    networks", section 3; there the lower end is zero, behind a ReLU.
+
+    Args:
+        decay: Weight of the penalty, 0 or more. Default 1e-4.
+
+    Raises:
+        InvalidArgumentError: A negative decay.
+    """
+
+    learned: ClassVar[bool] = True
+
+    decay: float = 1e-4
+
+    def __post_init__(self):
+        if not self.decay >= 0:
+            raise InvalidArgumentError(f"decay must be 0 or more. Received: decay={self.decay}")
+
+    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+        """Return the range to begin with: that of the last batch."""
+        return batch_minimum, batch_maximum

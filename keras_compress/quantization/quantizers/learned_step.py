@@ -1,0 +1,47 @@
+"""The step is a parameter that is trained with the weights (LSQ)."""
+
+import dataclasses
+from typing import ClassVar
+
+from keras import ops
+
+from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.quantization.quantizers.least_squares import LeastSquares
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnedStep(WeightQuantizer):
+    """y = s * round(clip(w / s, -limit, limit)) with a trained s, limit = 2**(bits - 1) - 1.
+
+        dy/ds = round(w / s) - w / s inside the limits, +-limit outside
+        dy/dw = 1 inside the limits, 0 outside
+
+    The gradient of s is divided by sqrt(n * limit), n being the weights that share it. The step
+    begins at that of `least_squares` when quantization begins. Keep weight decay away from it:
+    `optimizer.exclude_from_weight_decay(var_names=["scale"])`.
+
+    Source: Esser et al. 2020, "Learned step size quantization", section 2.
+
+    Example:
+        >>> rule = LearnedStep()
+        >>> rule.quantize(np.array([0.3, -9.0], "float32"), 0.5, (0,), 3).numpy()
+        array([ 0.5, -1.5], dtype=float32)
+    """
+
+    learned: ClassVar[bool] = True
+
+    def scale(self, weights, axes, bits):
+        """Return the step to begin with; see `WeightQuantizer.scale`."""
+        return LeastSquares().scale(weights, axes, bits)
+
+    def quantize(self, weights, scale, axes, bits):
+        """See `WeightQuantizer.quantize`."""
+        limit = float(weight_limit(bits))
+        ratio = ops.clip(ops.convert_to_tensor(weights) / scale, -limit, limit)
+        return (ratio + ops.stop_gradient(ops.round(ratio) - ratio)) * scale
+
+    def trained_scale(self, step, size, bits):
+        """See `WeightQuantizer.trained_scale`."""
+        damping = 1.0 / (size * weight_limit(bits)) ** 0.5
+        return step * damping + ops.stop_gradient(step * (1.0 - damping))

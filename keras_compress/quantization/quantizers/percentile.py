@@ -1,0 +1,46 @@
+"""A high percentile of the magnitudes sets the scale."""
+
+import dataclasses
+
+from keras import ops
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.quantizers.base import WeightQuantizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Percentile(WeightQuantizer):
+    """scale = percentile(|w|) / (2**(bits - 1) - 1): a few large weights are clipped.
+
+    Source: Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2.
+
+    Args:
+        percentile: In (0, 100]. Default 99.9.
+
+    Raises:
+        InvalidArgumentError: A percentile outside (0, 100].
+
+    Example:
+        >>> weights = np.arange(101, dtype="float32")
+        >>> Percentile(99.0).scale(weights, (0,), 8).numpy().round(4)
+        array([0.7795], dtype=float32)
+    """
+
+    percentile: float = 99.9
+
+    def __post_init__(self):
+        if not 0 < self.percentile <= 100:
+            raise InvalidArgumentError(
+                "percentile must lie above 0 and be at most 100. "
+                f"Received: percentile={self.percentile}"
+            )
+
+    def scale(self, weights, axes, bits):
+        """See `WeightQuantizer.scale`."""
+        magnitudes = ops.abs(ops.convert_to_tensor(weights))
+        reach = ops.quantile(magnitudes, self.percentile / 100, axis=axes, keepdims=True)
+        # Where most weights are pruned away the percentile may be zero, the largest is not.
+        largest = ops.max(magnitudes, axis=axes, keepdims=True)
+        reach = ops.where(reach > 0, reach, ops.where(largest > 0, largest, 1.0))
+        return reach / weight_limit(bits)
