@@ -99,11 +99,13 @@ def _is_hybrid(op):
 
 def _is_boundary(op, graph):
     """Whether an operator converts between the graph's inputs or outputs and its inner type."""
+    if op.name not in ("QUANTIZE", "DEQUANTIZE"):
+        return False
     fed, handed = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
     if op.name == "QUANTIZE" and op.inputs[0].index in fed:
         return True
     out = op.outputs[0].index
-    return op.name in ("QUANTIZE", "DEQUANTIZE") and out in handed and out not in graph.consumers
+    return out in handed and out not in graph.consumers
 
 
 def _islands(graph, boundary):

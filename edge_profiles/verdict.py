@@ -5,7 +5,7 @@ import dataclasses
 import html
 import os
 
-from keras_compress.edge_profiles import arena, diagnosis, placement, profile
+from keras_compress.edge_profiles import arena, diagnosis, placement, profile, wellformed
 from keras_compress.edge_profiles.placement import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
@@ -112,7 +112,7 @@ def check(model, profile_or_name) -> Verdict:
     except FlatbufferError as error:
         if not _is_damaged(model):
             raise
-        return _corrupt(target, error)
+        return _refused(target, _corrupt(error))
     known = getattr(model, "scopes", None), getattr(model, "output_layers", ())
     return _judge(read, target, *known)
 
@@ -131,21 +131,47 @@ def _is_damaged(model):
     return not len(content) or bytes(content[4:8]) == b"TFL3"
 
 
-def _corrupt(target, error):
-    finding = TargetFinding(
+def _corrupt(error):
+    return TargetFinding(
         code="corrupt_file",
         severity=Severity.ERROR,
         message=str(error),
         fix="Write or fetch the file again; compare its size with the original's.",
     )
+
+
+def _malformed(model):
+    """Return a finding about the first operator that nothing could execute, `None` if none."""
+    for op in (op for graph in model.subgraphs for op in graph.operators):
+        problem = wellformed.problem(op)
+        if problem:
+            return TargetFinding(
+                code="malformed_operator",
+                severity=Severity.ERROR,
+                operator=op.name,
+                index=op.index,
+                message=f"{op.name} {problem}: no interpreter can execute it.",
+                fix="Write the file again with the tool that made it.",
+            )
+    return None
+
+
+def _refused(target, finding, flash_bytes=0):
     return Verdict(
-        profile=target.name, title=target.title, verdict="does_not_run", findings=(finding,)
+        profile=target.name,
+        title=target.title,
+        verdict="does_not_run",
+        flash_bytes=flash_bytes,
+        findings=(finding,),
     )
 
 
 def _judge(model, target, scopes, output_layers):
     from keras_compress.converters.layer_names import LayerNames
 
+    malformed = _malformed(model)
+    if malformed:
+        return _refused(target, malformed, len(model.content))
     placed = [placement.place(graph, target) for graph in model.subgraphs]
     outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
     names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]

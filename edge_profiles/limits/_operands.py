@@ -97,5 +97,5 @@ def axes(operator):
 
 def height_and_width(tensor):
     """Return the two dimensions before the channels, 1 where the tensor has none."""
-    padded = (1, 1, *tensor.shape)
+    padded = (1, 1, 1, *tensor.shape)
     return padded[-3], padded[-2]
