@@ -9,6 +9,7 @@ here is what later leads from a tensor of the flatbuffer back to the layer.
 import contextlib
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
 
 import keras
@@ -18,6 +19,8 @@ from keras_compress.converters.representative_dataset import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph import Value, trace
 
+# What TensorFlow takes as the name of a scope, in other words.
+_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _LOOPS = ("While", "StatelessWhile")
 
 
@@ -93,21 +96,24 @@ def export(model, path, inputs, batch_size=1):
             "convert that file in a process with KERAS_BACKEND=tensorflow. "
             f"Received: the backend {keras.backend.backend()!r}"
         )
-    replay = _Replay(trace(model))
-    archive = keras.export.ExportArchive()
-    archive.track(model)
+    graph = trace(model)
+    _check_names(graph)
+    replay = _Replay(graph)
     signature = [
         tf.TensorSpec((batch_size, *spec.shape), spec.dtype, name=spec.name) for spec in inputs
     ]
+    archive = keras.export.ExportArchive()
+    archive.track(model)
     try:
-        function = tf.function(replay, input_signature=signature)
-        operations = function.get_concrete_function().graph.get_operations()
+        function = _traced(replay, signature)
         archive.add_endpoint("serving_default", function)
         archive.write_out(path, verbose=False)
     except (ValueError, TypeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
         raise UnsupportedModelError(
-            f"TensorFlow cannot trace the model. {replay.place}{error}"
+            f"TensorFlow cannot trace the model. {replay.place}{reason}"
         ) from error
+    operations = function.get_concrete_function().graph.get_operations()
     return ExportedModel(
         path=path,
         inputs=inputs,
@@ -116,6 +122,34 @@ def export(model, path, inputs, batch_size=1):
         scopes=replay.scopes,
         loops=_layers_in_loops(operations, replay.scopes),
     )
+
+
+def _check_names(graph):
+    for call in graph.calls:
+        if not _SCOPE.fullmatch("/".join((*call.scope, call.name))):
+            raise UnsupportedModelError(
+                "TensorFlow takes names of letters, digits, '_', '.' and '-' that begin with a "
+                f"letter or digit: rename the layer. Received: layer {call.name!r}"
+            )
+
+
+def _traced(replay, signature):
+    """Trace a replay with all functions inside it written out, or, where that fails, as they are.
+
+    Operations in a function of its own (Keras compiles grouped convolutions as one) lose the
+    scope of their layer; but a function may need TensorFlow to translate its Python loops.
+    """
+    import tensorflow as tf
+
+    inlined = tf.function(replay.inlined, input_signature=signature)
+    try:
+        inlined.get_concrete_function()
+    except Exception:
+        # Whatever the reason, the plain way shows whether it is the layer's own.
+        function = tf.function(replay, input_signature=signature)
+        function.get_concrete_function()
+        return function
+    return inlined
 
 
 class _Replay:
@@ -129,7 +163,20 @@ class _Replay:
         self.outputs = tuple(f"output_{i:0{digits}d}" for i in range(len(graph.flat_outputs)))
         self.output_layers = tuple(_maker(value) for value in graph.flat_outputs)
 
+    def inlined(self, *tensors):
+        """Run the graph with the bodies of `tf.function`s as if they were not in one."""
+        import tensorflow as tf
+
+        before = tf.config.functions_run_eagerly()
+        tf.config.run_functions_eagerly(True)
+        try:
+            return self(*tensors)
+        finally:
+            tf.config.run_functions_eagerly(before)
+
     def __call__(self, *tensors):
+        """Run the graph and return its outputs by name."""
+        self.scopes = {}
         values = dict(zip(self._graph.flat_inputs, tensors, strict=True))
         for call in self._graph.calls:
             self.place = f"Layer {_path(call)!r}: "

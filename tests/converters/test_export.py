@@ -71,3 +71,39 @@ def test_free_sizes_are_refused():
     model = keras.Sequential([keras.Input((None, 3)), keras.layers.Dense(2)])
     with pytest.raises(UnsupportedModelError, match=r"shape \(None, 3\)"):
         export.input_specs(model)
+
+
+def test_functions_inside_layers_keep_the_scope(tmp_path):
+    """Keras calls a grouped convolution in a function of its own."""
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    model = keras.Sequential([keras.Input((4, 4, 4)), layers.Conv2D(4, 3, groups=2, name="pair")])
+    exported = export.export(model, str(tmp_path / "saved"), export.input_specs(model))
+    serve = tf.saved_model.load(exported.path).signatures["serving_default"]
+    body = [op for op in serve.graph.get_operations() if op.type == "StatefulPartitionedCall"]
+    names = [node.name for f in serve.graph.as_graph_def().library.function for node in f.node_def]
+    assert body and "pair/convolution" in names and "convolution" not in names
+    assert not tf.config.functions_run_eagerly()
+
+
+def test_functions_that_must_be_translated_are_left_alone(tmp_path):
+    import keras
+    import tensorflow as tf
+
+    class Repeated(keras.layers.Layer):
+        @tf.function
+        def double(self, x):
+            for _ in tf.range(3):
+                x = x * 2.0
+            return x
+
+        def call(self, inputs):
+            return self.double(inputs)
+
+    model = keras.Sequential([keras.Input((2,)), Repeated(name="twice")])
+    exported = export.export(model, str(tmp_path / "saved"), export.input_specs(model))
+    serve = tf.saved_model.load(exported.path).signatures["serving_default"]
+    found = serve(tf.ones((1, 2)))["output_0"]
+    np.testing.assert_array_equal(found, [[8.0, 8.0]])
