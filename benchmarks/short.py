@@ -1,0 +1,77 @@
+"""The short benchmark that `make bench` runs: ratios against their limits, in a few minutes.
+
+    python benchmarks/short.py
+
+Every figure but the start-up is a ratio of two times measured in turns in this run, for any
+machine; a busy one still spreads it. Ends with status 1 if a ratio is beyond its limit.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import conversion_time
+import evaluation_time
+import results
+import step_time
+
+SAMPLES = 500
+IMAGES = 5_000
+TURNS = 5
+
+STEP_LIMITS = {"pruning": 1.02, "quantization": 1.15, "pruning and quantization": 1.17}
+
+
+def training_steps():
+    """Yield what the callbacks and wrappers add to a step of ResNet8."""
+    ratios = step_time.ratios(step_time.step_times("resnet8", 64, TURNS))
+    for name, limit in STEP_LIMITS.items():
+        yield f"training step, {name} / plain", ratios[name], "at most", limit
+
+
+def conversion():
+    """Yield what the checks add to a conversion."""
+    _, pairs = conversion_time.measure("resnet8", SAMPLES, turns=3)
+    yield "kc.convert / TFLiteConverter", conversion_time.ratio(pairs), "at most", 1.15
+
+
+def evaluation():
+    """Yield the throughput of evaluation."""
+    ratios = evaluation_time.ratios(evaluation_time.measure(IMAGES, TURNS))
+    yield "evaluate / bare batched calls", ratios["bare, batched"], "at least", 0.7
+    yield "evaluate / loop of single calls", ratios["loop, one by one"], "at least", 3.0
+
+
+def start_up():
+    """Yield what importing the package takes beyond starting Python, in milliseconds."""
+    times = {"pass": [], "import keras_compress": []}
+    for _ in range(TURNS):
+        for code, taken in times.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            taken.append(time.perf_counter() - start)
+    bare, ours = (statistics.median(taken) for taken in times.values())
+    yield "import keras_compress, ms beyond Python", 1000 * (ours - bare), "at most", 50.0
+
+
+def main():
+    rows = []
+    for part in (start_up, evaluation, conversion, training_steps):
+        for name, value, side, limit in part():
+            holds = value <= limit if side == "at most" else value >= limit
+            rows.append(
+                {
+                    "measure": name,
+                    "value": round(value, 3),
+                    "limit": f"{side} {limit}",
+                    "verdict": "holds" if holds else "BROKEN",
+                }
+            )
+            print(f"{name}: {value:.3f} ({side} {limit}) {rows[-1]['verdict']}", flush=True)
+    print("\n" + results.table(rows))
+    sys.exit(any(row["verdict"] == "BROKEN" for row in rows))
+
+
+if __name__ == "__main__":
+    main()
