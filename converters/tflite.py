@@ -25,6 +25,7 @@ from keras_compress.graph import all_layers, trace
 from keras_compress.wrapper import CompressedLayer
 
 ENGINES = "keras_compress.converters.engines"
+_ATTEMPTS = 5
 
 
 def convert(
@@ -93,19 +94,24 @@ def convert(
         path = os.path.join(folder, "saved_model")
         exported = export.export(deployable.model, path, inputs, batch_size)
         _check_names(options.allow_float, exported.scopes)
-        with ProgressBar("Calibrating", progress) as bar:
-            content = engine.convert(exported, calibration, options, bar.update)
-    if options.is_quantized:
-        content = carry_scales(content, deployable.kernels, int4=target.int4)
-    content = signature_order.reorder(content, [spec.name for spec in inputs], exported.outputs)
-    evidence = collect_evidence(
-        content,
-        options,
-        scopes=exported.scopes,
-        outputs=exported.output_layers,
-        zeros=expected_zeros(deployable),
-    )
-    require(verify(evidence))
+        for _ in range(_ATTEMPTS):
+            with ProgressBar("Calibrating", progress) as bar:
+                content = engine.convert(exported, calibration, options, bar.update)
+            if options.is_quantized:
+                content = carry_scales(content, deployable.kernels, int4=target.int4)
+            names = [spec.name for spec in inputs]
+            content = signature_order.reorder(content, names, exported.outputs)
+            evidence = collect_evidence(
+                content,
+                options,
+                scopes=exported.scopes,
+                outputs=exported.output_layers,
+                zeros=expected_zeros(deployable),
+            )
+            findings = verify(evidence)
+            if not _is_chance(findings):
+                break
+    require(findings)
     if options.is_quantized and representative_dataset is None:
         require_learned_ranges(evidence, deployable.model)
     return ConvertedModel(
@@ -115,6 +121,15 @@ def convert(
         scopes=exported.scopes,
         output_layers=exported.output_layers,
     )
+
+
+def _is_chance(findings):
+    """Whether another conversion of the same model may do better.
+
+    TensorFlow's converter leaves a SPLIT in float now and then (4 of 20 conversions of one
+    unrolled GRU with TensorFlow 2.21) and quantizes it the other times.
+    """
+    return bool(findings) and {finding.operator for finding in findings} == {"SPLIT"}
 
 
 def _deployable(model, target):

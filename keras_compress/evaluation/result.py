@@ -1,6 +1,7 @@
 """What an evaluation found, as dataclasses and as JSON."""
 
 import dataclasses
+import html
 
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.latency import Latency
@@ -199,3 +200,6 @@ class EvaluationResult:
 
     def __str__(self):
         return summary.text(self)
+
+    def _repr_html_(self):
+        return f"<pre>{html.escape(str(self))}</pre>"
