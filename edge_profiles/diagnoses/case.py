@@ -1,0 +1,61 @@
+"""One graph on one target: what every diagnosis looks at."""
+
+import functools
+
+from keras_compress.edge_profiles import structure
+from keras_compress.edge_profiles.placement import Where
+from keras_compress.edge_profiles.structure import Kind
+from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
+
+
+class Case:
+    """One graph on one target.
+
+    Args:
+        graph: A `keras_compress.converters.flatbuffer.Subgraph`.
+        profile: A `Profile`.
+        placements: Where its operators execute, in their order.
+        layer_of: Function from operator to the name of its Keras layer, or `None`.
+    """
+
+    def __init__(self, graph, profile, placements, layer_of):
+        self.graph, self.profile, self.placements = graph, profile, placements
+        self.layer_of = layer_of
+        self.structure = structure.read(graph)
+        self.shape_operators = structure.shape_operators(graph)
+
+    @property
+    def is_float(self):
+        """Whether the graph computes in float throughout."""
+        return self.structure.kind is not Kind.INTEGER
+
+    @functools.cached_property
+    def is_too_wide(self):
+        """Whether most operators make 16-bit integers on a target that takes 8-bit ones only."""
+        bits = [o.outputs[0].dtype.bits for o in self.graph.operators if o.outputs[0].scales.size]
+        width = max(set(bits), key=bits.count) if bits else None
+        return width == 16 and 16 not in self.profile.activation_bits_supported
+
+    @property
+    def total_macs(self):
+        """Multiply-accumulate operations of the whole graph."""
+        return sum(placed.macs for placed in self.placements)
+
+    def mapped(self):
+        """List the placements on the target's engine."""
+        return [placed for placed in self.placements if placed.where is Where.ENGINE]
+
+    def finding(self, code, severity, message, fix, operator=None):
+        """Return a `TargetFinding`, about an operator or about the whole graph."""
+        about = {}
+        if operator is not None:
+            layer = self.layer_of(operator)
+            about = {"operator": operator.name, "index": operator.index, "layer": layer}
+        return TargetFinding(code=code, severity=severity, message=message, fix=fix, **about)
+
+    def severity(self, operators):
+        """Return the gravest that happens to some operators on this target."""
+        where = {self.placements[op.index].where for op in operators}
+        if Where.NOWHERE in where:
+            return Severity.ERROR
+        return Severity.FALLBACK if Where.FALLBACK in where else Severity.WARNING

@@ -1,0 +1,42 @@
+"""The file's ends: inputs without a fixed shape, inputs and outputs of another type."""
+
+from keras_compress.edge_profiles.target_finding import Severity
+
+
+def dynamic_inputs(case):
+    """Yield a finding about inputs that have no fixed shape."""
+    changing = [t for t in case.graph.inputs if -1 in t.shape_signature]
+    if not changing:
+        return
+    shapes = ", ".join(str(list(t.shape_signature)) for t in changing)
+    batch_only = all(-1 not in t.shape_signature[1:] for t in changing)
+    refused = case.profile.static_shapes
+    then = f"{case.profile.engine} refuses it" if refused else "it runs as stored"
+    yield case.finding(
+        "dynamic_batch" if batch_only else "dynamic_shape",
+        Severity.ERROR if refused else Severity.WARNING,
+        f"An input has no fixed shape ({shapes}); {then}.",
+        "Fix the batch: convert with kc.convert, or build with keras.Input(..., batch_size=1).",
+    )
+
+
+def types_of_ends(case):
+    """Yield findings about inputs and outputs of another type than the profile's."""
+    profile = case.profile
+    if case.is_too_wide or (case.is_float and not profile.float_ops):
+        return
+    taken = {"int16"} if 16 in profile.activation_bits_supported else set()
+    ends = {"input": case.graph.inputs, "output": case.graph.outputs}
+    for kind, tensors in ends.items():
+        wanted = getattr(profile, f"{kind}_type")
+        types = {str(t.dtype) for t in tensors if t.scales.size or t.dtype.is_float}
+        found = sorted(types - taken - {wanted})
+        if not found:
+            continue
+        crossing = [case.graph.operators[i] for i in case.structure.boundary]
+        yield case.finding(
+            "float_io" if "float32" in found else "io_type",
+            case.severity(crossing) if crossing else Severity.WARNING,
+            f"The file's {kind} is {', '.join(found)}; the target is meant for {wanted}.",
+            f"Convert with {kind}_type={wanted!r}, and quantize the data beforehand.",
+        )

@@ -1,0 +1,55 @@
+"""Number formats: a file in float or of another width than the target's, float islands."""
+
+from keras_compress.edge_profiles.remedies import remedy
+from keras_compress.edge_profiles.structure import Kind
+from keras_compress.edge_profiles.target_finding import Severity
+
+_INTEGER_FIX = (
+    "Convert to full integer with a representative dataset: "
+    "kc.convert(model, profile={name!r}, representative_dataset=x)."
+)
+
+
+def float_file(case):
+    """Yield a finding about a file that computes in float, where integers are meant."""
+    profile = case.profile
+    if not case.is_float or profile.float_ops:
+        return
+    dynamic = case.structure.kind is Kind.DYNAMIC_RANGE
+    severity = case.severity(case.graph.operators)
+    if profile.integer_only:
+        severity = Severity.ERROR
+    what = "has integer weights but computes in float (dynamic range)" if dynamic else ""
+    yield case.finding(
+        "dynamic_range" if dynamic else "float_model",
+        severity,
+        f"The file {what or 'computes in float'}; {profile.engine} is meant for "
+        f"{profile.input_type}.",
+        _INTEGER_FIX.format(name=profile.name),
+    )
+
+
+def wide_activations(case):
+    """Yield a finding about 16-bit activations on a target that has 8-bit ones only."""
+    if case.is_too_wide and not case.is_float:
+        yield case.finding(
+            "activation_bits",
+            case.severity(case.graph.operators),
+            f"The file has 16-bit activations, which {case.profile.engine} does not take.",
+            "Convert with activation_bits=8.",
+        )
+
+
+def float_islands(case):
+    """Yield a finding for each group of operators that compute in float between integer ones."""
+    for island in () if case.profile.float_ops else case.structure.islands:
+        inner = [op for op in island if op.name not in ("QUANTIZE", "DEQUANTIZE")]
+        chain = ", ".join(op.name for op in island)
+        yield case.finding(
+            "float_island",
+            case.severity(island),
+            f"{len(inner)} operator{'s' if len(inner) > 1 else ''} inside the integer file "
+            f"compute{'' if len(inner) > 1 else 's'} in float: {chain}.",
+            remedy(inner[0].name),
+            inner[0],
+        )

@@ -1,0 +1,101 @@
+"""Operators that the target's engine does not take, and the first one that cuts a mapping."""
+
+from keras_compress.edge_profiles.placement import Where
+from keras_compress.edge_profiles.remedies import remedy
+from keras_compress.edge_profiles.target_finding import Severity
+
+_CODES = {
+    "hybrid": "dynamic_range",
+    "input_types": "unsupported_type",
+    "max_version": "operator_version",
+    "types": "unsupported_type",
+    "unsupported": "unsupported_operator",
+    "weight_types": "unsupported_weight_type",
+}
+_TYPE_LIMITS = ("types", "input_types", "hybrid", "weight_types", "quantized")
+
+
+def refused_operators(case):
+    """Yield findings about refused operators, one for each kind in each layer."""
+    skipped = {op.index for island in case.structure.islands for op in island}
+    told = set()
+    cut = _first_unmapped(case)
+    if cut is not None:
+        yield _cut(case, cut)
+    for placed in case.placements:
+        op = placed.operator
+        if not placed.reasons or placed.reasons[0][0] == "behind" or op.index in skipped:
+            continue
+        kind = "shapes" if op.index in case.shape_operators else (op.name, placed.reasons[0][0])
+        key = (kind, case.layer_of(op))
+        if key in told or placed is cut or _is_told(case, placed):
+            continue
+        told.add(key)
+        yield _refused(case, placed)
+
+
+def _is_told(case, placed):
+    """Whether the finding of the whole file, or that of its ends, says it already."""
+    op = placed.operator
+    by_type = placed.reasons[0][0] in _TYPE_LIMITS
+    as_float = case.is_float or op.index in case.structure.boundary
+    if not case.profile.float_ops and as_float and by_type:
+        return True
+    return by_type and case.is_too_wide and any(t.dtype == "int16" for t in op.outputs)
+
+
+def _fix(case, operator, limit):
+    """The remedy: that of the layer's construct where an operator is only its by-product."""
+    producers = case.graph.producers
+    inputs = [t.index for t in operator.inputs if t is not None]
+    makers = [producers[i].index for i in inputs if i in producers]
+    if case.shape_operators.intersection([operator.index, *makers]):
+        return remedy("SHAPE")
+    for island in case.structure.islands:
+        if operator in island:
+            inner = [op for op in island if op.name not in ("QUANTIZE", "DEQUANTIZE")]
+            return remedy(inner[0].name)
+    layer = case.layer_of(operator)
+    for placed in case.placements:
+        unknown = placed.reasons and placed.reasons[0][0] == "unsupported"
+        if unknown and layer is not None and case.layer_of(placed.operator) == layer:
+            return remedy(placed.operator.name)
+    return remedy(operator.name, limit)
+
+
+def _refused(case, placed):
+    op, (limit, words) = placed.operator, placed.reasons[0]
+    code = _CODES.get(limit, "operator_limit")
+    if limit == "per_channel":
+        code = "per_channel_dense" if op.name == "FULLY_CONNECTED" else "per_channel"
+    end = f"and runs on {placed.runs_on}" if placed.runs_on else "and nothing else runs it"
+    words = " and ".join([words, *(other for _, other in placed.reasons[1:])])
+    message = f"{op.name} {words}; {case.profile.engine} does not take it, {end}."
+    return case.finding(code, _severity(placed), message, _fix(case, op, limit), op)
+
+
+def _first_unmapped(case):
+    """The placement that stops the mapping of a target with one subgraph."""
+    if not case.profile.one_subgraph or case.is_float or case.is_too_wide:
+        return None
+    outside = [p for p in case.placements if p.where is not Where.ENGINE]
+    leading = case.structure.boundary
+    return next((p for p in outside if p.operator.index not in leading), None)
+
+
+def _cut(case, placed):
+    behind = [p for p in case.placements if p.reasons and p.reasons[0][0] == "behind"]
+    share = (placed.macs + sum(p.macs for p in behind)) / (case.total_macs or 1)
+    limit, words = placed.reasons[0]
+    return case.finding(
+        "first_unmapped_operator",
+        _severity(placed),
+        f"{placed.operator.name} {words}. It stops the mapping to {case.profile.engine}: it "
+        f"and {len(behind)} operators behind it run on the CPU, {share:.0%} of the MACs.",
+        _fix(case, placed.operator, limit),
+        placed.operator,
+    )
+
+
+def _severity(placed):
+    return Severity.ERROR if placed.where is Where.NOWHERE else Severity.FALLBACK

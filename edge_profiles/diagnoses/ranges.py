@@ -1,0 +1,22 @@
+"""Feature maps whose range is nothing."""
+
+from keras_compress.edge_profiles.target_finding import Severity
+
+# The steps of a range of 0.00003: no layer that computes anything has so little.
+_DEAD = 1e-7
+
+
+def dead_ranges(case):
+    """Yield a finding about the first feature map without a range, on which some kernels fail."""
+    for op in case.graph.operators:
+        for tensor in op.outputs:
+            if tensor.scales.size and not tensor.is_constant and min(tensor.scales) < _DEAD:
+                yield case.finding(
+                    "degenerate_scale",
+                    Severity.WARNING,
+                    f"{op.name} has an output of scale {float(min(tensor.scales)):.1e}: its "
+                    "values are a constant, and some kernels fail or abort on such a scale.",
+                    "Train the layer or remove it, and calibrate with samples that reach it.",
+                    op,
+                )
+                return

@@ -1,0 +1,63 @@
+"""Weights: scales and widths that the target does not take, and more of them than it keeps."""
+
+from keras_compress.edge_profiles.limits import _operands
+from keras_compress.edge_profiles.remedies import remedy
+from keras_compress.edge_profiles.target_finding import Severity
+
+
+def per_channel_dense(case):
+    """Yield a finding about per-channel Dense kernels where the operator table says nothing."""
+    profile = case.profile
+    if profile.per_channel_dense or case.is_float or case.is_too_wide:
+        return
+    found = [p.operator for p in case.placements if _has_dense_scales(p)]
+    if found:
+        yield case.finding(
+            "per_channel_dense",
+            Severity.WARNING,
+            f"{len(found)} Dense kernel{'s have' if len(found) > 1 else ' has'} one scale for "
+            f"each unit, and it is not sure that {profile.engine} takes more than one.",
+            remedy("FULLY_CONNECTED", "per_channel"),
+            found[0],
+        )
+
+
+def _has_dense_scales(placed):
+    """Whether a Dense kernel has several scales, and its placement does not tell so already."""
+    if placed.operator.name != "FULLY_CONNECTED":
+        return False
+    told = any(limit == "per_channel" for limit, _ in placed.reasons)
+    return _operands.weights(placed.operator).scales.size > 1 and not told
+
+
+def narrow_weights(case):
+    """Yield a finding about the first weights of a width that the target's tools do not take."""
+    known = {8, 16, 32, 64, *case.profile.weight_bits}
+    for op in case.graph.operators:
+        for tensor in op.inputs:
+            narrow = tensor is not None and tensor.dtype.is_integer
+            if narrow and tensor.dtype.bits not in known:
+                yield case.finding(
+                    f"{tensor.dtype}_weights",
+                    Severity.ERROR,
+                    f"{op.name} has {tensor.dtype} weights, which the target's tools do not take.",
+                    f"Convert with weight_bits={case.profile.weight_bits[0]}.",
+                    op,
+                )
+                return
+
+
+def streamed_weights(case):
+    """Yield a finding about more weights than the accelerator keeps."""
+    cache = case.profile.parameter_cache_bytes
+    mapped = [placed.operator for placed in case.mapped()]
+    stored = {t.index: t.stored.size for op in mapped for t in op.inputs if t is not None}
+    size = sum(stored.values())
+    if cache is not None and size > cache:
+        yield case.finding(
+            "parameters_streamed",
+            Severity.WARNING,
+            f"The mapped operators hold {size:,} bytes of weights, and about {cache:,} stay "
+            f"on {case.profile.engine}: the rest is sent to it on every inference.",
+            "Use a smaller network, or divide it among several accelerators.",
+        )
