@@ -38,8 +38,8 @@ def main(arguments):
         0 when done and every promise holds, 1 when a check failed, 2 for bad usage or input.
 
     Example:
-        >>> main(["profiles", "--json", "profiles.json"])
-        0
+        >>> main(["check", "--profile", "cortex_m4"])  # what is missing is said on stderr
+        2
     """
     _log_quietly()
     if not arguments or arguments[0] in ("-h", "--help", "help"):

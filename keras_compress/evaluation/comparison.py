@@ -85,8 +85,12 @@ def evaluate(
         InvalidArgumentError: The data do not fit the file, are empty or not finite.
 
     Example:
-        result = kc.evaluate("model.tflite", x_test, y_test, baseline=float_model)
-        result.model.accuracy, result.label_agreement
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> x, y = np.eye(8, dtype="float32"), np.arange(8) % 4
+        >>> converted = kc.convert(model, "float32")
+        >>> result = kc.evaluate(converted, x, y, baseline=model)
+        >>> result.samples, 0 <= result.model.accuracy <= 1
+        (8, True)
     """
     file = flatbuffer.read(model)
     chosen = runtimes.choose(runtime)

@@ -30,8 +30,9 @@ def report(result, *, history=None, title=None):
         InvalidArgumentError: Something else than results, or no history.
 
     Example:
-        kc.report(result).save("report.html")
-        kc.report({"dense": dense, "75 % sparse": sparse}).save("report.html")
+        >>> report = kc.report(result)  # doctest: +SKIP
+        >>> report.save("report.html")  # doctest: +SKIP
+        >>> report = kc.report({"dense": dense, "75 % sparse": sparse})  # doctest: +SKIP
     """
     curves = getattr(history, "history", history)
     if curves is not None and not isinstance(curves, Mapping):

@@ -162,7 +162,8 @@ def layer_labels(tensors):
         List of text.
 
     Example:
-        >>> layer_labels([stem, stem_depthwise])  # both of layer "stem"
+        >>> from types import SimpleNamespace
+        >>> layer_labels([SimpleNamespace(layer="stem"), SimpleNamespace(layer="stem")])
         ['stem 1', 'stem 2']
     """
     names = [tensor.layer for tensor in tensors]

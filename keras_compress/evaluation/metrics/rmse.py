@@ -12,8 +12,8 @@ class RMSE(Metric):
     """Square root of the mean of (y_true - y_pred)^2 over all entries.
 
     Example:
-        >>> RMSE()(np.array([1.0, 2.0]), np.array([[1.0], [5.0]])) ** 2
-        4.5
+        >>> RMSE()(np.array([1.0, 2.0]), np.array([[4.0], [5.0]]))
+        3.0
     """
 
     name = "rmse"

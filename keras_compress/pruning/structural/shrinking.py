@@ -94,7 +94,7 @@ def shrink(
     Example:
         >>> import keras, keras_compress as kc
         >>> layers = [keras.Input((8,)), keras.layers.Dense(16), keras.layers.Dense(3)]
-        >>> kc.shrink(keras.Sequential(layers), macs=0.5).layers[0].units
+        >>> kc.shrink(keras.Sequential(layers), macs=0.5).layers[1].units
         8
     """
     budget = Budget.of(macs=macs, channels=channels, parameters=parameters, bytes=bytes)
@@ -138,8 +138,8 @@ def remove_zeros(model, round_to=None, rules=(), return_report=False):
         >>> import keras, keras_compress as kc
         >>> hidden = keras.layers.Dense(16)
         >>> model = keras.Sequential([keras.Input((8,)), hidden, keras.layers.Dense(3)])
-        >>> hidden.kernel.assign(hidden.kernel * ([0.0] * 4 + [1.0] * 12))
-        >>> kc.remove_zeros(model).layers[0].units
+        >>> _ = hidden.kernel.assign(hidden.kernel * ([0.0] * 4 + [1.0] * 12))
+        >>> kc.remove_zeros(model).layers[1].units
         12
     """
     return shrink(

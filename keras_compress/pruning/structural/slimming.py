@@ -89,7 +89,7 @@ def slim_prune(model, pruning_rate, **options):
         >>> import keras, keras_compress as kc
         >>> parts = [keras.Input((8,)), keras.layers.Dense(16), keras.layers.BatchNormalization()]
         >>> model = keras.Sequential([*parts, keras.layers.Dense(3)])
-        >>> kc.slim_prune(model, pruning_rate=0.25).layers[0].units
+        >>> kc.slim_prune(model, pruning_rate=0.25).layers[1].units
         12
     """
     if not 0 <= pruning_rate < 1:

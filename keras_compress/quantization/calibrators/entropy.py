@@ -26,9 +26,9 @@ class Entropy(HistogramCalibrator):
 
     Example:
         >>> from keras_compress.quantization.histogram import histogram
-        >>> values = np.random.default_rng(0).laplace(size=100_000)
+        >>> values = np.append(np.random.default_rng(0).laplace(size=100_000), 100.0)
         >>> lower, upper = Entropy().range(histogram(values), 8)
-        >>> 0 < upper < values.max()
+        >>> bool(5 < upper < 20)
         True
     """
 

@@ -26,8 +26,8 @@ class Octav(HistogramCalibrator):
         >>> from keras_compress.quantization.histogram import histogram
         >>> values = np.random.default_rng(0).normal(size=100_000)
         >>> lower, upper = Octav().range(histogram(values), 4)
-        >>> round(upper, 1), round(lower, 1)
-        (2.6, -2.6)
+        >>> round(float(upper), 1), round(float(lower), 1)
+        (2.5, -2.5)
     """
 
     def range(self, histogram, bits):

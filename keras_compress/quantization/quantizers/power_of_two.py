@@ -35,7 +35,7 @@ class PowerOfTwo(WeightQuantizer):
 
     Example:
         >>> PowerOfTwo().scale(np.array([1.0, -0.5], "float32"), (0,), 8).numpy()
-        array([0.0078125], dtype=float32)
+        array([0.015625], dtype=float32)
     """
 
     values: str = "scales"
