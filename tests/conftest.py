@@ -51,7 +51,9 @@ def _handmade(tensors, operators=(), inputs=(), outputs=(), subgraphs=1):
             model.buffers.append(schema.BufferT(data=data))
         graph.tensors.append(tensor)
     for name, op_inputs, op_outputs, options in operators:
-        code = schema.OperatorCodeT(builtinCode=getattr(schema.BuiltinOperator, name), version=1)
+        number = getattr(schema.BuiltinOperator, name)
+        code = schema.OperatorCodeT(builtinCode=number, version=1)
+        code.deprecatedBuiltinCode = min(number, 127)
         operator = schema.OperatorT(opcodeIndex=len(model.operatorCodes))
         operator.inputs, operator.outputs = list(op_inputs), list(op_outputs)
         if options is not None:

@@ -96,3 +96,16 @@ def test_an_abort_of_micro_is_an_error(handmade):
     content = handmade(tensors, [("ADD", [0, 0], [1], schema.AddOptionsT())], [0], [1])
     with pytest.raises(EvaluationError, match="ended its process .SIGABRT"):
         runtimes.open_file(content, "tflite_micro")
+
+
+def test_openvino_stays_near_the_reference_kernels(files, images):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    answers = run(files.int8, "openvino", images).astype(int)
+    reference = run(files.int8, "litert_reference", images).astype(int)
+    assert np.abs(answers - reference).max() <= 2
+
+
+def test_openvino_is_kept_from_16_bits(files, images):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    with pytest.raises(EvaluationError, match="16-bit activations"):
+        run(files.int16x8, "openvino", images)

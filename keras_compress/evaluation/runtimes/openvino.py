@@ -1,0 +1,97 @@
+"""OpenVINO, Intel's runtime for its processors, which reads `.tflite` files."""
+
+import pathlib
+import tempfile
+
+from keras_compress.evaluation.runtimes.base import Runtime
+
+# Its 8-bit kernels saturate sums of two products at 16 bits where the processor has no VNNI: a
+# network of two inputs was 80 steps away from LiteRT with them, and 3 without.
+_SETTINGS = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "LP_TRANSFORMS_MODE": "NO",
+    "PERFORMANCE_HINT": "LATENCY",
+}
+
+
+class OpenVINO(Runtime):
+    """OpenVINO on the CPU.
+
+    Here it computes with fake-quantized real numbers, so its answers differ from those of TFLite's
+    kernels by some steps (at most 3 on the networks of the tests), and it is no measure of what a
+    microcontroller computes. Files with 16-bit activations are refused: their results wrap around
+    in it.
+
+    Raises:
+        EvaluationError: OpenVINO refuses the file or the shapes, or the file has 16-bit
+            activations.
+    """
+
+    module = "openvino"
+    package = "openvino"
+    install = 'pip install "keras-compress[openvino]"'
+
+    def __init__(self, model, *, threads=1, shapes=None):
+        super().__init__(model, threads=threads, shapes=shapes)
+        if _has_wide_activations(model):
+            raise self._refuse(
+                "it has 16-bit activations, which OpenVINO computes wrong. "
+                "Take litert_reference or tflite_micro"
+            )
+        try:
+            compiled = self._compile(shapes)
+        except (RuntimeError, ValueError) as error:
+            raise self._refuse(_last_words(error)) from error
+        self._request = compiled.create_infer_request()
+        self._inputs = [_port(compiled.inputs, tensor, i) for i, tensor in enumerate(model.inputs)]
+        self._outputs = [
+            _port(compiled.outputs, tensor, i) for i, tensor in enumerate(model.outputs)
+        ]
+
+    def _compile(self, shapes):
+        import openvino
+
+        core = openvino.Core()
+        # Its reader of .tflite takes paths only.
+        with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+            path = pathlib.Path(folder, "model.tflite")
+            path.write_bytes(self.model.content)
+            network = core.read_model(path)
+        if shapes is not None:
+            ports = [_port(network.inputs, t, i) for i, t in enumerate(self.model.inputs)]
+            network.reshape(dict(zip(ports, map(list, shapes), strict=True)))
+        return core.compile_model(
+            network, "CPU", {**_SETTINGS, "INFERENCE_NUM_THREADS": self.threads}
+        )
+
+    def invoke(self, arrays):
+        """Run once; the state of recurrent tensors begins anew."""
+        try:
+            if self.stateful:
+                self._request.reset_state()
+            results = self._request.infer(dict(zip(self._inputs, arrays, strict=True)))
+            return [results[port].copy() for port in self._outputs]
+        except (RuntimeError, ValueError) as error:
+            raise self._refuse(_last_words(error)) from error
+
+    def close(self):
+        """Let go of the compiled network."""
+        self._request = None
+        super().close()
+
+
+def _has_wide_activations(model):
+    outputs = (t for graph in model.subgraphs for op in graph.operators for t in op.outputs)
+    return any(t.dtype == "int16" and t.scales.size for t in outputs)
+
+
+def _port(ports, tensor, position):
+    """Return the port of a tensor: by its name, or, where that was lost, by its place."""
+    named = [port for port in ports if tensor.name in port.get_names()]
+    return named[0] if named else ports[position]
+
+
+def _last_words(error):
+    """Leave out of OpenVINO's message where in its sources it was raised."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith("Exception from"))
