@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+# The name under which TFLite Micro registers the operator that decodes compressed weights.
+DECODE = "TFLM_DECODE"
+
 
 class DataType(enum.StrEnum):
     """The element type of a tensor."""
@@ -270,6 +273,11 @@ class Model:
     def outputs(self):
         """The output tensors."""
         return self.subgraphs[0].outputs
+
+    @property
+    def has_encoded_weights(self):
+        """Whether weights are compressed for TFLite Micro, which alone can decode them."""
+        return any(op.name == DECODE for graph in self.subgraphs for op in graph.operators)
 
     @property
     def float_tensors(self):

@@ -48,6 +48,11 @@ def diagnose(model, profile, placed, names, sram_bytes):
     findings = [*budgets(model, profile, sram_bytes)]
     for graph, placements, layer_of in zip(model.subgraphs, placed, names, strict=True):
         case = Case(graph, profile, placements, layer_of)
+        encoded = [*weights.encoded_weights(case)]
+        if encoded:
+            # Whatever else the target lacks follows from that.
+            findings += encoded
+            continue
         diagnoses = (*_OF_EVERY_GRAPH, *(_OF_THE_FIRST_GRAPH if graph.index == 0 else ()))
         findings += [finding for examine in diagnoses for finding in examine(case)]
     findings.sort(key=lambda finding: (_ORDER.index(finding.severity), finding.index or 0))

@@ -19,6 +19,8 @@ HEIGHTS = [
     ["_version", "errors"],
     ["files", "findings", "plugins", "spec", "graph"],
     ["converters.*flatbuffer*", "converters.layer_names", "converters.file_kind"],
+    ["converters.micro.encodings*"],
+    ["converters.micro.decoding"],
     ["edge_profiles*"],
     ["evaluation*"],
     ["reporting*"],

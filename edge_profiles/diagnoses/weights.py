@@ -4,6 +4,8 @@ from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
 
+_DECODE = "TFLM_DECODE"
+
 
 def per_channel_dense(case):
     """Yield a finding about per-channel Dense kernels where the operator table says nothing."""
@@ -28,6 +30,20 @@ def _has_dense_scales(placed):
         return False
     told = any(limit == "per_channel" for limit, _ in placed.reasons)
     return _operands.weights(placed.operator).scales.size > 1 and not told
+
+
+def encoded_weights(case):
+    """Yield a finding about weights that are compressed for a runtime that is not the target's."""
+    decoders = [op for op in case.graph.operators if op.name == _DECODE]
+    if decoders and _DECODE not in case.profile.operators:
+        yield case.finding(
+            "encoded_weights",
+            Severity.ERROR,
+            f"{len(decoders)} weight tensors are compressed for TFLite Micro ({_DECODE}), which "
+            f"{case.profile.engine} cannot decode.",
+            "Give this target the dense file that the compressed one was made from.",
+            decoders[0],
+        )
 
 
 def narrow_weights(case):

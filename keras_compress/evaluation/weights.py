@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from keras_compress.converters.layer_names import LayerNames
+from keras_compress.converters.micro.decoding import decode_weights
 
 # Operator -> (places of its weights among the inputs, axis of the output channels or None).
 _PLACES = {
@@ -129,6 +130,7 @@ def find_weights(model):
         for operator in graph.operators:
             places, axis = _PLACES.get(operator.name, ((), None))
             for tensor in (operator.inputs[k] for k in places if k < len(operator.inputs)):
+                tensor = decode_weights(tensor, graph)
                 if tensor is None or not tensor.is_constant or tensor.buffer in seen:
                     continue
                 if tensor.size and tensor.dtype.bits and len(tensor.shape) > 1:

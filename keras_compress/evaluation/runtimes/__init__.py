@@ -7,12 +7,14 @@ from keras_compress import plugins
 from keras_compress.errors import EvaluationError
 
 
-def choose(runtime=None):
+def choose(runtime=None, model=None):
     """Choose the class of a runtime.
 
     Args:
         runtime: A runtime's name, a subclass of `Runtime`, or `None` for the first that is
             installed of LiteRT, `tflite_runtime`, `tf.lite` and TFLite Micro.
+        model: The file that is to run, a `flatbuffer.Model`, if it is known: with `None` for
+            the runtime, a file with weights compressed for TFLite Micro gets that one.
 
     Returns:
         A subclass of `Runtime`.
@@ -25,8 +27,9 @@ def choose(runtime=None):
         >>> choose("litert").__name__
         'LiteRT'
     """
-    if runtime is None:
+    if runtime is None and (model is None or not model.has_encoded_weights):
         return _first_available()
+    runtime = runtime or "tflite_micro"
     chosen = plugins.get(__name__, runtime) if isinstance(runtime, str) else runtime
     if not chosen.available():
         raise EvaluationError(
@@ -57,7 +60,8 @@ def open_file(source, runtime=None, **options):
     """
     from keras_compress.converters import flatbuffer
 
-    return choose(runtime)(flatbuffer.read(source), **options)
+    model = flatbuffer.read(source)
+    return choose(runtime, model)(model, **options)
 
 
 def _first_available():

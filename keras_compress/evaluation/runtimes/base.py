@@ -61,6 +61,7 @@ class Runtime(abc.ABC):
         package: The installed package, for its version.
         install: The command that installs it.
         resizable: Whether `shapes` may differ from the file's.
+        decodes: Whether it runs files whose weights are compressed for TFLite Micro.
 
     Raises:
         EvaluationError: The runtime refuses the file or the shapes.
@@ -71,6 +72,7 @@ class Runtime(abc.ABC):
     package = ""
     install = ""
     resizable = True
+    decodes = False
 
     def __init__(self, model, *, threads=1, shapes=None):
         self.model = model
@@ -79,6 +81,11 @@ class Runtime(abc.ABC):
         self.stateful = any(t.is_variable for graph in model.subgraphs for t in graph.tensors)
         self.inputs = input_details(model)
         self.outputs = output_details(model)
+        if model.has_encoded_weights and not self.decodes:
+            raise self._refuse(
+                "its weights are compressed for TFLite Micro (TFLM_DECODE operators), which alone "
+                'can run it: evaluate it with runtime="tflite_micro", or take the dense file'
+            )
         if shapes is not None:
             self.inputs = tuple(
                 dataclasses.replace(tensor, shape=tuple(shape))

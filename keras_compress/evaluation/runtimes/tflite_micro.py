@@ -32,6 +32,7 @@ class TFLiteMicro(Runtime):
     package = "tflite-micro"
     install = 'pip install "keras-compress[micro]"'
     resizable = False
+    decodes = True
 
     def __init__(self, model, *, threads=1, shapes=None):
         super().__init__(model, threads=1)
