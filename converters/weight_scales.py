@@ -8,6 +8,8 @@ into the file after conversion.
 
 import numpy as np
 
+from keras_compress.converters._flatbuffer_reader import schema
+from keras_compress.converters.flatbuffer_editor import pack, unpack
 from keras_compress.errors import ConversionError
 
 # Operator -> positions of its activation input, weights and bias.
@@ -83,13 +85,11 @@ class _Editor:
     """A flatbuffer, unpacked into objects, edited, and packed again."""
 
     def __init__(self, content):
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.schema = schema
-        self.model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        self.schema = schema()
+        self.model = unpack(content)
         codes = {
             value: name
-            for name, value in vars(schema.BuiltinOperator).items()
+            for name, value in vars(self.schema.BuiltinOperator).items()
             if not name.startswith("_")
         }
         self.names = [
@@ -113,11 +113,7 @@ class _Editor:
                 self._write_bias(graph, source, bias, np.array(weights.quantization.scale), old)
 
     def pack(self):
-        import flatbuffers
-
-        builder = flatbuffers.Builder(1024)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return pack(self.model)
 
     def _sites(self, kernel):
         seen = set()
