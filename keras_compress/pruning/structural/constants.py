@@ -67,6 +67,9 @@ def free_groups(graph, constants):
 def folded_biases(graph, constants, keep):
     """Return what the constants of removed channels add to the biases of the layers that read them.
 
+    Groups that are free add it everywhere. Of a constant channel that goes although it is not
+    free, a convolution that pads with zeros takes up what it adds away from the border.
+
     Args:
         graph: A `DependencyGraph`.
         constants: What `propagate_constants(graph)` returned.
@@ -84,7 +87,7 @@ def folded_biases(graph, constants, keep):
             if groups is None or values is None or len(values) != len(groups):
                 continue
             removed = np.where(keep[groups], 0.0, np.nan_to_num(values))
-            added = rule.contribution(layer, removed) if removed.any() else None
+            added = rule.contribution(layer, removed, border=False) if removed.any() else None
             if added is not None and id(layer) not in shared:
                 biases[id(layer)] = added
     return biases

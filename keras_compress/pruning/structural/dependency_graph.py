@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_compress.errors import UnknownNameError
+from keras_compress.errors import UnknownNameError, UnsupportedModelError
 from keras_compress.graph import trace
 from keras_compress.pruning.structural.channels import Channels
 from keras_compress.pruning.structural.propagation._lookup import Unknown, rule_of
+from keras_compress.quantization.phase import PhasedLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,10 @@ class DependencyGraph:
         rules: `Rule` instances for layers of your own.
         exclude: Names of layers whose output channels stay.
 
+    Raises:
+        UnsupportedModelError: A model that is subclassed, not built, or wrapped by
+            `kc.compress`.
+
     Attributes:
         graph: The `keras_compress.graph.Graph`.
         size: Number of groups.
@@ -59,6 +64,7 @@ class DependencyGraph:
     def __init__(self, model, rules=(), exclude=()):
         self.model = model
         self.graph = trace(model)
+        _refuse_compressed(self.graph)
         self.rules = tuple(rules)
         self._channels = Channels()
         self._layout = {}
@@ -188,6 +194,18 @@ class DependencyGraph:
             for group in np.unique(self._group_of[ids]):
                 reasons.setdefault(int(group), reason)
         return reasons
+
+
+def _refuse_compressed(graph):
+    """Refuse wrapped layers: their masks, ranges and codebooks are shaped like the whole layer."""
+    wrapped = [call.name for call in graph.calls if isinstance(call.operation, PhasedLayer)]
+    if wrapped:
+        raise UnsupportedModelError(
+            "Channels are removed from plain models: shrink before kc.compress, or take the "
+            "wrappers off first, kc.shrink(kc.strip(model), ...), which keeps the zeros of masks, "
+            f"and compress the smaller model. Received: {graph.name}, where kc.compress wrapped "
+            f"{wrapped[0]} and {len(wrapped) - 1} others"
+        )
 
 
 def _key(key):

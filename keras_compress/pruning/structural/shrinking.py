@@ -85,8 +85,8 @@ def shrink(
         A new `keras.Model`, not compiled; with `return_report=True` also the report.
 
     Raises:
-        UnsupportedModelError: A model that is subclassed or not built, or a layer that cannot
-            be made again from its configuration.
+        UnsupportedModelError: A model that is subclassed, not built or wrapped by `kc.compress`,
+            or a layer that cannot be made again from its configuration.
         UnknownNameError: No criterion of that name.
         InvalidArgumentError: An amount that would empty a layer or that protected layers put
             out of reach, or a criterion without the data or the loss that it needs.

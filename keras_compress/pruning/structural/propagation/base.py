@@ -79,15 +79,17 @@ class Rule:
         """
         return [None] * len(call.outputs)
 
-    def contribution(self, layer, values):
-        """Return what constant input channels add to the outputs, if the bias can take it.
+    def contribution(self, layer, values, border=True):
+        """Return what constant input channels add to the outputs, if a bias can take it.
 
         Args:
             layer: The layer.
             values: Array of the constants, zero where a channel is not to be counted.
+            border: Whether it must hold at the border too, where padding with zeros takes the
+                place of some constants.
 
         Returns:
-            Array for the outputs; `None` where padding or the lack of a bias forbids it.
+            Array for the outputs; `None` where a bias cannot say it.
         """
         return None
 

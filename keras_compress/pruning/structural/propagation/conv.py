@@ -70,9 +70,10 @@ class Conv(Rule):
             result = result + np.asarray(layer.bias)
         return [activate(layer.activation, result)]
 
-    def contribution(self, layer, values):
-        """Sum over the window; padding with zeros would make the border differ."""
-        if layer.groups > 1 or (layer.padding != "valid" and max(layer.kernel_size) > 1):
+    def contribution(self, layer, values, border=True):
+        """Sum over the window; padding with zeros makes the border differ."""
+        padded = layer.padding != "valid" and max(layer.kernel_size) > 1
+        if layer.groups > 1 or (border and padded):
             return None
         kernel = np.asarray(layer.kernel)
         return values @ kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0)

@@ -51,6 +51,6 @@ class Dense(Rule):
             result = result + np.asarray(layer.bias)
         return [activate(layer.activation, result)]
 
-    def contribution(self, layer, values):
+    def contribution(self, layer, values, border=True):
         """The constants through the kernel."""
         return values @ np.asarray(layer.kernel)
