@@ -16,7 +16,7 @@ from keras_compress.graph import Value, all_layers, rebuild, trace
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.quantization.phase import Phase
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrapper import CompressedLayer, batch_norm_affine
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,6 +30,7 @@ class DeployedKernel:
         mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
         bits: Width of the stored integers, or `None` for a kernel that was not quantized.
         scales: Step of each channel, or of the whole kernel; `None` likewise.
+        bias: Float bias of each output channel, folded; `None` where the layer has none.
         pattern: The pruning pattern, or `None`.
     """
 
@@ -39,6 +40,7 @@ class DeployedKernel:
     mask: np.ndarray | None = None
     bits: int | None = None
     scales: np.ndarray | None = None
+    bias: np.ndarray | None = None
     pattern: object = None
 
 
@@ -166,6 +168,8 @@ def _deployed_model(graph, batch_size):
         if isinstance(call, Value):
             return args[0]
         operation = call.operation
+        if kwargs.get("step_only"):
+            return args[0]
         if isinstance(operation, ActivationQuantizer):
             return _fixed(operation, copies.free_name(operation.name))(args[0])
         if isinstance(operation, CompressedLayer):
@@ -214,17 +218,14 @@ def _norm_as_depthwise(name):
 
 def _set_weights(layer, source):
     if isinstance(source, keras.layers.BatchNormalization):
-        factor, shift = batch_norm_affine(source)
+        factor, shift = _affine(source)
         layer.set_weights([factor.reshape(1, 1, -1, 1), shift])
         return
     for kernel in source.kernels:
         getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
-    if source.batch_norm is not None:
-        factor, shift = batch_norm_affine(source.batch_norm)
-        bias = 0.0 if source.layer.bias is None else np.asarray(source.layer.bias)
-        layer.bias.assign(bias * factor + shift)
-    elif getattr(source.layer, "bias", None) is not None:
-        layer.bias.assign(np.asarray(source.layer.bias))
+    bias = _bias(source)
+    if bias is not None:
+        layer.bias.assign(bias)
 
 
 def deployed_kernel(wrapper, kernel):
@@ -240,28 +241,22 @@ def deployed_kernel(wrapper, kernel):
     weights = np.asarray(wrapper.effective_kernel(kernel))
     if wrapper.batch_norm is None:
         return weights
-    return wrapper.layer_type.fold(weights, batch_norm_affine(wrapper.batch_norm)[0])
+    return wrapper.layer_type.fold(weights, _affine(wrapper.batch_norm)[0])
 
 
-def batch_norm_affine(norm):
-    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
+def _bias(wrapper):
+    """The bias after folding, or `None` where there is none."""
+    bias = getattr(wrapper.layer, "bias", None)
+    bias = None if bias is None else np.asarray(bias)
+    if wrapper.batch_norm is None:
+        return bias
+    factor, shift = _affine(wrapper.batch_norm)
+    return shift if bias is None else bias * factor + shift
 
-    factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
 
-    Args:
-        norm: A built `BatchNormalization`.
-
-    Returns:
-        Two float32 arrays of one value a channel.
-    """
-    variance = np.asarray(norm.moving_variance, np.float64)
-    factor = 1.0 / np.sqrt(variance + norm.epsilon)
-    if norm.scale:
-        factor = factor * np.asarray(norm.gamma, np.float64)
-    shift = -np.asarray(norm.moving_mean, np.float64) * factor
-    if norm.center:
-        shift = shift + np.asarray(norm.beta, np.float64)
-    return factor.astype(np.float32), shift.astype(np.float32)
+def _affine(norm):
+    """The factor and shift of a BatchNormalization as float32 arrays."""
+    return tuple(np.asarray(values) for values in batch_norm_affine(norm))
 
 
 def _kernel(wrapper, kernel):
@@ -274,6 +269,7 @@ def _kernel(wrapper, kernel):
         mask=_mask(wrapper, kernel),
         bits=None if settings is None else settings.quantizer.stored_bits(settings.bits),
         scales=None if settings is None else _scales(wrapper, kernel),
+        bias=_bias(wrapper),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
     )
 
@@ -286,7 +282,7 @@ def _scales(wrapper, kernel):
     if not per_channel:
         return steps.flat[0]
     if wrapper.batch_norm is not None:
-        steps = wrapper.layer_type.fold(steps, np.abs(batch_norm_affine(wrapper.batch_norm)[0]))
+        steps = wrapper.layer_type.fold(steps, np.abs(_affine(wrapper.batch_norm)[0]))
     steps = np.moveaxis(kernel.to_deployed(steps), kernel.deployed_channel_axis, 0)
     return steps.reshape(len(steps), -1).max(axis=1)
 

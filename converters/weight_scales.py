@@ -6,6 +6,8 @@ time. So the integers and scales of such weights, and the bias that depends on t
 into the file after conversion.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from keras_compress.converters._flatbuffer_reader import schema
@@ -39,12 +41,19 @@ def carry_scales(content, kernels, int4=False):
     Raises:
         ConversionError: The weights of a kernel were not found in the file.
     """
-    wanted = [kernel for kernel in kernels if needs_carrying(kernel)]
+    wanted = [kernel for kernel in kernels if needs_carrying(kernel) or _is_whole(kernel)]
     if not wanted:
         return content
     editor = _Editor(content)
     for kernel in wanted:
-        editor.write(kernel, pack=int4 and kernel.bits <= 4)
+        sites = editor.sites(kernel)
+        if not needs_carrying(kernel):
+            # The converter gives a scale a channel where the ranges stand in the graph.
+            sites = [site for site in sites if len(site.weights.quantization.scale) > 1]
+        elif not sites:
+            raise _not_found(kernel)
+        for site in sites:
+            editor.write(site, kernel, pack=int4 and kernel.bits <= 4)
     return editor.pack()
 
 
@@ -81,6 +90,28 @@ def _broadcast(scales, kernel):
     return np.reshape(scales, shape)
 
 
+def _is_whole(kernel):
+    """Whether one scale serves all channels of a quantized kernel."""
+    return kernel.bits is not None and np.ndim(kernel.scales) == 0
+
+
+def _not_found(kernel):
+    return ConversionError(
+        f"The weights of layer {kernel.layer} were not found in the converted file, so "
+        f"their {kernel.bits}-bit scales cannot be written into it. Train this layer "
+        "with 8 bits and the abs_max quantizer. "
+        f"Received: a kernel of shape {kernel.weights.shape}"
+    )
+
+
+class _Site(NamedTuple):
+    """The tensors of one operator that reads a kernel."""
+
+    source: Any
+    weights: Any
+    bias: Any
+
+
 class _Editor:
     """A flatbuffer, unpacked into objects, edited, and packed again."""
 
@@ -97,36 +128,29 @@ class _Editor:
             for code in self.model.operatorCodes
         ]
 
-    def write(self, kernel, pack):
-        sites = list(self._sites(kernel))
-        if not sites:
-            raise ConversionError(
-                f"The weights of layer {kernel.layer} were not found in the converted file, so "
-                f"their {kernel.bits}-bit scales cannot be written into it. Train this layer "
-                "with 8 bits and the abs_max quantizer. "
-                f"Received: a kernel of shape {kernel.weights.shape}"
-            )
-        for graph, source, weights, bias in sites:
-            old = np.array(weights.quantization.scale)
-            self._write_weights(weights, kernel, pack)
-            if bias is not None:
-                self._write_bias(graph, source, bias, np.array(weights.quantization.scale), old)
+    def write(self, site, kernel, pack):
+        """Write a kernel's integers and scales, and its bias in their units."""
+        self._write_weights(site.weights, kernel, pack)
+        if site.bias is not None:
+            scales = np.array(site.weights.quantization.scale)
+            self._write_bias(site.source, site.bias, scales, kernel.bias)
 
     def pack(self):
         return pack(self.model)
 
-    def _sites(self, kernel):
-        seen = set()
+    def sites(self, kernel):
+        """List the places where a kernel stands in the file."""
+        sites = []
         for graph in self.model.subgraphs:
             for operator in graph.operators:
                 positions = _OPERANDS.get(self.names[operator.opcodeIndex])
                 if positions is None:
                     continue
-                source, weights, bias = (_operand(graph, operator, place) for place in positions)
-                if weights is None or id(weights) in seen or not self._holds(weights, kernel):
-                    continue
-                seen.add(id(weights))
-                yield graph, source, weights, bias
+                site = _Site(*(_operand(graph, operator, place) for place in positions))
+                known = any(site.weights is other.weights for other in sites)
+                if site.weights is not None and not known and self._holds(site.weights, kernel):
+                    sites.append(site)
+        return sites
 
     def _holds(self, tensor, kernel):
         """Whether a tensor holds the kernel, rounded to the converter's own 8-bit grid."""
@@ -163,11 +187,15 @@ class _Editor:
             data = _packed(values.ravel())
         tensor.buffer = self._replace(tensor.buffer, data)
 
-    def _write_bias(self, graph, source, bias, scales, old_scales):
+    def _write_bias(self, source, bias, scales, trained):
+        """Round a bias to its new step: the trained one, unless the converter changed it."""
         stored = np.asarray(self.model.buffers[bias.buffer].data, np.uint8)
         wide = bias.type == self.schema.TensorType.INT64
         kind = np.int64 if wide else np.int32
-        real = stored.view(kind) * np.array(bias.quantization.scale, np.float64)
+        old_step = np.array(bias.quantization.scale, np.float64)
+        real = stored.view(kind) * old_step
+        if np.shape(trained) == real.shape and (np.abs(trained - real) <= old_step).all():
+            real = trained
         step = float(source.quantization.scale[0]) * scales.astype(np.float64)
         info = np.iinfo(np.int32)
         values = np.clip(np.round(real / step), info.min, info.max).astype(kind)

@@ -208,7 +208,9 @@ class _Compressor:
         if self.placement and call in self.placement.folded.values():
             outputs = args[0]
         else:
-            outputs = self._layer(call)(*args, **kwargs)
+            layer = self._layer(call)
+            kwargs = {**kwargs, **self._input_step(layer, call, args)}
+            outputs = layer(*args, **kwargs)
         flat = keras.tree.flatten(outputs)
         ranged = [
             self._quantized(value, tensor, call.name)
@@ -231,6 +233,15 @@ class _Compressor:
         )
         self.quantizers[value] = quantizer
         return quantizer(tensor)
+
+    def _input_step(self, layer, call, args):
+        """The step of the values that a quantized kernel reads, which rounds its bias."""
+        if not isinstance(layer, CompressedLayer) or not layer.rounds_bias:
+            return {}
+        source = self.placement.governing.get(call.inputs[0])
+        if source is None:
+            return {}
+        return {"input_step": self.quantizers[source](args[0], step_only=True)}
 
     def _layer(self, call):
         layer = call.operation

@@ -154,17 +154,53 @@ class CompressedLayer(PhasedLayer):
         """Return the Keras variable of a kernel."""
         return getattr(self.layer, kernel.attribute)
 
-    def call(self, inputs, training=None):
-        """Call the layer with its kernels as they will be deployed."""
+    def call(self, inputs, input_step=None, training=None):
+        """Call the layer with its weights as they will be deployed.
+
+        Args:
+            inputs: The layer's input.
+            input_step: Step of the input's grid, a scalar. The file rounds the bias to multiples
+                of it times the kernel's; so does this layer, but for training steps before the
+                ranges and statistics are frozen, for they still move.
+            training: Whether this is a training step.
+
+        Returns:
+            The layer's output, normalized if it has a BatchNormalization.
+        """
+        learning = bool(training) and self.phase != Phase.FROZEN
+        rounds_bias = self.rounds_bias and input_step is not None and not learning
+        rounding = self._bias_rounding(input_step) if rounds_bias else None
         replaced = [
             (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
         ]
+        if rounding is not None and self.batch_norm is None:
+            replaced.append((self.layer.bias, self.layer.bias + rounding))
         with keras.StatelessScope(state_mapping=replaced):
             outputs = self.layer(inputs)
         if self.batch_norm is None:
             return outputs
-        learning = bool(training) and self.phase != Phase.FROZEN
-        return self.batch_norm(outputs, training=learning)
+        outputs = self.batch_norm(outputs, training=learning)
+        return outputs if rounding is None else outputs + ops.cast(rounding, outputs.dtype)
+
+    @property
+    def rounds_bias(self):
+        """Whether the file holds a bias of this layer as integers."""
+        has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
+        return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
+
+    def _bias_rounding(self, input_step):
+        """What rounding adds to the bias of each channel after folding (Jacob et al. 2018, 2.4)."""
+        (kernel,) = self.kernels
+        step = input_step * ops.reshape(self.scale(kernel), (-1,))
+        bias = 0.0 if self.layer.bias is None else ops.convert_to_tensor(self.layer.bias)
+        if self.batch_norm is not None:
+            factor, shift = batch_norm_affine(self.batch_norm)
+            bias = bias * factor + shift
+            if self._folding_factor(kernel) is None:
+                step = step * ops.abs(factor)
+        step = ops.stop_gradient(step)
+        rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
+        return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
 
     def effective_kernel(self, kernel):
         """Return a kernel as the layer sees it: masked, then on its grid.
@@ -266,10 +302,7 @@ class CompressedLayer(PhasedLayer):
         """What folding multiplies each channel by, where one scale serves all channels."""
         if self.batch_norm is None or self.quantization.per_channel and kernel.per_channel:
             return None
-        norm = self.batch_norm
-        factor = 1.0 / ops.sqrt(norm.moving_variance + norm.epsilon)
-        if norm.scale:
-            factor = factor * norm.gamma
+        factor, _ = batch_norm_affine(self.batch_norm)
         factor = ops.where(ops.abs(factor) > 1e-6, factor, 1e-6)
         shape = [
             size if axis in kernel.channel_axes else 1
@@ -305,6 +338,24 @@ class CompressedLayer(PhasedLayer):
             batch_norm=None if batch_norm is None else deserialize(batch_norm),
             **config,
         )
+
+
+def batch_norm_affine(norm):
+    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
+
+    factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
+
+    Args:
+        norm: A built `BatchNormalization`.
+
+    Returns:
+        Two tensors of one value a channel.
+    """
+    factor = 1.0 / ops.sqrt(ops.convert_to_tensor(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        factor = factor * norm.gamma
+    shift = -norm.moving_mean * factor
+    return factor, shift + norm.beta if norm.center else shift
 
 
 class _Projection(keras.constraints.Constraint):

@@ -70,9 +70,12 @@ class LayerType:
     """A type of Keras layer whose weights can be pruned and quantized.
 
     A file of this package is named after the Keras class in snake case and holds one subclass.
+    Its flags say whether the operator takes in a BatchNormalization that follows, and whether
+    its bias is stored as integers of the step input x kernel.
     """
 
     fuses_batch_norm = False
+    has_integer_bias = False
 
     def kernels(self, layer):
         """List the kernels of a layer.

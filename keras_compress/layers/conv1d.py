@@ -7,6 +7,7 @@ class Conv1D(LayerType):
     """`keras.layers.Conv1D`."""
 
     fuses_batch_norm = True
+    has_integer_bias = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

@@ -7,6 +7,7 @@ class Conv2D(LayerType):
     """`keras.layers.Conv2D`, grouped ones included."""
 
     fuses_batch_norm = True
+    has_integer_bias = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

@@ -7,6 +7,7 @@ class Conv2DTranspose(LayerType):
     """`keras.layers.Conv2DTranspose`, whose Keras kernel is (height, width, out, in)."""
 
     fuses_batch_norm = True
+    has_integer_bias = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

@@ -7,6 +7,7 @@ class Dense(LayerType):
     """`keras.layers.Dense`; whether it takes a scale for each channel is the profile's to say."""
 
     fuses_batch_norm = True
+    has_integer_bias = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

@@ -7,6 +7,7 @@ class DepthwiseConv2D(LayerType):
     """`keras.layers.DepthwiseConv2D`; not pruned unless named: few weights, much accuracy."""
 
     fuses_batch_norm = True
+    has_integer_bias = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

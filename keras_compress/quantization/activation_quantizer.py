@@ -5,7 +5,11 @@ from keras import ops
 
 from keras_compress import plugins
 from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
-from keras_compress.quantization.fake_quant import fake_quantize_activations, ties_away_from_zero
+from keras_compress.quantization.fake_quant import (
+    activation_grid,
+    fake_quantize_activations,
+    ties_away_from_zero,
+)
 from keras_compress.quantization.phase import Phase, PhasedLayer
 
 CALIBRATORS = "keras_compress.quantization.calibrators"
@@ -51,18 +55,22 @@ class ActivationQuantizer(PhasedLayer):
             aggregation="mean",
         )
 
-    def call(self, inputs, training=None, observe=True, averages=False):
-        """Round the inputs.
+    def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
+        """Round the inputs, or tell the step of the grid they are rounded to.
 
         Args:
             inputs: Tensor of any shape.
             training: Whether this is a training step, in which the range is learned.
             observe: Whether the range learns from these inputs; not from a tied tensor's.
             averages: Whether the inputs are means of integers, as average pooling gives.
+            step_only: Whether only the step is wanted: a kernel that reads these values rounds
+                its bias to a multiple of it.
 
         Returns:
-            Tensor of the same shape.
+            Tensor of the same shape; or a scalar, zero as long as nothing is rounded.
         """
+        if step_only:
+            return self.step
         if self.observer is not None:
             if observe and self.fixed_range is None:
                 self.observer.observe(ops.cast(inputs, "float32"))
@@ -82,6 +90,19 @@ class ActivationQuantizer(PhasedLayer):
         if training and self.learns:
             return rounded
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
+
+    @property
+    def step(self):
+        """The step of the grid as a scalar tensor; zero as long as nothing is rounded."""
+        if self.phase == Phase.OFF or self.observer is not None:
+            return ops.zeros((), "float32")
+        if self.fixed_range is not None:
+            return ops.convert_to_tensor(activation_grid(*self.fixed_range, self.bits)[0])
+        minimum, maximum = (
+            ops.stop_gradient(ops.convert_to_tensor(end)) for end in (self.minimum, self.maximum)
+        )
+        step = activation_grid(minimum, maximum, self.bits)[0]
+        return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
     def _observe(self, inputs):
         values = ops.stop_gradient(ops.cast(inputs, "float32"))
@@ -139,8 +160,12 @@ class ActivationQuantizer(PhasedLayer):
         ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
         return tuple(float(end) for end in ends)
 
-    def compute_output_spec(self, inputs, training=None, observe=True, averages=False):
-        """Return the input's shape and dtype."""
+    def compute_output_spec(
+        self, inputs, training=None, observe=True, averages=False, step_only=False
+    ):
+        """Return the input's shape and dtype, or those of the step."""
+        if step_only:
+            return keras.KerasTensor((), "float32")
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def compute_output_shape(self, input_shape):

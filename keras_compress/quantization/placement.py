@@ -33,11 +33,13 @@ class Placement:
         ranges: `Range` of each value that is quantized.
         folded: The call of the BatchNormalization that each kernel's call takes in.
         unknown: Calls of layers that stay in float.
+        governing: The value whose range each value has; `None` where it has none yet.
     """
 
     ranges: dict
     folded: dict
     unknown: list
+    governing: dict
 
 
 def place(graph):
@@ -54,7 +56,7 @@ def place(graph):
         planner.give_range(value)
     for call in graph.calls:
         planner.visit(call)
-    return Placement(planner.ranges, planner.folded, planner.unknown)
+    return Placement(planner.ranges, planner.folded, planner.unknown, planner.governing)
 
 
 def foldable_batch_norm(graph, call):
