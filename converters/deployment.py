@@ -32,6 +32,8 @@ class DeployedKernel:
         scales: Step of each channel, or of the whole kernel; `None` likewise.
         bias: Float bias of each output channel, folded; `None` where the layer has none.
         pattern: The pruning pattern, or `None`.
+        clusters: Most values that a channel may hold, or `None` where it is not clustered.
+        one_codebook: Whether that is so of the whole kernel, if the file has one scale for it.
     """
 
     layer: str
@@ -42,6 +44,8 @@ class DeployedKernel:
     scales: np.ndarray | None = None
     bias: np.ndarray | None = None
     pattern: object = None
+    clusters: int | None = None
+    one_codebook: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,13 +106,15 @@ def prepare(model, batch_size=1):
         A `Deployable`.
 
     Raises:
-        ConversionError: A quantized model whose ranges were never observed.
+        ConversionError: A quantized model whose ranges were never observed, or a clustered one
+            whose clustering has not begun.
         UnsupportedModelError: The model has no graph.
     """
     graph = trace(model)
     layers = all_layers(model)
     wrappers = [layer for layer in layers if isinstance(layer, CompressedLayer)]
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    _check_clustered(model, wrappers)
     if not any(wrapper.quantization for wrapper in wrappers):
         plain = strip(model) if wrappers else model
         if batch_size is not None:
@@ -136,6 +142,17 @@ def _common_granularity(wrappers, dense):
         if wrapper.quantization and isinstance(wrapper.layer, keras.layers.Dense) == dense
     ]
     return all(found) if found else None
+
+
+def _check_clustered(model, wrappers):
+    books = [book for wrapper in wrappers for book in wrapper.codebooks.values()]
+    waiting = [book.name for book in books if book.phase == Phase.OFF]
+    if waiting:
+        raise ConversionError(
+            f"Clustering of {model.name} has not begun: {len(waiting)} of {len(books)} kernels "
+            "have no shared values yet. Train it with kc.ClusteringCallback, past its begin_step, "
+            f"or convert kc.strip(model). Received: first of them {waiting[0]}"
+        )
 
 
 def _check_observed(model, quantizers):
@@ -271,7 +288,17 @@ def _kernel(wrapper, kernel):
         scales=None if settings is None else _scales(wrapper, kernel),
         bias=_bias(wrapper),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
+        **_clusters(wrapper, kernel),
     )
+
+
+def _clusters(wrapper, kernel):
+    codebook = wrapper.codebooks.get(kernel.attribute)
+    if codebook is None:
+        return {}
+    # Folding gives every channel values of its own.
+    alone = codebook.groups == 1 and wrapper.quantization and wrapper.batch_norm is None
+    return {"clusters": codebook.clusters, "one_codebook": bool(alone)}
 
 
 def _scales(wrapper, kernel):

@@ -107,6 +107,7 @@ def convert(
                 scopes=exported.scopes,
                 outputs=exported.output_layers,
                 zeros=expected_zeros(deployable),
+                kernels=deployable.kernels,
             )
             findings = verify(evidence)
             if not _is_chance(findings):

@@ -10,7 +10,7 @@ CHECKS = "keras_compress.converters.checks"
 _SHOWN = 8
 
 
-def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=()):
+def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=(), kernels=()):
     """Read a file back and put what was promised of it beside it.
 
     Args:
@@ -19,6 +19,7 @@ def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=()):
         scopes: Name scope -> layer name as recorded at export; `None` guesses.
         outputs: Names of the layers that make the outputs, in order.
         zeros: `ExpectedZeros` of the Keras model's kernels.
+        kernels: `DeployedKernel`s of a compressed model.
 
     Returns:
         The `Evidence`.
@@ -30,7 +31,9 @@ def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=()):
     layers = tuple(
         LayerNames(graph, scopes, outputs if graph.index == 0 else ()) for graph in model.subgraphs
     )
-    return Evidence(model=model, options=options, layers=layers, zeros=tuple(zeros))
+    return Evidence(
+        model=model, options=options, layers=layers, zeros=tuple(zeros), kernels=tuple(kernels)
+    )
 
 
 def verify(evidence):

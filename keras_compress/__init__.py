@@ -11,6 +11,8 @@ from keras_compress._version import __version__ as __version__
 
 _HOMES = {
     "AccuracyGuard": "keras_compress.accuracy_guard",
+    "Clustering": "keras_compress.spec",
+    "ClusteringCallback": "keras_compress.clustering.callback",
     "CompressionError": "keras_compress.errors",
     "ConstantSparsity": "keras_compress.pruning.schedules.constant_sparsity",
     "ConversionError": "keras_compress.errors",

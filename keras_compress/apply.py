@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import keras
 
 from keras_compress import plugins
+from keras_compress.clustering.initializers.base import CentroidInitializer
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph import Graph, Value, rebuild, trace
 from keras_compress.layers import base as layer_types
@@ -17,9 +18,10 @@ from keras_compress.quantization.lowering import lower
 from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.settings import Settings, resolve_settings
-from keras_compress.spec import Pruning
+from keras_compress.spec import Clustering, Pruning
 from keras_compress.wrapper import (
     CRITERIA,
+    INITIALIZERS,
     PATTERNS,
     QUANTIZERS,
     SCHEDULES,
@@ -29,19 +31,20 @@ from keras_compress.wrapper import (
 )
 
 
-def compress(model, pruning=None, quantization=None):
-    """Return a copy of a model that prunes and quantizes itself while it is trained.
+def compress(model, pruning=None, quantization=None, clustering=None):
+    """Return a copy of a model that prunes, clusters and quantizes itself while it is trained.
 
-    Every layer of a known type is wrapped: `kernel -> mask -> fake-quantize -> the layer's own
-    call`. Quantization also puts an activation range on each tensor that the TFLite file will
-    hold, and takes a BatchNormalization behind a kernel into its wrapper. Nested models are
-    written out into one graph.
+    Every layer of a known type is wrapped: `kernel -> mask -> cluster -> fake-quantize -> the
+    layer's own call`. Quantization also puts an activation range on each tensor that the TFLite
+    file will hold, and takes a BatchNormalization behind a kernel into its wrapper. Nested models
+    are written out into one graph.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
         pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
             for those layers alone.
         quantization: `Quantization`, or the name of a profile.
+        clustering: `Clustering`, for all layers that it does not leave out.
 
     Returns:
         A functional `keras.Model`, not compiled, with the model's weights.
@@ -49,7 +52,7 @@ def compress(model, pruning=None, quantization=None):
     Raises:
         UnsupportedModelError: The model is subclassed, unbuilt, or no Keras 3 model.
         UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
-        InvalidArgumentError: Neither pruning nor quantization, or the model is compressed
+        InvalidArgumentError: Nothing to do, or the model is compressed
             already.
 
     Example:
@@ -58,24 +61,26 @@ def compress(model, pruning=None, quantization=None):
         >>> type(compressed.get_layer("head")).__name__
         'CompressedLayer'
     """
-    if pruning is None and quantization is None:
+    if pruning is None and quantization is None and clustering is None:
         raise InvalidArgumentError(
             "There is nothing to do: give pruning=kc.Pruning(...), "
-            "quantization=kc.Quantization(...), or both. Received: neither"
+            "quantization=kc.Quantization(...), clustering=kc.Clustering(...), or several. "
+            "Received: none of them"
         )
     graph = trace(model)
     _refuse_compressed(graph)
     _check_layer_names(graph, pruning)
+    clustering = _resolved_clustering(clustering)
     settings = resolve_settings(quantization)
     placement = None
     if settings is not None:
         placement = place(lower(graph))
         warn_unknown(placement.unknown)
-    return _Compressor(graph, pruning, settings, placement).build()
+    return _Compressor(graph, pruning, settings, placement, clustering).build()
 
 
 def strip(model):
-    """Return the plain model inside a compressed one: masks applied, ranges left out.
+    """Return the plain model inside a compressed one: masks and clusters applied, no ranges.
 
     Args:
         model: A model that `compress` returned, trained or not.
@@ -179,7 +184,7 @@ class LayerCopies:
             if isinstance(source, CompressedLayer):
                 copy.set_weights(source.layer.get_weights())
                 for kernel in source.kernels:
-                    getattr(copy, kernel.attribute).assign(source.masked_kernel(kernel))
+                    getattr(copy, kernel.attribute).assign(source.clustered_kernel(kernel))
             elif copy.weights:
                 copy.set_weights(source.get_weights())
 
@@ -194,6 +199,7 @@ class _Compressor:
     pruning: Pruning | Mapping | None
     settings: Settings | None
     placement: Placement | None
+    clustering: Clustering | None
 
     def build(self):
         self.copies = LayerCopies()
@@ -246,18 +252,24 @@ class _Compressor:
     def _layer(self, call):
         layer = call.operation
         pruning, weights = self._pruning_of(layer), self._quantization_of(layer)
+        clustering = self._clustering_of(layer)
         norm = self.placement.folded.get(call) if self.placement else None
-        if pruning is None and weights is None and norm is None:
+        if all(setting is None for setting in (pruning, weights, clustering, norm)):
             return self.copies.plain(layer)
         return self.copies.custom(
-            layer, lambda name: self._wrap(layer, name, pruning, weights, norm)
+            layer, lambda name: self._wrap(layer, name, pruning, weights, clustering, norm)
         )
 
-    def _wrap(self, layer, name, pruning, weights, norm_call):
+    def _wrap(self, layer, name, pruning, weights, clustering, norm_call):
         inner = self.copies.inner(layer)
         norm = None if norm_call is None else self.copies.inner(norm_call.operation)
         return CompressedLayer(
-            inner, pruning=pruning, quantization=weights, batch_norm=norm, name=name
+            inner,
+            pruning=pruning,
+            quantization=weights,
+            batch_norm=norm,
+            clustering=clustering,
+            name=name,
         )
 
     def _pruning_of(self, layer):
@@ -272,6 +284,15 @@ class _Compressor:
         if not any(kernel.prunable for kernel in layer_type.kernels(layer)):
             return None
         return _resolved(self.pruning, every=False)
+
+    def _clustering_of(self, layer):
+        layer_type = layer_types.find(layer)
+        if self.clustering is None or layer_type is None:
+            return None
+        if self.clustering.layers is not None:
+            return self.clustering if self.clustering.layers(layer) else None
+        kernels = layer_type.kernels(layer)
+        return self.clustering if any(kernel.prunable for kernel in kernels) else None
 
     def _quantization_of(self, layer):
         if self.settings is None or layer_types.find(layer) is None:
@@ -296,6 +317,15 @@ def _resolved(spec, every):
         else plugins.resolve(SCHEDULES, spec.schedule, Schedule),
         layers=every_layer if every else None,
     )
+
+
+def _resolved_clustering(spec):
+    if spec is None:
+        return None
+    if not isinstance(spec, Clustering):
+        raise InvalidArgumentError(f"clustering must be a kc.Clustering. Received: {spec!r}")
+    initializer = plugins.resolve(INITIALIZERS, spec.initializer, CentroidInitializer)
+    return dataclasses.replace(spec, initializer=initializer)
 
 
 def _fixed_range(fixed, bits):

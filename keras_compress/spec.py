@@ -93,6 +93,41 @@ class Quantization:
             )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clustering:
+    """How the weights of a layer are made to share few values.
+
+    Args:
+        clusters: Number of values that may occur, 2 to 128: in each output channel, or in the
+            kernel. 16 take 4 bits a weight in a file that stores look-up tables.
+        initializer: Name or instance of an initializer of centroids: `"kmeans_plus_plus"`,
+            `"linear"`, `"density"`, `"random"`.
+        per_channel: Whether each output channel has values of its own. A file with a scale for
+            each channel stores a table for each channel anyway, so that this costs no bytes.
+            Kernels with no more weights in a channel than `clusters` are left as they are.
+        layers: Predicate on a layer; layers for which it is false are not clustered. `None`
+            takes every supported layer but depthwise convolutions, which hold few weights.
+
+    Raises:
+        InvalidArgumentError: A number of clusters that no table can hold.
+
+    Example:
+        >>> Clustering(clusters=8).initializer
+        'kmeans_plus_plus'
+    """
+
+    clusters: int = 16
+    initializer: Any = "kmeans_plus_plus"
+    per_channel: bool = True
+    layers: Callable[[Any], bool] | None = None
+
+    def __post_init__(self):
+        if self.clusters not in range(2, 129):
+            raise InvalidArgumentError(
+                f"clusters must be an integer from 2 to 128. Received: clusters={self.clusters!r}"
+            )
+
+
 def _member(kind, value, argument):
     try:
         return kind(value)

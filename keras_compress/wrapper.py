@@ -1,4 +1,4 @@
-"""The one wrapper: kernel -> mask -> fake-quantize -> the layer's own call."""
+"""The one wrapper: kernel -> mask -> cluster -> fake-quantize -> the layer's own call."""
 
 import dataclasses
 import math
@@ -7,16 +7,18 @@ import keras
 from keras import ops
 
 from keras_compress import plugins
+from keras_compress.clustering.codebook import Codebook
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.prunable import PrunableKernel
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.quantization.quantizers.base import WeightQuantizer
-from keras_compress.spec import Pruning, Scope
+from keras_compress.spec import Clustering, Pruning, Scope
 
 QUANTIZERS = "keras_compress.quantization.quantizers"
 CRITERIA = "keras_compress.pruning.criteria"
 PATTERNS = "keras_compress.pruning.patterns"
 SCHEDULES = "keras_compress.pruning.schedules"
+INITIALIZERS = "keras_compress.clustering.initializers"
 
 # The step at which counting began is unknown until the first batch of the first fit.
 UNSET_ORIGIN = -(2**31)
@@ -39,7 +41,7 @@ class WeightQuantization:
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class CompressedLayer(PhasedLayer):
-    """Calls a layer with its kernels masked and fake-quantized.
+    """Calls a layer with its kernels masked, clustered and fake-quantized.
 
     The layer's own code runs: its variables are only read as something else for the time of the
     call. Masks, step and phase are non-trainable weights, so checkpoints and files carry them.
@@ -53,19 +55,24 @@ class CompressedLayer(PhasedLayer):
         pruning: `Pruning`, or `None`.
         quantization: `WeightQuantization`, or `None`.
         batch_norm: The `BatchNormalization` that follows, or `None`.
+        clustering: `Clustering`, or `None`.
     """
 
-    def __init__(self, layer, pruning=None, quantization=None, batch_norm=None, **kwargs):
+    def __init__(
+        self, layer, pruning=None, quantization=None, batch_norm=None, clustering=None, **kwargs
+    ):
         kwargs.setdefault("name", layer.name)
         super().__init__(**kwargs)
         self.layer = layer
         self.batch_norm = batch_norm
         self.pruning = pruning
         self.quantization = quantization
+        self.clustering = clustering
         self.supports_masking = layer.supports_masking
         self.layer_type = layer_types.find(layer)
         self._masks = {}
         self._scales = {}
+        self.codebooks = {}
 
     def build(self, input_shape):
         """Build the layer, its normalization, and the variables of compression."""
@@ -78,6 +85,8 @@ class CompressedLayer(PhasedLayer):
         self.build_phase()
         if self.pruning is not None:
             self._build_pruning()
+        if self.clustering is not None:
+            self._build_clustering()
         if self.quantization is not None:
             self._build_quantization()
         self.step = self._counter("step", 0)
@@ -94,6 +103,24 @@ class CompressedLayer(PhasedLayer):
                     trainable=False,
                     autocast=False,
                 )
+
+    def _build_clustering(self):
+        for kernel in self.kernels:
+            shape = tuple(self.variable(kernel).shape)
+            axes = kernel.channel_axes if self.clustering.per_channel else ()
+            sharing = math.prod(shape) // math.prod(shape[axis] for axis in axes)
+            # As many values as weights would need no sharing.
+            every = kernel.prunable or self.clustering.layers is not None
+            if every and sharing > self.clustering.clusters:
+                codebook = Codebook(
+                    shape,
+                    axes,
+                    self.clustering.clusters,
+                    keeps_zero=kernel.attribute in self._masks,
+                    name=f"{kernel.attribute}_codebook",
+                )
+                codebook.build()
+                self.codebooks[kernel.attribute] = codebook
 
     def _build_quantization(self):
         quantizer = self.quantization.quantizer
@@ -203,7 +230,7 @@ class CompressedLayer(PhasedLayer):
         return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
 
     def effective_kernel(self, kernel):
-        """Return a kernel as the layer sees it: masked, then on its grid.
+        """Return a kernel as the layer sees it: masked, clustered, then on its grid.
 
         Args:
             kernel: One of `kernels`.
@@ -211,7 +238,7 @@ class CompressedLayer(PhasedLayer):
         Returns:
             Tensor of the variable's shape.
         """
-        weights = self.masked_kernel(kernel)
+        weights = self.clustered_kernel(kernel)
         if self.quantization is None or self.phase == Phase.OFF:
             return weights
         factor = self._folding_factor(kernel)
@@ -238,6 +265,30 @@ class CompressedLayer(PhasedLayer):
         mask = self._masks.get(kernel.attribute)
         return weights if mask is None else weights * mask
 
+    def clustered_kernel(self, kernel):
+        """Return a kernel with its mask applied and, where clustering has begun, few values."""
+        weights = self.masked_kernel(kernel)
+        codebook = self.codebooks.get(kernel.attribute)
+        if codebook is None:
+            return weights
+        mask = self._masks.get(kernel.attribute)
+        clustered = codebook.call(weights)
+        return clustered if mask is None else clustered * mask
+
+    def begin_clustering(self):
+        """Choose the values that the weights share, from the weights as they are now."""
+        for kernel in self.kernels:
+            codebook = self.codebooks.get(kernel.attribute)
+            if codebook is not None and codebook.phase == Phase.OFF:
+                codebook.begin(self.masked_kernel(kernel), self.clustering.initializer)
+
+    def freeze_clustering(self):
+        """Let every weight keep the value that it shares now."""
+        for kernel in self.kernels:
+            codebook = self.codebooks.get(kernel.attribute)
+            if codebook is not None and codebook.phase == Phase.LEARNING:
+                codebook.freeze(self.masked_kernel(kernel))
+
     def scale(self, kernel):
         """Return the step of a kernel's grid as it is now.
 
@@ -248,7 +299,7 @@ class CompressedLayer(PhasedLayer):
             Tensor that broadcasts to the kernel: for each channel the step before folding, or one
             step for all, which is that of the folded kernel.
         """
-        weights = self.masked_kernel(kernel)
+        weights = self.clustered_kernel(kernel)
         factor = self._folding_factor(kernel)
         return self._scale(weights if factor is None else weights * factor, kernel)
 
@@ -323,6 +374,7 @@ class CompressedLayer(PhasedLayer):
             "batch_norm": None if self.batch_norm is None else serialize(self.batch_norm),
             "pruning": _pruning_config(self.pruning),
             "quantization": _quantization_config(self.quantization),
+            "clustering": _clustering_config(self.clustering),
         }
 
     @classmethod
@@ -336,6 +388,7 @@ class CompressedLayer(PhasedLayer):
             pruning=_pruning_from(config.pop("pruning")),
             quantization=_quantization_from(config.pop("quantization")),
             batch_norm=None if batch_norm is None else deserialize(batch_norm),
+            clustering=_clustering_from(config.pop("clustering", None)),
             **config,
         )
 
@@ -403,6 +456,28 @@ def _pruning_from(config):
 def every_layer(layer):
     """Predicate of a `Pruning` that was given for named layers: it holds for any."""
     return True
+
+
+def _clustering_config(spec):
+    if spec is None:
+        return None
+    return {
+        "clusters": spec.clusters,
+        "initializer": plugins.to_config(INITIALIZERS, spec.initializer),
+        "per_channel": spec.per_channel,
+        "every_kernel": spec.layers is not None,
+    }
+
+
+def _clustering_from(config):
+    if config is None:
+        return None
+    return Clustering(
+        clusters=config["clusters"],
+        initializer=plugins.from_config(INITIALIZERS, config["initializer"]),
+        per_channel=config["per_channel"],
+        layers=every_layer if config["every_kernel"] else None,
+    )
 
 
 def _quantization_config(settings):

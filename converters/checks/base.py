@@ -20,12 +20,14 @@ class Evidence:
         options: What the conversion was asked for.
         layers: `LayerNames` of each subgraph.
         zeros: `ExpectedZeros` of the Keras model's kernels.
+        kernels: `DeployedKernel`s of a compressed model.
     """
 
     model: Model
     options: ConversionOptions
     layers: tuple[LayerNames, ...]
     zeros: tuple[Any, ...] = ()
+    kernels: tuple[Any, ...] = ()
 
     def operators(self) -> Iterator[tuple[Operator, LayerNames]]:
         """Yield each operator with the names of its subgraph's layers."""

@@ -82,7 +82,8 @@ def _observer(calibrator, batch_size):
 def _begin(model):
     """Enter the phase in which kernels are rounded, where that has not been done."""
     for layer in all_layers(model):
-        if isinstance(layer, PhasedLayer) and layer.phase == Phase.OFF:
+        phased = isinstance(layer, PhasedLayer) and layer.quantizes
+        if phased and layer.phase == Phase.OFF:
             layer.set_phase(Phase.LEARNING)
 
 

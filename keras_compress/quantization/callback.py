@@ -53,7 +53,8 @@ class QuantizationCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Find the layers that quantize."""
-        self._layers = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
+        phased = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
+        self._layers = [layer for layer in phased if layer.quantizes]
         if not any(getattr(layer, "quantization", True) for layer in self._layers):
             self._layers = []
         if not self._layers:

@@ -20,7 +20,12 @@ class PhasedLayer(keras.layers.Layer):
     The phase is a weight, so that files and checkpoints carry it, and a Python value beside it,
     which the traced training step is specialised on: a phase costs nothing at run time, and a
     change of phase needs the step to be traced anew (`QuantizationCallback` does that).
+
+    Attributes:
+        quantizes: Whether its phase is that of quantization.
     """
+
+    quantizes = True
 
     def __init__(self, **kwargs):
         kwargs["autocast"] = False

@@ -1,0 +1,53 @@
+"""Clustered weights hold as few different integers in the file as clustering promises."""
+
+import numpy as np
+
+from keras_compress.converters.checks.base import Check
+from keras_compress.findings import Finding
+
+
+class FewValues(Check):
+    """No channel of a clustered kernel has more different integers than it has clusters.
+
+    Where one set of values serves the whole kernel and the file has one scale for it, that is so
+    of the whole kernel.
+    """
+
+    def run(self, evidence):
+        """Return one finding for each kernel with more values than it should have."""
+        operators = {}
+        for operator, layers in evidence.operators():
+            for layer in layers.of_operator(operator):
+                operators.setdefault(layer, []).append(operator)
+        clustered = [kernel for kernel in evidence.kernels if kernel.clusters is not None]
+        found = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in clustered)
+        return [finding for finding in found if finding is not None]
+
+
+def _compare(kernel, operators):
+    counts = [
+        (_distinct(kernel, tensor), operator.name)
+        for operator in operators
+        for tensor in operator.inputs
+        if tensor is not None and tensor.is_constant and tensor.size == kernel.weights.size
+    ]
+    count, operator = min(counts, default=(None, None))
+    if count is not None and count <= kernel.clusters:
+        return None
+    found = "none of its weights" if count is None else f"{count} different integers in a channel"
+    return Finding(
+        code="lost_clusters",
+        operator=operator,
+        layer=kernel.layer,
+        message=f"Layer {kernel.layer!r} was clustered to {kernel.clusters} values, and the file "
+        f"holds {found}.",
+        fix="Take the clustering off this layer.",
+    )
+
+
+def _distinct(kernel, tensor):
+    """Return how many integers occur, at most in any channel or in the whole tensor."""
+    values = tensor.data.reshape(kernel.weights.shape)
+    if kernel.one_codebook and tensor.axis is None:
+        return len(np.unique(values))
+    return max(len(np.unique(channel)) for channel in np.moveaxis(values, kernel.channel_axis, 0))

@@ -1,0 +1,1 @@
+"""Weight clustering: kernels whose weights share few values, which a file stores as tables."""

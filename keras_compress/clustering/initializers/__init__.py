@@ -1,0 +1,1 @@
+"""How the shared values of a kernel are chosen when clustering begins. One file an initializer."""

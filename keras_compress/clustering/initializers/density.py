@@ -1,0 +1,25 @@
+"""Centroids where equal shares of the weights lie between them."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.clustering.initializers.base import CentroidInitializer
+
+
+@dataclasses.dataclass(frozen=True)
+class Density(CentroidInitializer):
+    """c_k = F^-1((k + 1/2) / n), k = 0 … n - 1, with F the distribution of the weights.
+
+    Centroids are dense where weights are dense, that is, about zero.
+
+    Source: Han et al. 2016, "Deep Compression", section 3.2.
+
+    Example:
+        >>> Density()(np.arange(9.0), 2, None)
+        array([2., 6.])
+    """
+
+    def __call__(self, weights, clusters, rng):
+        """See `CentroidInitializer.__call__`."""
+        return np.quantile(weights, (np.arange(clusters) + 0.5) / clusters)

@@ -1,0 +1,62 @@
+"""Centroids of least squared distance to the weights: k-means after careful seeding."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.clustering.initializers.base import CentroidInitializer
+
+
+@dataclasses.dataclass(frozen=True)
+class KMeansPlusPlus(CentroidInitializer):
+    """Seeds drawn with probability D(w)**2 / sum D**2, then Lloyd's iterations.
+
+    D(w) is the distance from a weight to the nearest seed so far. Each iteration moves every
+    centroid to the mean of the weights that are nearest to it.
+
+    Args:
+        iterations: Most of Lloyd's iterations; they end when no centroid moves.
+
+    Source: Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding".
+
+    Example:
+        >>> weights = np.array([0.0, 0.1, 5.0, 5.1])
+        >>> np.sort(KMeansPlusPlus()(weights, 2, np.random.default_rng(0))).round(2)
+        array([0.05, 5.05])
+    """
+
+    iterations: int = 30
+
+    @classmethod
+    def from_name(cls, name):
+        """Read `"kmeans++"`, the name in use elsewhere."""
+        return cls() if name == "kmeans++" else None
+
+    def __call__(self, weights, clusters, rng):
+        """See `CentroidInitializer.__call__`."""
+        centroids = np.sort(_seeds(weights, clusters, rng))
+        for _ in range(self.iterations):
+            moved = _means(weights, centroids)
+            if np.array_equal(moved, centroids):
+                break
+            centroids = moved
+        return centroids
+
+
+def _seeds(weights, clusters, rng):
+    seeds = [rng.choice(weights)]
+    distances = (weights - seeds[0]) ** 2
+    while len(seeds) < clusters:
+        total = distances.sum()
+        # Fewer different weights than centroids: the rest share a place.
+        seeds.append(rng.choice(weights, p=distances / total) if total > 0 else seeds[-1])
+        distances = np.minimum(distances, (weights - seeds[-1]) ** 2)
+    return np.array(seeds)
+
+
+def _means(weights, centroids):
+    """Return the mean of the weights nearest to each of the sorted centroids, itself if none."""
+    nearest = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)
+    counts = np.bincount(nearest, minlength=len(centroids))
+    sums = np.bincount(nearest, weights, minlength=len(centroids))
+    return np.where(counts > 0, sums / np.maximum(counts, 1), centroids)

@@ -1,0 +1,25 @@
+"""Centroids at equal distances from the smallest weight to the largest."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.clustering.initializers.base import CentroidInitializer
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear(CentroidInitializer):
+    """c_k = min + k * (max - min) / (n - 1), k = 0 … n - 1.
+
+    Large weights, which are few and matter most, keep a centroid near them.
+
+    Source: Han et al. 2016, "Deep Compression", section 3.2.
+
+    Example:
+        >>> Linear()(np.array([-1.0, 0.0, 0.5, 1.0]), 3, None)
+        array([-1.,  0.,  1.])
+    """
+
+    def __call__(self, weights, clusters, rng):
+        """See `CentroidInitializer.__call__`."""
+        return np.linspace(weights.min(), weights.max(), clusters)

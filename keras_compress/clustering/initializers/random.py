@@ -1,0 +1,21 @@
+"""Centroids drawn from the weights."""
+
+import dataclasses
+
+from keras_compress.clustering.initializers.base import CentroidInitializer
+
+
+@dataclasses.dataclass(frozen=True)
+class Random(CentroidInitializer):
+    """Every weight has the same chance to become a centroid (Forgy's method).
+
+    Source: Han et al. 2016, "Deep Compression", section 3.2.
+
+    Example:
+        >>> Random()(np.array([4.0]), 2, np.random.default_rng(0))
+        array([4., 4.])
+    """
+
+    def __call__(self, weights, clusters, rng):
+        """See `CentroidInitializer.__call__`."""
+        return rng.choice(weights, clusters, replace=len(weights) < clusters)
