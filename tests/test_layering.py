@@ -23,12 +23,12 @@ HEIGHTS = [
     ["converters.micro.decoding"],
     ["edge_profiles*"],
     ["evaluation*"],
-    ["reporting*"],
     ["layers*", "pruning*", "quantization*", "clustering*"],
     ["wrapper"],
     ["training_step", "pruning.targets", "pruning*.callback", "quantization.callback"],
     ["clustering.callback", "apply", "serialization", "accuracy_guard"],
     ["converters*"],
+    ["reporting*"],
     ["*"],
     ["cli*", "__main__"],
 ]

@@ -9,12 +9,18 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.result import EvaluationResult
 from keras_compress.files import write_atomically
-from keras_compress.reporting.overview import overview_text
+from keras_compress.reporting.overview import aligned, overview_text
+from keras_compress.reporting.target_figures import (
+    TargetFigures,
+    target_figures,
+    target_notes,
+    target_rows,
+)
 
 _ENDINGS = (".html", ".json", ".txt")
 
 
-def report(result, *, history=None, title=None):
+def report(result, *, history=None, title=None, targets=(), model=None):
     """Make a report of one or several evaluations.
 
     Args:
@@ -22,15 +28,22 @@ def report(result, *, history=None, title=None):
             dict from a name of one's own.
         history: What `fit` returned, or its `history` dict, for the curves of the training.
         title: The page's title.
+        targets: Profiles to show the file on: verdict, flash, SRAM and latency, each with where
+            the figure comes from. Names, paths of a user's own or `Profile`s.
+        model: The evaluated file, which targets are asked about: bytes, path or
+            `ConvertedModel`; with several results a list or dict like `result`.
 
     Returns:
         A `Report`.
 
     Raises:
-        InvalidArgumentError: Something else than results, or no history.
+        InvalidArgumentError: Something else than results, no history, or targets without their
+            files.
+        UnknownNameError: No profile has that name.
 
     Example:
         >>> report = kc.report(result)  # doctest: +SKIP
+        >>> report = kc.report(result, model=file, targets=["cortex_m4"])  # doctest: +SKIP
         >>> report.save("report.html")  # doctest: +SKIP
         >>> report = kc.report({"dense": dense, "75 % sparse": sparse})  # doctest: +SKIP
     """
@@ -40,8 +53,10 @@ def report(result, *, history=None, title=None):
             "history must be what fit returned, or its history dict. "
             f"Received: an object of type {type(history).__name__}"
         )
+    results = _named(result)
     return Report(
-        results=_named(result),
+        results=results,
+        targets=_on_targets(results, model, targets),
         history={name: [float(v) for v in values] for name, values in (curves or {}).items()},
         title=title or "Compression report",
     )
@@ -55,11 +70,13 @@ class Report:
         results: Name -> `EvaluationResult`.
         history: Name -> values by epoch, empty without a training.
         title: The page's title.
+        targets: Name of a result -> list of `TargetFigures`, empty without targets.
     """
 
     results: dict[str, EvaluationResult]
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     title: str = "Compression report"
+    targets: dict[str, list[TargetFigures]] = dataclasses.field(default_factory=dict)
 
     def save(self, path):
         """Write the report; the file appears only when it is whole.
@@ -90,13 +107,17 @@ class Report:
 
         Returns:
             The fields of the `EvaluationResult`; of several, a dict `results` by name. With
-            `history` where there is one.
+            `history` where there is one, and with `targets`, a dict by profile, in each result.
         """
-        if len(self.results) == 1:
-            [content] = (result.to_json() for result in self.results.values())
-        else:
-            content = {"results": {name: r.to_json() for name, r in self.results.items()}}
+        fields = {name: self._result_json(name) for name in self.results}
+        [content] = fields.values() if len(fields) == 1 else [{"results": fields}]
         return {**content, "history": self.history} if self.history else content
+
+    def _result_json(self, name):
+        fields, targets = self.results[name].to_json(), self.targets.get(name)
+        if targets:
+            fields["targets"] = {target.profile: target.to_json() for target in targets}
+        return fields
 
     def to_html(self):
         """Return a page with tables and plots that needs no other file and no network.
@@ -110,13 +131,38 @@ class Report:
 
     def __str__(self):
         if len(self.results) == 1:
-            return summary.text(*self.results.values())
-        return overview_text(self.results)
+            parts = [summary.text(*self.results.values())]
+        else:
+            parts = [overview_text(self.results)]
+        for name, targets in self.targets.items():
+            headings, rows = target_rows(targets)
+            first = name if len(self.results) > 1 else headings[0]
+            table = aligned((first, *headings[1:]), rows)
+            parts.append("\n".join([table, "", *target_notes(targets)]))
+        return "\n\n".join(parts)
 
     def _repr_html_(self):
         from keras_compress.reporting.page import can_render, render_fragment
 
         return render_fragment(self) if can_render() else None
+
+
+def _on_targets(results, model, targets):
+    if not targets:
+        return {}
+    if isinstance(targets, str):
+        targets = [targets]
+    files = model if isinstance(model, Mapping | list | tuple) else [model]
+    files = list(files.values()) if isinstance(files, Mapping) else list(files)
+    if len(files) != len(results) or any(file is None for file in files):
+        raise InvalidArgumentError(
+            "targets are asked about the evaluated files: give model=, one file for each result. "
+            f"Received: {sum(file is not None for file in files)} files for {len(results)} results"
+        )
+    return {
+        name: [target_figures(file, target, result) for target in targets]
+        for (name, result), file in zip(results.items(), files, strict=True)
+    }
 
 
 def _named(result):

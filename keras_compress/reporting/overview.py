@@ -32,12 +32,24 @@ def overview_text(results):
     Returns:
         Several lines, without a newline at the end.
     """
-    headings, rows = overview(results)
+    return aligned(*overview(results))
+
+
+def aligned(headings, rows):
+    """Return a table as text, its first column aligned to the left and the others to the right.
+
+    Args:
+        headings: Tuple of text.
+        rows: List of tuples of text, of the same length.
+
+    Returns:
+        Several lines, without a newline at the end.
+    """
     widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     lines = []
     for first, *others in (headings, *rows):
-        aligned = (c.rjust(width) for c, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join([first.ljust(widths[0]), *aligned]).rstrip())
+        cells = (c.rjust(width) for c, width in zip(others, widths[1:], strict=True))
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from keras_compress.evaluation import summary
 from keras_compress.evaluation.summary import duration, number
 from keras_compress.reporting import plots
 from keras_compress.reporting.overview import overview
+from keras_compress.reporting.target_figures import target_notes, target_rows
 
 _NEEDED = ("matplotlib", "jinja2")
 
@@ -79,7 +80,10 @@ def _render(template, report):
         style=_read("report.css"),
         overview=overview(report.results) if len(report.results) > 1 else None,
         comparison=_comparison(report.results),
-        models=[_model(name, result) for name, result in report.results.items()],
+        models=[
+            _model(name, result, report.targets.get(name, []))
+            for name, result in report.results.items()
+        ],
         curves=plots.training_curves(report.history),
         versions=_versions(report.results),
     )
@@ -95,8 +99,10 @@ def _comparison(results):
     return [(key.replace("_", " "), svg) for key, svg in drawn if svg]
 
 
-def _model(name, result):
+def _model(name, result, targets):
     return {
+        "targets": target_rows(targets) if targets else None,
+        "target_notes": target_notes(targets),
         "name": name,
         "tiles": _tiles(result),
         "rows": summary.rows(result),
