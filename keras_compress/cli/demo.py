@@ -50,7 +50,8 @@ def execute(values):
     result = kc.evaluate(converted, data.x_test, data.y_test, baseline=float_file)
     print(result)
     write_json(folder / "report.json", result.to_json())
-    report = kc.report(result).save(folder / "report.html")
+    report = kc.report(result, model=converted, targets=[values.profile])
+    report = report.save(folder / "report.html")
     logging.info("The report is in %s", report)
     return 0
 

@@ -35,7 +35,8 @@ def execute(values):
         verdict = kc.check(values.model, values.profile)
         print(verdict)
     if values.report:
-        kc.report(result).save(values.report)
+        targets = [values.profile] if values.profile else ()
+        kc.report(result, model=values.model, targets=targets).save(values.report)
     return 1 if verdict is not None and verdict.verdict == "does_not_run" else 0
 
 
