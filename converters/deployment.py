@@ -16,6 +16,7 @@ from keras_compress.graph import Value, all_layers, rebuild, trace
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.quantization.phase import Phase
+from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.wrapper import CompressedLayer, batch_norm_affine
 
 
@@ -115,7 +116,7 @@ def prepare(model, batch_size=1):
     wrappers = [layer for layer in layers if isinstance(layer, CompressedLayer)]
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     _check_clustered(model, wrappers)
-    if not any(wrapper.quantization for wrapper in wrappers):
+    if not quantizers:
         plain = strip(model) if wrappers else model
         if batch_size is not None:
             plain = _with_batch_size(plain, batch_size)
@@ -192,7 +193,12 @@ def _deployed_model(graph, batch_size):
         if isinstance(operation, CompressedLayer):
             layer = copies.custom(operation, lambda name: _deployed_layer(operation, name))
             weights.append((layer, operation))
-            return layer(args[0])
+            outputs = layer(args[0])
+            if isinstance(operation.layer, keras.layers.Embedding) and operation.quantization:
+                outputs = _on_table_grid(operation, copies.free_name(f"{layer.name}_grid"))(outputs)
+            return outputs
+        if isinstance(operation, PhasedNormalization):
+            operation = operation.layer
         if _is_lone_norm(operation, args):
             layer = copies.custom(operation, lambda name: _norm_as_depthwise(name))
             weights.append((layer, operation))
@@ -211,6 +217,13 @@ def _fixed(quantizer, name):
         # The converter takes no 16-bit fake-quantization; its calibration finds these ranges.
         return lambda inputs: inputs
     return FixedQuantizer(*quantizer.range, bits=quantizer.bits, name=name)
+
+
+def _on_table_grid(wrapper, name):
+    """What is looked up lies on the grid of the table already: GATHER has one scale for both."""
+    (kernel,) = wrapper.kernels
+    step = float(np.max(wrapper.scale(kernel)))
+    return FixedQuantizer(-128 * step, 127 * step, name=name)
 
 
 def _deployed_layer(wrapper, name):

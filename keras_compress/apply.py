@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 
 from keras_compress import plugins
 from keras_compress.clustering.initializers.base import CentroidInitializer
+from keras_compress.custom_model import keep_class
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph import Graph, Value, rebuild, trace
 from keras_compress.layers import base as layer_types
@@ -15,6 +17,7 @@ from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.lowering import lower
+from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.settings import Settings, resolve_settings
@@ -47,13 +50,14 @@ def compress(model, pruning=None, quantization=None, clustering=None):
         clustering: `Clustering`, for all layers that it does not leave out.
 
     Returns:
-        A functional `keras.Model`, not compiled, with the model's weights.
+        A functional `keras.Model`, not compiled, with the model's weights. A class of your own
+        that functional models have, with its `train_step`, is kept.
 
     Raises:
         UnsupportedModelError: The model is subclassed, unbuilt, or no Keras 3 model.
         UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
-        InvalidArgumentError: Nothing to do, or the model is compressed
-            already.
+        InvalidArgumentError: Nothing to do, weights that are not finite, or the model is
+            compressed already.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
@@ -71,12 +75,14 @@ def compress(model, pruning=None, quantization=None, clustering=None):
     _refuse_compressed(graph)
     _check_layer_names(graph, pruning)
     clustering = _resolved_clustering(clustering)
+    _check_finite(model)
     settings = resolve_settings(quantization)
     placement = None
     if settings is not None:
         placement = place(lower(graph))
         warn_unknown(placement.unknown)
-    return _Compressor(graph, pruning, settings, placement, clustering).build()
+    compressor = _Compressor(graph, pruning, settings, placement, clustering)
+    return keep_class(compressor.build(), model)
 
 
 def strip(model):
@@ -108,11 +114,13 @@ def strip(model):
             return args[0]
         if isinstance(operation, CompressedLayer):
             return copies.stripped(operation)(args[0])
+        if isinstance(operation, PhasedNormalization):
+            operation = operation.layer
         return copies.plain(operation)(*args, **kwargs)
 
     stripped = rebuild(graph, apply)
     copies.copy_weights()
-    return stripped
+    return keep_class(stripped, model)
 
 
 class LayerCopies:
@@ -254,6 +262,10 @@ class _Compressor:
         pruning, weights = self._pruning_of(layer), self._quantization_of(layer)
         clustering = self._clustering_of(layer)
         norm = self.placement.folded.get(call) if self.placement else None
+        if self.settings and isinstance(layer, keras.layers.BatchNormalization):
+            return self.copies.custom(
+                layer, lambda name: PhasedNormalization(self.copies.inner(layer), name=name)
+            )
         if all(setting is None for setting in (pruning, weights, clustering, norm)):
             return self.copies.plain(layer)
         return self.copies.custom(
@@ -341,6 +353,16 @@ def _refuse_compressed(graph):
             "The model is compressed already. Compress the plain model, or strip(model) first. "
             f"Received: {graph.name}"
         )
+
+
+def _check_finite(model):
+    for variable in model.weights:
+        if not np.isfinite(np.asarray(variable)).all():
+            raise InvalidArgumentError(
+                "The weights must be finite numbers: training has diverged. Go back to a good "
+                "checkpoint, lower the learning rate or clip gradients. "
+                f"Received: NaN or infinite values in {variable.path}"
+            )
 
 
 def _check_layer_names(graph, pruning):

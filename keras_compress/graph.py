@@ -220,13 +220,19 @@ def _functional(model):
                 "The model is not built: its shapes are unknown. Call model.build(input_shape), "
                 "or begin it with keras.Input(shape)."
             )
-    if not hasattr(model, "_nodes_by_depth"):
+    if not hasattr(model, "_nodes_by_depth") or _computes_by_itself(model):
         raise UnsupportedModelError(
             "A subclassed model has no graph of layers to compress. Write it as a functional "
             "model, keras.Model(inputs, outputs), or wrap its layers before they are built. "
             f"Received: {type(model).__name__}"
         )
     return model
+
+
+def _computes_by_itself(model):
+    """Whether a subclass has a `call` of its own, which the graph knows nothing of."""
+    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
+    return definer.__module__.split(".")[0] != "keras"
 
 
 def _not_a_keras_model(model):

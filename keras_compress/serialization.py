@@ -8,6 +8,7 @@ import keras
 
 from keras_compress import wrapper as _wrapper  # noqa: F401
 from keras_compress.quantization import activation_quantizer as _activation_quantizer  # noqa: F401
+from keras_compress.quantization import phased_normalization as _phased_normalization  # noqa: F401
 
 
 def load_model(path, compile=True):

@@ -69,7 +69,7 @@ class TrainingStep:
                 new optimizer; another one starts at its initial step.
             initial_step: The count with which a new owner begins.
         """
-        optimizer = self._model().optimizer
+        optimizer = getattr(self._model(), "optimizer", None)
         if self._holders or optimizer is None:
             return
         if self._owner is None or self._owner() is not owner:

@@ -124,6 +124,9 @@ class _Planner:
         if found is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
             self.folded[call] = norm
             self.governing[call.output] = None
+        elif isinstance(call.operation, keras.layers.Embedding):
+            # What is looked up lies on the grid of the table already.
+            self.governing[call.output] = None
         elif found in (Role.KERNEL, Role.FUSABLE):
             self._materialise(call.output, fused_relu=True)
         elif found is Role.RELU:

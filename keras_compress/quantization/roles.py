@@ -103,8 +103,10 @@ def activation_name(operation):
     Args:
         operation: A layer, or an operation of `keras.ops`.
     """
-    activation = getattr(operation, "activation", None)
-    if activation is not None and isinstance(operation, keras.layers.Layer):
+    # Layers of other types, such as LSTM, have activations inside them.
+    applies = isinstance(operation, keras.layers.Activation) or layer_types.find(operation)
+    activation = getattr(operation, "activation", None) if applies else None
+    if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)
     if isinstance(operation, keras.layers.Softmax):
         return "softmax"

@@ -266,6 +266,12 @@ def test_refuses_a_model_without_prunable_layers():
         compiled(model).fit(X, X, verbose=0, callbacks=[PruningCallback(RAMP)])
 
 
+def test_refuses_a_model_that_is_not_built():
+    model = keras.Sequential([keras.layers.Dense(4, name="hidden"), keras.layers.Dense(4)])
+    with pytest.raises(InvalidArgumentError, match="not built.*keras.Input.*layer 'hidden'"):
+        fit(compiled(model), PruningCallback(RAMP))
+
+
 def test_refuses_a_second_specification_for_a_compressed_model():
     model = compiled(compress(mlp(), pruning=Pruning()))
     with pytest.raises(InvalidArgumentError, match="takes no other"):

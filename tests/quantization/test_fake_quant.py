@@ -1,0 +1,125 @@
+"""Fake-quantization against TensorFlow's own operators and TFLite's grid, gradients included."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_compress.quantization.fake_quant import (
+    activation_grid,
+    fake_quantize_activations,
+    fake_quantize_weights,
+    ties_away_from_zero,
+    weight_limit,
+)
+
+X = np.random.default_rng(0).normal(0, 2, 500).astype(np.float32)
+ends = st.floats(0.01, 50, width=32)
+
+
+def gradient(function, x):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, x).numpy()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_as_tensorflow_rounds_them(bits):
+    limit = np.abs(X).max()
+    scale = limit / weight_limit(bits)
+
+    def theirs(x):
+        return tf.quantization.fake_quant_with_min_max_args(
+            x, -limit, limit, num_bits=bits, narrow_range=True
+        )
+
+    found = np.asarray(fake_quantize_weights(X, scale, bits))
+    # TensorFlow rounds halves up and this to even: nothing lies on a half here.
+    np.testing.assert_allclose(found, theirs(X), atol=1e-5)
+    ours = gradient(lambda x: fake_quantize_weights(x, scale, bits), X)
+    np.testing.assert_array_equal(ours, np.ones_like(X))
+
+
+def test_gradients_of_clipped_weights_are_zero():
+    ours = gradient(lambda x: fake_quantize_weights(x, 0.01, 8), X)
+    np.testing.assert_array_equal(ours, np.abs(X) <= np.float32(1.27))
+
+
+def test_a_channel_has_its_own_scale():
+    weights = np.stack([X[:50], X[:50] * 100], axis=1)
+    scale = np.abs(weights).max(axis=0, keepdims=True) / 127
+    rounded = np.asarray(fake_quantize_weights(weights, scale, 8))
+    np.testing.assert_allclose(rounded[:, 1], rounded[:, 0] * 100, rtol=1e-5)
+
+
+@settings(max_examples=25)
+@given(low=ends, high=ends, bits=st.sampled_from([4, 8]))
+def test_activations_lie_on_the_grid_that_tflite_lays(low, high, bits):
+    scale, zero_point, q_min, q_max = map(float, activation_grid(-low, high, bits))
+    assert q_min <= zero_point <= q_max
+    assert zero_point == np.round(zero_point)
+    outputs = np.asarray(fake_quantize_activations(X, -low, high, bits))
+    integers = outputs / scale + zero_point
+    np.testing.assert_allclose(integers, np.round(integers), atol=1e-2)
+    assert np.round(integers).min() >= q_min and np.round(integers).max() <= q_max
+    exact = np.clip(np.round(X.astype(np.float64) / scale) + zero_point, q_min, q_max)
+    assert np.mean(np.round(integers) == exact) > 0.98
+    np.testing.assert_allclose(outputs, (exact - zero_point) * scale, atol=1.01 * scale)
+
+
+@settings(max_examples=10)
+@given(low=ends, high=ends)
+def test_rounding_twice_changes_nothing_and_zero_stays(low, high):
+    once = fake_quantize_activations(X, -low, high, 8)
+    np.testing.assert_allclose(fake_quantize_activations(once, -low, high, 8), once, atol=1e-5)
+    assert float(fake_quantize_activations(np.zeros(1, np.float32), -low, high, 8)[0]) == 0.0
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.5, 3.0), (-3.0, -0.5)])
+def test_a_range_without_zero_is_widened_to_hold_it(low, high):
+    inputs = np.float32([0.0])
+    assert float(fake_quantize_activations(inputs, low, high, 8)[0]) == 0.0
+    scale, *_ = activation_grid(low, high, 8)
+    assert float(scale) == pytest.approx(max(abs(low), abs(high)) / 255)
+
+
+def test_sixteen_bits_are_symmetric():
+    scale, zero_point, q_min, q_max = map(float, activation_grid(-1.0, 4.0, 16))
+    assert (zero_point, q_min, q_max) == (0, -32767, 32767)
+    assert scale == pytest.approx(4 / 32767)
+    outputs = np.asarray(fake_quantize_activations(X, -1.0, 4.0, 16))
+    assert np.abs(outputs - np.clip(X, -4, 4)).max() <= 0.51 * scale + 1e-6
+
+
+def test_gradients_of_activations_pass_inside_the_range_only():
+    ours = gradient(lambda x: fake_quantize_activations(x, -1.0, 2.0, 8), X)
+    scale, zero_point, _, q_max = map(float, activation_grid(-1.0, 2.0, 8))
+    low, high = -zero_point * scale, (q_max - zero_point) * scale
+    inside = (low <= X) & (high >= X)
+    np.testing.assert_array_equal(ours, inside)
+
+
+def test_the_way_without_tensorflows_kernel_gives_the_same(monkeypatch):
+    fused = fake_quantize_activations(X, -1.0, 2.0, 8)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "other")
+    plain = fake_quantize_activations(X, -1.0, 2.0, 8)
+    np.testing.assert_allclose(plain, fused, atol=1e-5)
+
+
+def test_a_range_of_nothing_gives_zeros_not_nan():
+    assert np.all(np.asarray(fake_quantize_activations(X, 0.0, 0.0, 8)) == 0)
+
+
+def test_ties_of_averages_go_away_from_integer_zero():
+    scale, zero_point, *_ = map(float, activation_grid(-1.0, 1.55, 8))
+    # TFLite's integers are 128 below the unsigned ones here.
+    integers = np.arange(-100, 100) + 0.5
+    inputs = ((integers + 128 - zero_point) * scale).astype(np.float32)
+    moved = ties_away_from_zero(inputs, -1.0, 1.55, 8)
+    outputs = np.asarray(fake_quantize_activations(moved, -1.0, 1.55, 8))
+    found = np.round(outputs / scale + zero_point) - 128
+    np.testing.assert_array_equal(found, np.sign(integers) * np.ceil(np.abs(integers)))
