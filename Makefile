@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # tflite-micro is published as pre-releases only; no other package is taken as one.
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint types bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
@@ -19,6 +19,9 @@ test: $(VENV)/.dev lint
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy keras_compress converters edge_profiles
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/short.py

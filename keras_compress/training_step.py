@@ -7,7 +7,7 @@ import numpy as np
 from keras_compress.graph import all_layers
 from keras_compress.wrapper import UNSET_ORIGIN, CompressedLayer
 
-_STEPS = weakref.WeakKeyDictionary()
+_STEPS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def compressed_layers(model):

@@ -20,7 +20,7 @@ _JOBS_OF_ONE_PROCESS = 20
 # Less than the minute after which a process that waits ends by itself.
 _FRESH_S = 45
 
-_idle = []
+_idle: list = []
 _lock = threading.Lock()
 
 

@@ -67,7 +67,7 @@ class Runtime(abc.ABC):
         EvaluationError: The runtime refuses the file or the shapes.
     """
 
-    priority = None
+    priority: int | None = None
     module = ""
     package = ""
     install = ""

@@ -24,7 +24,7 @@ class Random(Criterion):
         True
     """
 
-    seed: int = 0
+    seed: int = 0  # type: ignore[misc]  # a field where the base has a constant
 
     def __call__(self, groups, *, gradients=None, activations=None, rng=None):
         """Score groups of weights."""

@@ -32,7 +32,7 @@ class Rule:
         ...         return inputs
     """
 
-    operations = ()
+    operations: tuple[str, ...] = ()
 
     def propagate(self, call, inputs, channels):
         """Follow the channels through one call.
