@@ -26,7 +26,7 @@ HEIGHTS = [
     ["layers*", "pruning*", "quantization*", "clustering*"],
     ["wrapper"],
     ["training_step", "pruning.targets", "pruning*.callback", "quantization.callback"],
-    ["clustering.callback", "apply", "serialization", "accuracy_guard"],
+    ["clustering.callback", "apply", "custom_model", "serialization", "accuracy_guard"],
     ["converters*"],
     ["reporting*"],
     ["*"],
