@@ -241,7 +241,7 @@ class CompressedLayer(PhasedLayer):
         weights = self.clustered_kernel(kernel)
         if self.quantization is None or self.phase == Phase.OFF:
             return weights
-        factor = self._folding_factor(kernel)
+        factor = self.folding_factor(kernel)
         if factor is None:
             return self.rounded(kernel, weights)
         return self.rounded(kernel, weights * factor) / factor
@@ -300,7 +300,7 @@ class CompressedLayer(PhasedLayer):
             step for all, which is that of the folded kernel.
         """
         weights = self.clustered_kernel(kernel)
-        factor = self._folding_factor(kernel)
+        factor = self.folding_factor(kernel)
         return self._scale(weights if factor is None else weights * factor, kernel)
 
     def fix_scale(self, kernel, scale=None):
@@ -349,8 +349,16 @@ class CompressedLayer(PhasedLayer):
         axes = range(len(self.variable(kernel).shape))
         return tuple(axis for axis in axes if axis not in own)
 
-    def _folding_factor(self, kernel):
-        """What folding multiplies each channel by, where one scale serves all channels."""
+    def folding_factor(self, kernel):
+        """Return what folding multiplies each channel by, where one scale serves all channels.
+
+        Args:
+            kernel: One of `kernels`.
+
+        Returns:
+            Tensor that broadcasts to the kernel; `None` where nothing is folded, or where each
+            channel has a scale of its own, which folding multiplies likewise.
+        """
         if self.batch_norm is None or self.quantization.per_channel and kernel.per_channel:
             return None
         factor, _ = batch_norm_affine(self.batch_norm)

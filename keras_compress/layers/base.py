@@ -88,6 +88,17 @@ class LayerType:
         """
         raise NotImplementedError
 
+    def matrix_form(self, layer):
+        """Return how the layer's kernel multiplies columns of its input.
+
+        Args:
+            layer: A built Keras layer of this type.
+
+        Returns:
+            A `MatrixForm`, or `None` for a type that has none.
+        """
+        return None
+
     def fold(self, kernel, factor):
         """Multiply each output channel of a kernel by a factor.
 

@@ -1,5 +1,6 @@
 """Conv1D: CONV_2D on a row, weights (out, 1, width, in)."""
 
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -12,3 +13,9 @@ class Conv1D(LayerType):
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1)),)
+
+    def matrix_form(self, layer):
+        """See `LayerType.matrix_form`."""
+        window, channels, filters = layer.kernel.shape
+        shape = (window, channels, layer.groups, filters // layer.groups)
+        return MatrixForm("filters", shape, outputs=3, inputs=(0, 1), groups=2)

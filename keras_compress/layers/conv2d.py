@@ -1,5 +1,6 @@
 """Conv2D: CONV_2D, weights (out, height, width, in)."""
 
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -12,3 +13,9 @@ class Conv2D(LayerType):
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         return (Kernel("kernel", channel_axes=(3,), permutation=(3, 0, 1, 2)),)
+
+    def matrix_form(self, layer):
+        """See `LayerType.matrix_form`."""
+        *window, channels, filters = layer.kernel.shape
+        shape = (*window, channels, layer.groups, filters // layer.groups)
+        return MatrixForm("filters", shape, outputs=4, inputs=(0, 1, 2), groups=3)

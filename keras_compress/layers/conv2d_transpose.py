@@ -1,5 +1,6 @@
 """Conv2DTranspose: TRANSPOSE_CONV, weights (out, height, width, in)."""
 
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -12,6 +13,10 @@ class Conv2DTranspose(LayerType):
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1, 3)),)
+
+    def matrix_form(self, layer):
+        """See `LayerType.matrix_form`."""
+        return MatrixForm("filters", tuple(layer.kernel.shape), outputs=2, inputs=(0, 1, 3))
 
     def fold(self, kernel, factor):
         """See `LayerType.fold`."""

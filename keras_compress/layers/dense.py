@@ -1,5 +1,6 @@
 """Dense: FULLY_CONNECTED, weights (out, in)."""
 
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -12,3 +13,7 @@ class Dense(LayerType):
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         return (Kernel("kernel", channel_axes=(1,), permutation=(1, 0)),)
+
+    def matrix_form(self, layer):
+        """See `LayerType.matrix_form`."""
+        return MatrixForm("units", tuple(layer.kernel.shape), outputs=1, inputs=(0,))

@@ -1,5 +1,6 @@
 """DepthwiseConv2D: DEPTHWISE_CONV_2D, weights (1, height, width, out)."""
 
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers.base import DepthwiseKernel, LayerType
 
 
@@ -20,6 +21,11 @@ class DepthwiseConv2D(LayerType):
                 prunable=False,
             ),
         )
+
+    def matrix_form(self, layer):
+        """See `LayerType.matrix_form`."""
+        shape = tuple(layer.kernel.shape)
+        return MatrixForm("depth_multiplier", shape, outputs=3, inputs=(0, 1), groups=2)
 
     def fold(self, kernel, factor):
         """See `LayerType.fold`."""

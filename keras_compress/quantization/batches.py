@@ -37,6 +37,37 @@ def stream(data, batch_size):
     return map(_inputs, data() if callable(data) else data)
 
 
+def as_inputs(model, batch):
+    """Bring a batch into the input structure and the data types of a model.
+
+    Args:
+        model: A functional `keras.Model`.
+        batch: An array, or a list or dict of arrays, as `stream` yields.
+
+    Returns:
+        Tensors in the structure of `model.input`.
+
+    Raises:
+        InvalidArgumentError: Another number of inputs, or other shapes.
+    """
+    flat = keras.tree.flatten(batch)
+    if isinstance(batch, dict):
+        names = [tensor.name for tensor in model.inputs]
+        if set(batch) == set(names):
+            flat = [batch[name] for name in names]
+    if len(flat) != len(model.inputs):
+        raise InvalidArgumentError(
+            f"The model has {len(model.inputs)} inputs. Received: batches of {len(flat)} arrays"
+        )
+    for array, tensor in zip(flat, model.inputs, strict=True):
+        _check_shape(array, tensor)
+    flat = [
+        keras.ops.convert_to_tensor(array, tensor.dtype)
+        for array, tensor in zip(flat, model.inputs, strict=True)
+    ]
+    return keras.tree.pack_sequence_as(model.input, flat)
+
+
 def _is_arrays(data):
     leaves = keras.tree.flatten(data) if isinstance(data, list | dict) else [data]
     return bool(leaves) and all(hasattr(leaf, "__array__") for leaf in leaves)
@@ -59,3 +90,15 @@ def _inputs(item):
     if isinstance(item, tuple):
         item = item[0]
     return keras.tree.map_structure(np.asarray, item)
+
+
+def _check_shape(array, tensor):
+    wanted = tensor.shape[1:]
+    fits = len(array.shape) == len(wanted) + 1 and all(
+        size is None or size == found for size, found in zip(wanted, array.shape[1:], strict=True)
+    )
+    if not fits:
+        raise InvalidArgumentError(
+            f"Samples of input {tensor.name!r} have the shape {tuple(wanted)}, after the batch "
+            f"dimension. Received: a batch of shape {tuple(array.shape)}"
+        )

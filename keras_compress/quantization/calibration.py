@@ -8,7 +8,7 @@ from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import all_layers
 from keras_compress.quantization.activation_quantizer import CALIBRATORS, ActivationQuantizer
-from keras_compress.quantization.batches import stream
+from keras_compress.quantization.batches import as_inputs, stream
 from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
 from keras_compress.quantization.observers import HistogramObserver, RunningObserver
 from keras_compress.quantization.phase import Phase, PhasedLayer
@@ -101,7 +101,7 @@ def _observe(model, quantizers, batches, per_batch):
     sums = [(0.0, 0.0)] * len(quantizers)
     count = 0
     for batch in batches:
-        step(_as_inputs(model, batch))
+        step(as_inputs(model, batch))
         count += 1
         if per_batch:
             sums = [
@@ -121,38 +121,6 @@ def _take(quantizer):
     found = quantizer.observer.range(quantizer.bits)
     quantizer.observer.reset()
     return found
-
-
-def _as_inputs(model, batch):
-    """Bring a batch into the input structure and the data types of the model."""
-    flat = keras.tree.flatten(batch)
-    if isinstance(batch, dict):
-        names = [tensor.name for tensor in model.inputs]
-        if set(batch) == set(names):
-            flat = [batch[name] for name in names]
-    if len(flat) != len(model.inputs):
-        raise InvalidArgumentError(
-            f"The model has {len(model.inputs)} inputs. Received: batches of {len(flat)} arrays"
-        )
-    for array, tensor in zip(flat, model.inputs, strict=True):
-        _check_shape(array, tensor)
-    flat = [
-        keras.ops.convert_to_tensor(array, tensor.dtype)
-        for array, tensor in zip(flat, model.inputs, strict=True)
-    ]
-    return keras.tree.pack_sequence_as(model.input, flat)
-
-
-def _check_shape(array, tensor):
-    wanted = tensor.shape[1:]
-    fits = len(array.shape) == len(wanted) + 1 and all(
-        size is None or size == found for size, found in zip(wanted, array.shape[1:], strict=True)
-    )
-    if not fits:
-        raise InvalidArgumentError(
-            f"Samples of input {tensor.name!r} have the shape {tuple(wanted)}, after the batch "
-            f"dimension. Received: a batch of shape {tuple(array.shape)}"
-        )
 
 
 def _check_finite(quantizer, minimum, maximum):

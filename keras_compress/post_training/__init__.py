@@ -1,0 +1,1 @@
+"""Better accuracy without training: rounding, bias correction, equalization, statistics."""

@@ -1,0 +1,103 @@
+"""Choose the integers of weights after training, layer by layer, from samples."""
+
+import keras
+import numpy as np
+
+from keras_compress import plugins
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.post_training.streams import collect, require_calibrated, walk
+from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.rounding.base import Rounding, RoundingProblem
+
+ROUNDINGS = "keras_compress.quantization.rounding"
+
+
+def round_weights(
+    model, data, rounding="adaround", *, samples=512, batch_size=64, seed=0, progress=None
+):
+    """Round the weights of a compressed model so that its layers answer as in float.
+
+    Layer by layer in the order of the data: the inputs of a layer come through the layers that
+    are rounded already, what it should answer comes from the float model. The integers that are
+    chosen stay in the kernels, on scales that are fixed from then on, so that saved models,
+    `kc.strip` and `kc.convert` carry them. Layers whose quantizer has no grid of equal steps
+    (`lloyd_max`, powers of two) keep their own rounding.
+
+    Args:
+        model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
+        data: Samples as for `kc.calibrate`: an array (n_samples, *shape), a list or dict of
+            arrays, or an iterable or generator function of batches. No labels are needed.
+        rounding: Name or instance of a rounding: `"adaround"`, `"gptq"`, `"nearest"`.
+        samples: How many samples are used at most. Default 512. The inputs and outputs of one
+            layer for all of them are held in memory.
+        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        seed: Of the samples that each update draws.
+        progress: Whether to show a bar; `None` shows it on a terminal.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InvalidArgumentError: A model without quantization or without ranges, or no data.
+        UnknownNameError: No rounding has that name.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> model = kc.compress(model, quantization=kc.Quantization(weight_bits=4))
+        >>> x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+        >>> model = kc.round_weights(kc.calibrate(model, x), x, rounding="gptq")
+    """
+    method = plugins.resolve(ROUNDINGS, rounding, Rounding)
+    require_calibrated(model, "round_weights")
+    batches = collect(model, data, samples, batch_size)
+    walk(model, batches, lambda site: _round(site, method, seed), progress)
+    return model
+
+
+def _round(site, method, seed):
+    wrapper = site.wrapper
+    if not wrapper.quantization.quantizer.uniform:
+        return
+    for kernel in wrapper.kernels:
+        problem, factor = _problem(site, kernel, seed)
+        integers = method.integers(problem)
+        _check(integers, problem, method)
+        wrapper.fix_scale(kernel, problem.scale)
+        wrapper.variable(kernel).assign(integers * problem.scale / factor)
+
+
+def _problem(site, kernel, seed):
+    wrapper = site.wrapper
+    factor = wrapper.folding_factor(kernel)
+    factor = 1.0 if factor is None else np.asarray(factor)
+    variable = wrapper.variable(kernel)
+    bits = wrapper.quantization.quantizer.stored_bits(wrapper.quantization.bits)
+
+    def call(weights, inputs):
+        with keras.StatelessScope(state_mapping=[(variable, weights / factor)]):
+            outputs = wrapper.layer(inputs)
+        if wrapper.batch_norm is not None:
+            outputs = wrapper.batch_norm(outputs, training=False)
+        return outputs if site.activation is None else site.activation(outputs)
+
+    problem = RoundingProblem(
+        weights=np.asarray(wrapper.masked_kernel(kernel)) * factor,
+        scale=np.asarray(wrapper.scale(kernel)),
+        limit=weight_limit(bits),
+        inputs=np.concatenate(site.inputs),
+        targets=np.concatenate(site.float_outputs()),
+        call=call,
+        layer=wrapper.layer,
+        matrix=wrapper.layer_type.matrix_form(wrapper.layer),
+        seed=seed,
+    )
+    return problem, factor
+
+
+def _check(integers, problem, method):
+    on_grid = np.array_equal(integers, np.round(integers))
+    if not on_grid or np.abs(integers).max(initial=0) > problem.limit:
+        raise InvalidArgumentError(
+            f"A rounding must return integers from {-problem.limit} to {problem.limit}. "
+            f"Received: other values from {type(method).__name__}"
+        )

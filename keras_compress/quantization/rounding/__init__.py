@@ -1,0 +1,1 @@
+"""How weights are rounded to their grid after training: one file a method."""
