@@ -20,6 +20,7 @@ class Kernel:
         deployed_channel_axis: Axis of the output channels in the deployed layout.
         prunable: Whether it is pruned when the user names no layers.
         per_channel: Whether the TFLite operator takes a scale for each channel.
+        input_axis: Axis of the Keras array along which the input channels lie, or `None`.
     """
 
     attribute: str
@@ -28,6 +29,7 @@ class Kernel:
     deployed_channel_axis: int = 0
     prunable: bool = True
     per_channel: bool = True
+    input_axis: int | None = None
 
     def to_deployed(self, array):
         """Lay a Keras array out as the TFLite file does.

@@ -12,7 +12,7 @@ class Conv1D(LayerType):
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""
-        return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1)),)
+        return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1), input_axis=1),)
 
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""

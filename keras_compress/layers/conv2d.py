@@ -12,7 +12,7 @@ class Conv2D(LayerType):
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""
-        return (Kernel("kernel", channel_axes=(3,), permutation=(3, 0, 1, 2)),)
+        return (Kernel("kernel", channel_axes=(3,), permutation=(3, 0, 1, 2), input_axis=2),)
 
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""

@@ -12,7 +12,7 @@ class Conv2DTranspose(LayerType):
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""
-        return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1, 3)),)
+        return (Kernel("kernel", channel_axes=(2,), permutation=(2, 0, 1, 3), input_axis=3),)
 
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""

@@ -12,7 +12,7 @@ class Dense(LayerType):
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""
-        return (Kernel("kernel", channel_axes=(1,), permutation=(1, 0)),)
+        return (Kernel("kernel", channel_axes=(1,), permutation=(1, 0), input_axis=0),)
 
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""

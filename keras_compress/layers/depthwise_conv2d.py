@@ -19,6 +19,7 @@ class DepthwiseConv2D(LayerType):
                 permutation=(0, 1, 2, 3),
                 deployed_channel_axis=3,
                 prunable=False,
+                input_axis=2,
             ),
         )
 

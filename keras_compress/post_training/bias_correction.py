@@ -43,29 +43,51 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
         >>> model = kc.correct_biases(kc.calibrate(model, x), x)
     """
     require_calibrated(model, "correct_biases")
-    walk(model, collect(model, data, samples, batch_size), _correct, progress)
+    batches = collect(model, data, samples, batch_size)
+
+    def visit(site):
+        if shift_shape(site.wrapper) is not None:
+            correct_bias_of(site)
+
+    walk(model, batches, visit, progress)
     return model
 
 
-def _correct(site):
-    wrapper = site.wrapper
-    if not _has_shift(wrapper):
-        return
-    wanted = _channel_mean(site.float_outputs(fused=False))
+def shift_shape(wrapper):
+    """Return the shape of what can be added to the outputs of a wrapped layer.
+
+    Args:
+        wrapper: A `CompressedLayer`.
+
+    Returns:
+        The shape of its bias, or of the shift of its normalization; `None` if it has neither.
+    """
+    if wrapper.batch_norm is not None:
+        return tuple(wrapper.batch_norm.moving_mean.shape)
+    bias = getattr(wrapper.layer, "bias", None)
+    return None if bias is None else tuple(bias.shape)
+
+
+def correct_bias_of(site):
+    """Move the means of one layer's output channels to those of the float layer.
+
+    Args:
+        site: The `Site` of a layer that has a shift.
+    """
+    shape = shift_shape(site.wrapper)
+    wanted = _mean(site.float_outputs(fused=False), shape)
     with site.unfused():
-        found = _channel_mean([np.asarray(wrapper(batch)) for batch in site.inputs])
-    _add_to_shift(wrapper, wanted - found)
+        found = _mean([np.asarray(site.wrapper(batch)) for batch in site.inputs], shape)
+    _add_to_shift(site.wrapper, wanted - found)
 
 
-def _has_shift(wrapper):
-    return wrapper.batch_norm is not None or getattr(wrapper.layer, "bias", None) is not None
-
-
-def _channel_mean(batches):
-    total = sum(
-        batch.reshape(-1, batch.shape[-1]).sum(axis=0, dtype="float64") for batch in batches
-    )
-    return total / sum(batch.size // batch.shape[-1] for batch in batches)
+def _mean(batches, shape):
+    """The mean over all axes along which a bias of this shape has one value."""
+    sizes = (1,) * (batches[0].ndim - len(shape)) + shape
+    axes = tuple(axis for axis, size in enumerate(sizes) if size == 1)
+    total = sum(batch.sum(axis=axes, dtype="float64") for batch in batches)
+    count = sum(batch.size for batch in batches) / total.size
+    return (total / count).reshape(shape)
 
 
 def _add_to_shift(wrapper, change):
@@ -78,4 +100,4 @@ def _add_to_shift(wrapper, change):
         variable = norm.moving_mean
         deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
         change = -change * deviation / (np.asarray(norm.gamma) if norm.scale else 1.0)
-    variable.assign(np.asarray(variable) + change.reshape(variable.shape))
+    variable.assign(np.asarray(variable) + change)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -42,18 +41,23 @@ class Site:
         Args:
             fused: Whether the activation, the layer's own or a ReLU behind it, is applied.
         """
-        with self.unfused(not fused):
+        with self.unfused():
             outputs = [float_call(self.wrapper, self.saved, batch) for batch in self.float_inputs]
-        if self.activation is None or not fused:
-            return outputs
-        return [np.asarray(self.activation(batch)) for batch in outputs]
+        return [np.asarray(self.activate(batch)) for batch in outputs] if fused else outputs
+
+    def activate(self, outputs):
+        """Return outputs behind the activation, that of the layer or a ReLU behind it."""
+        own = getattr(self.wrapper.layer, "activation", None)
+        for activation in (own, self.activation):
+            outputs = outputs if activation is None else activation(outputs)
+        return outputs
 
     @contextlib.contextmanager
-    def unfused(self, condition=True):
+    def unfused(self):
         """Leave out the activation that the layer itself applies."""
         layer = self.wrapper.layer
         activation = getattr(layer, "activation", None)
-        if activation is None or not condition:
+        if activation is None:
             yield
             return
         layer.activation = keras.activations.linear
@@ -75,7 +79,10 @@ def float_call(wrapper, saved, inputs):
         Array of outputs.
     """
     with keras.StatelessScope(state_mapping=saved):
-        masked = [(wrapper.variable(k), wrapper.masked_kernel(k)) for k in wrapper.kernels]
+        # As arrays: a variable that is no tensor yet would be read outside of the scope.
+        masked = [
+            (wrapper.variable(k), np.asarray(wrapper.masked_kernel(k))) for k in wrapper.kernels
+        ]
     with keras.StatelessScope(state_mapping=[*saved, *masked]):
         outputs = wrapper.layer(inputs)
         if wrapper.batch_norm is not None:
@@ -119,7 +126,8 @@ def collect(model, data, samples, batch_size):
     """
     batches, count = [], 0
     for batch in stream(data, batch_size):
-        batch = keras.tree.map_structure(lambda array: array[: samples - count], batch)
+        rest = samples - count
+        batch = keras.tree.map_structure(lambda array, rest=rest: array[:rest], batch)
         batches.append(as_inputs(model, batch))
         count += len(keras.tree.flatten(batch)[0])
         if count >= samples:
@@ -143,7 +151,7 @@ def walk(model, batches, visit, progress=None):
     """
     graph = trace(model)
     saved = _saved_weights(graph)
-    plain, quantized = _Stream(graph, batches), _Stream(graph, batches)
+    plain, quantized = Stream(graph, batches), Stream(graph, batches)
     visited = set()
     with progress_bar(len(graph.calls), progress, unit="layer") as advance:
         for call in graph.calls:
@@ -161,7 +169,7 @@ def walk(model, batches, visit, progress=None):
                     visited.add(wrapper)
                     visit(site)
             plain.advance(call, lambda operation: _as_float(operation, saved))
-            quantized.advance(call, lambda operation: operation)
+            quantized.advance(call)
             advance(1)
 
 
@@ -190,8 +198,13 @@ def _fused_relu(call):
     return None
 
 
-class _Stream:
-    """The values that are still to be read, each as a list of batches."""
+class Stream:
+    """Batches on their way through a graph: the values that are still to be read.
+
+    Args:
+        graph: A `Graph`.
+        batches: What `collect` returned.
+    """
 
     def __init__(self, graph, batches):
         self.unread = {}
@@ -204,8 +217,13 @@ class _Stream:
             for position, value in enumerate(graph.flat_inputs)
         }
 
-    def advance(self, call, as_called):
-        """Make the outputs of a call, and forget inputs that nobody reads any more."""
+    def advance(self, call, as_called=lambda operation: operation):
+        """Make the outputs of a call, and forget inputs that nobody reads any more.
+
+        Args:
+            call: The next call of the graph.
+            as_called: Returns what is called in the place of an operation.
+        """
         count = len(self.values[call.inputs[0]])
         made = [self._outputs(call, as_called(call.operation), index) for index in range(count)]
         for position, value in enumerate(call.outputs):

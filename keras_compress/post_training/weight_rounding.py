@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.post_training.bias_correction import correct_bias_of, shift_shape
 from keras_compress.post_training.streams import collect, require_calibrated, walk
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.rounding.base import Rounding, RoundingProblem
@@ -13,7 +14,15 @@ ROUNDINGS = "keras_compress.quantization.rounding"
 
 
 def round_weights(
-    model, data, rounding="adaround", *, samples=512, batch_size=64, seed=0, progress=None
+    model,
+    data,
+    rounding="adaround",
+    *,
+    correct_bias=True,
+    samples=512,
+    batch_size=64,
+    seed=0,
+    progress=None,
 ):
     """Round the weights of a compressed model so that its layers answer as in float.
 
@@ -28,6 +37,8 @@ def round_weights(
         data: Samples as for `kc.calibrate`: an array (n_samples, *shape), a list or dict of
             arrays, or an iterable or generator function of batches. No labels are needed.
         rounding: Name or instance of a rounding: `"adaround"`, `"gptq"`, `"nearest"`.
+        correct_bias: Whether the mean error that is left goes into each layer's bias before the
+            next layer's turn, as `kc.correct_biases` does. Default true.
         samples: How many samples are used at most. Default 512. The inputs and outputs of one
             layer for all of them are held in memory.
         batch_size: Samples in a batch that is cut from arrays. Default 64.
@@ -50,35 +61,41 @@ def round_weights(
     method = plugins.resolve(ROUNDINGS, rounding, Rounding)
     require_calibrated(model, "round_weights")
     batches = collect(model, data, samples, batch_size)
-    walk(model, batches, lambda site: _round(site, method, seed), progress)
+
+    def visit(site):
+        shift = shift_shape(site.wrapper) if correct_bias else None
+        if site.wrapper.quantization.quantizer.uniform:
+            _round(site, method, shift, seed)
+        if shift is not None:
+            correct_bias_of(site)
+
+    walk(model, batches, visit, progress)
     return model
 
 
-def _round(site, method, seed):
+def _round(site, method, shift, seed):
     wrapper = site.wrapper
-    if not wrapper.quantization.quantizer.uniform:
-        return
     for kernel in wrapper.kernels:
-        problem, factor = _problem(site, kernel, seed)
+        problem, factor = _problem(site, kernel, shift, seed)
         integers = method.integers(problem)
         _check(integers, problem, method)
         wrapper.fix_scale(kernel, problem.scale)
         wrapper.variable(kernel).assign(integers * problem.scale / factor)
 
 
-def _problem(site, kernel, seed):
+def _problem(site, kernel, shift, seed):
     wrapper = site.wrapper
     factor = wrapper.folding_factor(kernel)
     factor = 1.0 if factor is None else np.asarray(factor)
     variable = wrapper.variable(kernel)
     bits = wrapper.quantization.quantizer.stored_bits(wrapper.quantization.bits)
 
-    def call(weights, inputs):
-        with keras.StatelessScope(state_mapping=[(variable, weights / factor)]):
+    def call(weights, shift, inputs):
+        with site.unfused(), keras.StatelessScope(state_mapping=[(variable, weights / factor)]):
             outputs = wrapper.layer(inputs)
         if wrapper.batch_norm is not None:
             outputs = wrapper.batch_norm(outputs, training=False)
-        return outputs if site.activation is None else site.activation(outputs)
+        return site.activate(outputs + shift)
 
     problem = RoundingProblem(
         weights=np.asarray(wrapper.masked_kernel(kernel)) * factor,
@@ -89,6 +106,7 @@ def _problem(site, kernel, seed):
         call=call,
         layer=wrapper.layer,
         matrix=wrapper.layer_type.matrix_form(wrapper.layer),
+        shift_shape=shift,
         seed=seed,
     )
     return problem, factor

@@ -22,9 +22,10 @@ class AdaRound(Rounding):
         loss  = ||f(W(V) X) - Y||**2 / E + penalty * mean(1 - |2 h(V) - 1|**beta)
 
     E is the error of rounding to nearest, which makes the loss the same for layers of any scale.
-    The penalty is absent for the first part of the steps, then beta falls from 20 to 2. Layers
-    whose error on all samples is not below that of rounding to nearest keep the latter. X comes
-    through the layers that are quantized already, Y from the float model.
+    The penalty is absent for the first part of the steps, then beta falls from 20 to 2. Where a
+    bias takes the mean error of each output channel, it is trained beside V. Layers whose error
+    on all samples is not below that of rounding to nearest keep the latter. X comes through the
+    layers that are quantized already, Y from the float model.
 
     Source: Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization",
     sections 3.3 and 3.4.
@@ -63,8 +64,10 @@ class AdaRound(Rounding):
         error = problem.error(problem.nearest)
         if not error > 0:
             return problem.nearest
-        learned = _Learner(self, problem, error).integers()
-        return learned if problem.error(learned) < error else problem.nearest
+        learner = _Learner(self, problem, error)
+        learned = learner.integers()
+        better = problem.error(learned, np.asarray(learner.shift)) < error
+        return learned if better else problem.nearest
 
 
 class _Learner:
@@ -75,6 +78,8 @@ class _Learner:
 
         self.tf, self.settings, self.problem = tf, settings, problem
         self.nearest_error = float(nearest_error)
+        # A shift is moved in units of the error that it is to take away.
+        self.unit = self.nearest_error**0.5
         ratio = problem.weights / problem.scale
         self.floor = np.floor(ratio).astype("float32")
         self.kept = (problem.weights != 0).astype("float32")
@@ -82,7 +87,13 @@ class _Learner:
         stretched = (fraction - _LOW) / (_HIGH - _LOW)
         first = np.log(stretched / (1 - stretched)).astype("float32")
         self.choice = tf.Variable(first)
-        self.moments = tf.Variable(tf.zeros_like(first)), tf.Variable(tf.zeros_like(first))
+        self.shift = tf.Variable(np.zeros(problem.shift_shape or (), "float32"))
+        shifts = problem.shift_shape is not None
+        self.trained = [self.choice, self.shift] if shifts else [self.choice]
+        self.moments = [
+            (tf.Variable(tf.zeros_like(one)), tf.Variable(tf.zeros_like(one)))
+            for one in self.trained
+        ]
 
     def integers(self):
         """Train the choice and return what it has become."""
@@ -105,7 +116,7 @@ class _Learner:
                 )
                 with tf.GradientTape() as tape:
                     loss = self._loss(tf.gather(inputs, drawn), tf.gather(targets, drawn), step)
-                self._update(tape.gradient(loss, self.choice), tf.cast(step + 1, tf.float32))
+                self._update(tape.gradient(loss, self.trained), tf.cast(step + 1, tf.float32))
 
         train(inputs, targets)
 
@@ -114,7 +125,7 @@ class _Learner:
         openness = self._openness()
         integers = tf.clip_by_value(self.floor + openness, -limit, limit) * self.kept
         weights = integers * self.problem.scale.astype("float32")
-        error = tf.reduce_mean((self.problem.call(weights, inputs) - targets) ** 2)
+        error = tf.reduce_mean((self.problem.call(weights, self.shift, inputs) - targets) ** 2)
         done = (tf.cast(step, tf.float32) / settings.steps - settings.free) / (1 - settings.free)
         first, last = _BETA
         # A cosine, as slow at both ends, between the two exponents.
@@ -123,11 +134,14 @@ class _Learner:
         weight = tf.where(done > 0, settings.penalty, 0.0)
         return error / self.nearest_error + weight * undecided
 
-    def _update(self, gradient, step):
+    def _update(self, gradients, step):
         """One step of Adam (Kingma and Ba 2015)."""
-        tf, (mean, square) = self.tf, self.moments
-        mean.assign(0.9 * mean + 0.1 * gradient)
-        square.assign(0.999 * square + 0.001 * gradient**2)
-        corrected = mean / (1 - 0.9**step)
-        size = tf.sqrt(square / (1 - 0.999**step)) + 1e-8
-        self.choice.assign_sub(self.settings.learning_rate * corrected / size)
+        rates = self.settings.learning_rate, self.settings.learning_rate * self.unit
+        for variable, gradient, moments, rate in zip(
+            self.trained, gradients, self.moments, rates, strict=False
+        ):
+            mean, square = moments
+            mean.assign(0.9 * mean + 0.1 * gradient)
+            square.assign(0.999 * square + 0.001 * gradient**2)
+            size = self.tf.sqrt(square / (1 - 0.999**step)) + 1e-8
+            variable.assign_sub(rate * mean / (1 - 0.9**step) / size)

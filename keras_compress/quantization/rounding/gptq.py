@@ -18,8 +18,9 @@ class Gptq(Rounding):
         for k:  e = (w_k - q_k) / U_kk,  w_j <- w_j - e * U_kj for all j > k
 
     X are the columns of the layer's inputs: for Dense the inputs themselves, for convolutions
-    the patches under the kernel, for depthwise ones those of each channel. Inputs of large power
-    come first. Layers that are no such product are rounded to nearest.
+    the patches under the kernel, for depthwise ones those of each channel. Where a bias takes
+    the mean error, X is without its mean. Inputs of large power come first. Layers that are no
+    such product are rounded to nearest.
 
     Source: Frantar et al. 2023, "GPTQ: accurate post-training quantization for generative
     pre-trained transformers", section 3; the update is that of Optimal Brain Surgeon (Hassibi
@@ -46,32 +47,37 @@ class Gptq(Rounding):
         shape = problem.weights.shape
         weights = form.to_matrix(problem.weights).astype(np.float64)
         scale = form.to_matrix(np.broadcast_to(problem.scale, shape)).astype(np.float64)
-        power = input_power(form, problem.layer, problem.inputs)
+        centred = problem.shift_shape is not None
+        power = input_power(form, problem.layer, problem.inputs, centred)
         integers = round_greedily(weights, scale, problem.limit, power, self.damping)
         return form.from_matrix(integers, shape)
 
 
-def input_power(form, layer, inputs):
-    """Return X X^T of the columns of a layer's inputs.
+def input_power(form, layer, inputs, centred=False):
+    """Return the mean of X X^T over the columns of a layer's inputs.
 
     Args:
         form: The layer's `MatrixForm`.
         layer: The layer, built.
         inputs: Array (n_samples, ...).
+        centred: Whether the mean of each input is taken away first.
 
     Returns:
-        Float64 array (groups, inputs, inputs): the mean over all samples.
+        Float64 array (groups, inputs, inputs).
     """
     import tensorflow as tf
 
     groups, _, size = form.sizes
     probe = form.probe(layer, inputs.shape)
-    total = np.zeros((groups, size, size))
+    total, mean, count = np.zeros((groups, size, size)), np.zeros((groups, size, 1)), 0
     for start in range(0, len(inputs), _BATCH):
         columns = tf.reshape(probe(inputs[start : start + _BATCH]), (-1, groups, size))
         columns = tf.transpose(columns, (1, 2, 0))
         total += np.asarray(tf.matmul(columns, columns, transpose_b=True), np.float64)
-    return total / len(inputs)
+        mean += np.asarray(tf.reduce_sum(columns, axis=2, keepdims=True), np.float64)
+        count += columns.shape[2]
+    total, mean = total / count, mean / count
+    return total - mean @ mean.transpose(0, 2, 1) if centred else total
 
 
 def round_greedily(weights, scale, limit, power, damping):

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_compress as kc
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.wrapper import CompressedLayer
+
+
+def _calibrated(network, samples, **options):
+    model = kc.compress(network, quantization=kc.Quantization(weight_bits=3, **options))
+    return kc.calibrate(model, samples, method="min_max")
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_normalized_channels_have_the_mean_and_spread_of_beta_and_gamma(samples, per_channel):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, use_bias=False)(inputs)
+    network = keras.Model(inputs, keras.layers.BatchNormalization(epsilon=1e-5)(x))
+    gamma, beta = np.linspace(0.5, 2, 6), np.linspace(-1, 1, 6)
+    network.layers[-1].set_weights([gamma, beta, np.full(6, 3.0), np.full(6, 0.3)])
+    model = _calibrated(network, samples, per_channel=per_channel)
+    kc.reestimate_batch_norm(model, samples)
+    (wrapper,) = [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
+    rounded = [(wrapper.layer.kernel, np.asarray(wrapper.effective_kernel(wrapper.kernels[0])))]
+    with keras.StatelessScope(state_mapping=rounded):
+        outputs = np.asarray(wrapper.batch_norm(wrapper.layer(samples), training=False))
+    np.testing.assert_allclose(outputs.mean(axis=(0, 1, 2)), beta, atol=0.05)
+    np.testing.assert_allclose(outputs.std(axis=(0, 1, 2)), gamma, rtol=0.05)
+
+
+def test_later_layers_see_the_earlier_ones_as_mended(network, samples):
+    float_outputs = np.asarray(network(samples))
+    model = _calibrated(network, samples)
+    kc.reestimate_batch_norm(model, samples)
+    once = [np.asarray(v) for v in model.variables]
+    kc.reestimate_batch_norm(model, samples)
+    for before, after in zip(once, model.variables, strict=True):
+        np.testing.assert_allclose(before, after, rtol=1e-4, atol=1e-5)
+    assert np.isfinite(np.asarray(model(samples)) - float_outputs).all()
+
+
+def test_a_normalization_that_stands_alone_is_measured_too(samples):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.ReLU()(keras.layers.Conv2D(4, 3)(inputs))
+    network = keras.Model(inputs, keras.layers.BatchNormalization(name="lone")(x))
+    model = kc.reestimate_batch_norm(_calibrated(network, samples), samples)
+    outputs = np.asarray(model.get_layer("lone").moving_mean)
+    assert (outputs != 0).all()
+
+
+def test_refuses_a_plain_model(network, samples):
+    with pytest.raises(InvalidArgumentError, match="reestimate_batch_norm"):
+        kc.reestimate_batch_norm(network, samples)

@@ -1,0 +1,81 @@
+"""After correction the mean of each channel is that of the float model, before any activation."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_compress as kc
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.post_training.streams import collect, walk
+
+
+def _calibrated(network, samples, bits=3):
+    model = kc.compress(network, quantization=kc.Quantization(weight_bits=bits))
+    return kc.calibrate(model, samples, method="min_max")
+
+
+def _channel_means(model, layer, samples):
+    """Mean of each output channel of a wrapped layer, before its activation."""
+    means = {}
+
+    def visit(site):
+        with site.unfused():
+            outputs = np.concatenate([np.asarray(site.wrapper(batch)) for batch in site.inputs])
+        means[site.wrapper.name] = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
+
+    walk(model, collect(model, samples, len(samples), 64), visit)
+    return means[layer]
+
+
+@pytest.mark.parametrize("layer", ["depthwise", "pointwise", "transposed", "hidden", "head"])
+def test_means_of_channels_are_those_of_the_float_model(network, samples, layer):
+    model = kc.correct_biases(_calibrated(network, samples), samples)
+    before = network.get_layer(layer)
+    tensor = before.output
+    if layer == "depthwise":
+        (node,) = [n for n in network.layers if n.input is tensor]
+        tensor = node.output
+    if layer in ("pointwise", "hidden"):
+        weights = before.get_weights()
+        part = keras.Model(network.inputs, before.input)
+        inputs = np.asarray(part(samples))
+        linear = inputs.reshape(-1, inputs.shape[-1]) @ weights[0].reshape(-1, weights[0].shape[-1])
+        wanted = (linear + weights[1]).mean(axis=0)
+    else:
+        outputs = np.asarray(keras.Model(network.inputs, tensor)(samples))
+        wanted = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
+    found = _channel_means(model, layer, samples)
+    np.testing.assert_allclose(found, wanted, atol=2e-3 * np.abs(wanted).max())
+
+
+def test_outputs_come_nearer(network, samples):
+    model = _calibrated(network, samples)
+    wanted = np.asarray(network(samples))
+    before = np.mean((np.asarray(model(samples)) - wanted) ** 2)
+    kc.correct_biases(model, samples)
+    assert np.mean((np.asarray(model(samples)) - wanted) ** 2) < 0.5 * before
+
+
+def test_layers_without_a_bias_stay(samples):
+    inputs = keras.Input((8, 8, 3))
+    network = keras.Model(inputs, keras.layers.Conv2D(2, 3, use_bias=False, name="conv")(inputs))
+    model = _calibrated(network, samples)
+    before = np.asarray(model(samples))
+    kc.correct_biases(model, samples)
+    np.testing.assert_array_equal(model(samples), before)
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_a_normalization_without_offset_takes_the_correction(samples, scale):
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(inputs)
+    x = keras.layers.BatchNormalization(center=False, scale=scale)(x)
+    network = keras.Model(inputs, x)
+    model = kc.correct_biases(_calibrated(network, samples), samples)
+    means = [np.asarray(one(samples)).mean(axis=(0, 1, 2)) for one in (model, network)]
+    np.testing.assert_allclose(*means, atol=5e-3)
+
+
+def test_refuses_a_plain_model(network, samples):
+    with pytest.raises(InvalidArgumentError, match="correct_biases needs a compressed model"):
+        kc.correct_biases(network, samples)

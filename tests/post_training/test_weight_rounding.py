@@ -1,0 +1,174 @@
+"""Rounded weights: better outputs than nearest, and the same integers wherever they are carried."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_compress as kc
+from keras_compress.converters import flatbuffer
+from keras_compress.converters.deployment import prepare
+from keras_compress.converters.weight_scales import integers
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.quantization.rounding.adaround import AdaRound
+from keras_compress.wrapper import CompressedLayer
+
+QUICK = AdaRound(steps=200, batch_size=16)
+
+
+def _calibrated(network, samples, bits=4, **options):
+    spec = kc.Quantization(weight_bits=bits, **options)
+    return kc.calibrate(kc.compress(network, quantization=spec), samples, method="min_max")
+
+
+def _error(model, network, samples):
+    return np.mean((np.asarray(model(samples)) - np.asarray(network(samples))) ** 2)
+
+
+def _kernels(model):
+    wrappers = [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
+    return [np.asarray(w.effective_kernel(k)) for w in wrappers for k in w.kernels]
+
+
+@pytest.fixture(scope="module")
+def rounded(network, samples):
+    """Models rounded each way; what tests ask of them is read only."""
+    models = {name: _calibrated(network, samples) for name in ("nearest", "gptq", "adaround")}
+    for name, model in models.items():
+        rounding = QUICK if name == "adaround" else name
+        kc.round_weights(model, samples, rounding, correct_bias=False)
+    return models
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "adaround"])
+def test_outputs_are_nearer_to_float_than_those_of_nearest(rounded, network, rounding):
+    unseen = np.random.default_rng(2).uniform(size=(128, 8, 8, 3)).astype("float32")
+    nearest = _error(rounded["nearest"], network, unseen)
+    assert _error(rounded[rounding], network, unseen) < 0.5 * nearest
+
+
+def test_nearest_is_what_the_wrapper_does_by_itself(rounded, network, samples):
+    plain = _calibrated(network, samples)
+    for ours, own in zip(_kernels(rounded["nearest"]), _kernels(plain), strict=True):
+        np.testing.assert_allclose(ours, own, atol=1e-6)
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "adaround"])
+def test_weights_move_by_less_than_a_step_up_or_down(rounded, network, samples, rounding):
+    moved = 0
+    for before, after in zip(
+        _wrapped(_calibrated(network, samples)), _wrapped(rounded[rounding]), strict=True
+    ):
+        (kernel,) = before.kernels
+        steps = np.asarray(before.scale(kernel))
+        distance = np.asarray(after.effective_kernel(kernel)) - before.masked_kernel(kernel)
+        moved += np.sum(np.abs(distance) > 0.501 * steps)
+        if rounding == "adaround":
+            assert np.abs(distance / steps).max() <= 1.001
+        np.testing.assert_allclose(after.scale(kernel), steps, rtol=1e-6)
+    assert moved
+
+
+def _wrapped(model):
+    return [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_file_and_saved_model_hold_the_rounded_integers(network, samples, per_channel, tmp_path):
+    model = _calibrated(network, samples, per_channel=per_channel, per_channel_dense=per_channel)
+    kc.round_weights(model, samples, "gptq")
+    wanted = {wrapper.name: _integers(wrapper) for wrapper in _wrapped(model)}
+    model.save(tmp_path / "model.keras")
+    loaded = kc.load_model(tmp_path / "model.keras")
+    for wrapper in _wrapped(loaded):
+        np.testing.assert_array_equal(_integers(wrapper), wanted[wrapper.name])
+    converted = kc.convert(loaded)
+    constants = [t for t in flatbuffer.read(converted).tensors if t.is_constant]
+    for kernel in prepare(loaded).kernels:
+        found = integers(kernel)
+        source = next(w for w in _wrapped(loaded) if w.name == kernel.layer)
+        (description,) = source.kernels
+        in_keras = description.to_deployed(wanted[kernel.layer])
+        np.testing.assert_array_equal(np.abs(found), np.abs(in_keras))
+        assert any(
+            tensor.size == found.size and np.array_equal(tensor.data.ravel(), found.ravel())
+            for tensor in constants
+        )
+    labels = np.asarray(loaded(samples)).argmax(axis=1)
+    assert kc.evaluate(converted, samples, labels).model.accuracy >= 0.98
+
+
+def _integers(wrapper):
+    """The integers before folding, whose sign a negative factor turns."""
+    (kernel,) = wrapper.kernels
+    factor = wrapper.folding_factor(kernel)
+    weights = np.asarray(wrapper.effective_kernel(kernel))
+    weights = weights if factor is None else weights * np.asarray(factor)
+    ratio = weights / np.asarray(wrapper.scale(kernel))
+    np.testing.assert_allclose(ratio, np.round(ratio), atol=1e-3)
+    return np.round(ratio).astype(int)
+
+
+def test_stripped_models_keep_the_rounded_weights(rounded):
+    plain = kc.strip(rounded["gptq"])
+    wrapper = rounded["gptq"].get_layer("hidden")
+    np.testing.assert_allclose(
+        plain.get_layer("hidden").kernel, wrapper.effective_kernel(wrapper.kernels[0]), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("rounding", ["gptq", QUICK], ids=str)
+def test_pruned_weights_stay_zero(network, samples, rounding):
+    pruning, quantization = kc.Pruning(), kc.Quantization(weight_bits=4)
+    model = kc.compress(network, pruning=pruning, quantization=quantization)
+    for wrapper in _wrapped(model):
+        for prunable in wrapper.prunable_kernels:
+            mask = np.arange(np.size(prunable.mask)).reshape(prunable.mask.shape) % 2
+            prunable.mask.assign(mask)
+    kc.round_weights(kc.calibrate(model, samples), samples, rounding)
+    for wrapper in _wrapped(model):
+        for prunable in wrapper.prunable_kernels:
+            kept = np.asarray(prunable.mask) > 0
+            assert not np.asarray(prunable.variable)[~kept].any()
+            assert np.asarray(prunable.variable)[kept].any()
+
+
+def test_the_seed_decides(network, samples):
+    once, again, other = (
+        kc.round_weights(_calibrated(network, samples), samples, AdaRound(steps=40), seed=seed)
+        for seed in (3, 3, 4)
+    )
+    same = [np.array_equal(a, b) for a, b in zip(_kernels(once), _kernels(again), strict=True)]
+    assert all(same)
+    assert not all(
+        np.array_equal(a, b) for a, b in zip(_kernels(once), _kernels(other), strict=True)
+    )
+
+
+def test_codebooks_keep_their_own_rounding(network, samples):
+    model = _calibrated(network, samples, weight_quantizer="lloyd_max")
+    before = _kernels(model)
+    kc.round_weights(model, samples, "gptq", correct_bias=False)
+    assert all(np.array_equal(a, b) for a, b in zip(before, _kernels(model), strict=True))
+
+
+def test_a_layer_that_is_called_twice_is_rounded_once(samples):
+    inputs = keras.Input((8, 8, 3))
+    shared = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="shared")
+    network = keras.Model(inputs, keras.layers.Flatten()(shared(shared(inputs))))
+    model = _calibrated(network, samples)
+    kc.round_weights(model, samples, "gptq", samples=50)
+    assert np.isfinite(_integers(model.get_layer("shared"))).all()
+
+
+def test_refuses_what_cannot_be_rounded(network, samples):
+    with pytest.raises(InvalidArgumentError, match="kc.compress"):
+        kc.round_weights(network, samples)
+    with pytest.raises(InvalidArgumentError, match="kc.calibrate"):
+        kc.round_weights(kc.compress(network, quantization=kc.Quantization()), samples)
+    model = _calibrated(network, samples)
+    with pytest.raises(UnknownNameError, match="adaround"):
+        kc.round_weights(model, samples, "adarond")
+    with pytest.raises(InvalidArgumentError, match="no data"):
+        kc.round_weights(model, iter([]))
+    with pytest.raises(InvalidArgumentError, match="steps"):
+        AdaRound(steps=0)
