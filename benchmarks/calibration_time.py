@@ -1,0 +1,95 @@
+"""What calibrating costs beside a plain `predict` of the same images, in time and in memory.
+
+    python benchmarks/calibration_time.py --images 10000
+
+Each calibrator sets the ranges of a compressed ResNet8 from the images, in turns with
+`model.predict` of the plain network on them. A calibration of one batch is measured too: it is
+the constant (tracing), and what is above it is compared with `predict`. Memory is the growth of
+the process's peak from 1,000 images to all of them, the images themselves held in one array from
+the start. Writes its section of RESULTS.md; `--section ""` prints only.
+"""
+
+import argparse
+import resource
+import time
+
+import numpy as np
+import results
+from cifar10_data import load, source
+from networks import NETWORKS
+from training import versions
+
+import keras_compress as kc
+
+BATCH = 64
+
+
+def seconds(work):
+    """Return the duration of a call."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak_mib():
+    """Return the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(method, plain, model, x, rounds):
+    """Return the row of one calibrator."""
+
+    def calibrate(images):
+        kc.calibrate(model, images, method=method, batch_size=BATCH)
+
+    def predict(images):
+        plain.predict(images, batch_size=BATCH, verbose=0)
+
+    calibrate(x[:1000])
+    before = peak_mib()
+    turns = []
+    for _ in range(rounds):
+        constant = seconds(lambda: calibrate(x[:BATCH]))
+        base = seconds(lambda: predict(x))
+        turns.append((base, constant, seconds(lambda: calibrate(x))))
+    base, constant, whole = np.median(turns, axis=0)
+    ratio = np.median([(w - c) / b for b, c, w in turns])
+    return {
+        "calibrator": method,
+        "predict s": round(base, 2),
+        "calibrate s": round(whole, 2),
+        "of it constant s": round(constant, 2),
+        "ratio without the constant": round(float(ratio), 2),
+        "more memory MiB": round(peak_mib() - before, 1),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--network", choices=sorted(NETWORKS), default="resnet8")
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=["min_max", "percentile", "mse"])
+    parser.add_argument("--section", default="Calibration time and memory", help="in RESULTS.md")
+    options = parser.parse_args()
+    x, _ = load("train", options.images)
+    plain = NETWORKS[options.network]()
+    model = kc.compress(plain, quantization=kc.Quantization())
+    plain.predict(x[:BATCH], batch_size=BATCH, verbose=0)
+    rows = []
+    for method in options.methods:
+        rows.append(measure(method, plain, model, x, options.rounds))
+        print(rows[-1], flush=True)
+    print(results.table(rows))
+    if options.section:
+        facts = results.provenance(
+            versions(),
+            data=f"{source()}, {options.images} images in batches of {BATCH}",
+            network=f"{options.network}, not trained",
+            times=f"medians of {options.rounds} rounds, ratios taken in each round",
+        )
+        results.write_section(options.section, facts, results.table(rows))
+
+
+if __name__ == "__main__":
+    main()
