@@ -18,8 +18,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     layers that are done. Unlike `kc.correct_biases` it mends the spread of a channel too, and
     needs layers that have a normalization.
 
-    It moves the grid of layers whose channels share one scale (`per_channel=False`), so it comes
-    before `kc.round_weights`.
+    Layers whose channels share one scale (`per_channel=False`) stay as they are: their grid is
+    that of the folded weights, which new statistics would move under the rounded ones.
 
     Source: Sun et al. 2019, "Hybrid 8-bit floating point training and inference for deep neural
     networks", section 4.2 (re-tuning of statistics); Nagel et al. 2021, "A white paper on neural
@@ -49,7 +49,7 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     stream = Stream(graph, collect(model, data, samples, batch_size))
     for call in graph.calls:
         operation = call.operation
-        if isinstance(operation, CompressedLayer) and operation.batch_norm is not None:
+        if isinstance(operation, CompressedLayer) and _has_free_norm(operation):
             (value,) = call.inputs
             seen = [_before_norm(operation, batch) for batch in stream.values[value]]
             _set_statistics(operation.batch_norm, seen)
@@ -57,6 +57,12 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
             _set_statistics(operation, stream.values[call.inputs[0]])
         stream.advance(call)
     return model
+
+
+def _has_free_norm(wrapper):
+    if wrapper.batch_norm is None:
+        return False
+    return all(wrapper.folding_factor(kernel) is None for kernel in wrapper.kernels)
 
 
 def _before_norm(wrapper, inputs):

@@ -12,21 +12,31 @@ def _calibrated(network, samples, **options):
     return kc.calibrate(model, samples, method="min_max")
 
 
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_normalized_channels_have_the_mean_and_spread_of_beta_and_gamma(samples, per_channel):
+def _normalized(samples, per_channel):
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(6, 3, use_bias=False)(inputs)
     network = keras.Model(inputs, keras.layers.BatchNormalization(epsilon=1e-5)(x))
     gamma, beta = np.linspace(0.5, 2, 6), np.linspace(-1, 1, 6)
     network.layers[-1].set_weights([gamma, beta, np.full(6, 3.0), np.full(6, 0.3)])
     model = _calibrated(network, samples, per_channel=per_channel)
-    kc.reestimate_batch_norm(model, samples)
     (wrapper,) = [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
+    return model, wrapper, gamma, beta
+
+
+def test_normalized_channels_have_the_mean_and_spread_of_beta_and_gamma(samples):
+    model, wrapper, gamma, beta = _normalized(samples, per_channel=True)
+    kc.reestimate_batch_norm(model, samples)
     rounded = [(wrapper.layer.kernel, np.asarray(wrapper.effective_kernel(wrapper.kernels[0])))]
     with keras.StatelessScope(state_mapping=rounded):
         outputs = np.asarray(wrapper.batch_norm(wrapper.layer(samples), training=False))
     np.testing.assert_allclose(outputs.mean(axis=(0, 1, 2)), beta, atol=0.05)
     np.testing.assert_allclose(outputs.std(axis=(0, 1, 2)), gamma, rtol=0.05)
+
+
+def test_layers_whose_grid_would_move_stay(samples):
+    model, wrapper, *_ = _normalized(samples, per_channel=False)
+    kc.reestimate_batch_norm(model, samples)
+    np.testing.assert_allclose(wrapper.batch_norm.moving_mean, 3.0)
 
 
 def test_later_layers_see_the_earlier_ones_as_mended(network, samples):

@@ -27,33 +27,31 @@ def _channel_means(model, layer, samples):
     return means[layer]
 
 
+@pytest.fixture(scope="module")
+def corrected(network, samples):
+    return kc.correct_biases(_calibrated(network, samples), samples)
+
+
 @pytest.mark.parametrize("layer", ["depthwise", "pointwise", "transposed", "hidden", "head"])
-def test_means_of_channels_are_those_of_the_float_model(network, samples, layer):
-    model = kc.correct_biases(_calibrated(network, samples), samples)
+def test_means_of_channels_are_those_of_the_float_model(network, samples, corrected, layer):
     before = network.get_layer(layer)
     tensor = before.output
     if layer == "depthwise":
-        (node,) = [n for n in network.layers if n.input is tensor]
-        tensor = node.output
+        tensor = next(other for other in network.layers[1:] if other.input is tensor).output
+    outputs = np.asarray(keras.Model(network.input, tensor)(samples))
     if layer in ("pointwise", "hidden"):
-        weights = before.get_weights()
-        part = keras.Model(network.inputs, before.input)
-        inputs = np.asarray(part(samples))
-        linear = inputs.reshape(-1, inputs.shape[-1]) @ weights[0].reshape(-1, weights[0].shape[-1])
-        wanted = (linear + weights[1]).mean(axis=0)
-    else:
-        outputs = np.asarray(keras.Model(network.inputs, tensor)(samples))
-        wanted = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
-    found = _channel_means(model, layer, samples)
+        inputs = np.asarray(keras.Model(network.input, before.input)(samples))
+        kernel, bias = before.get_weights()
+        outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel.reshape(-1, len(bias)) + bias
+    wanted = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
+    found = _channel_means(corrected, layer, samples)
     np.testing.assert_allclose(found, wanted, atol=2e-3 * np.abs(wanted).max())
 
 
-def test_outputs_come_nearer(network, samples):
-    model = _calibrated(network, samples)
+def test_outputs_come_nearer(network, samples, corrected):
     wanted = np.asarray(network(samples))
-    before = np.mean((np.asarray(model(samples)) - wanted) ** 2)
-    kc.correct_biases(model, samples)
-    assert np.mean((np.asarray(model(samples)) - wanted) ** 2) < 0.5 * before
+    before = np.mean((np.asarray(_calibrated(network, samples)(samples)) - wanted) ** 2)
+    assert np.mean((np.asarray(corrected(samples)) - wanted) ** 2) < 0.5 * before
 
 
 def test_layers_without_a_bias_stay(samples):

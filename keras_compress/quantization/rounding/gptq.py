@@ -72,9 +72,10 @@ def input_power(form, layer, inputs, centred=False):
     total, mean, count = np.zeros((groups, size, size)), np.zeros((groups, size, 1)), 0
     for start in range(0, len(inputs), _BATCH):
         columns = tf.reshape(probe(inputs[start : start + _BATCH]), (-1, groups, size))
-        columns = tf.transpose(columns, (1, 2, 0))
-        total += np.asarray(tf.matmul(columns, columns, transpose_b=True), np.float64)
-        mean += np.asarray(tf.reduce_sum(columns, axis=2, keepdims=True), np.float64)
+        # Double precision: taking the mean away leaves little where inputs hardly vary.
+        columns = tf.cast(tf.transpose(columns, (1, 2, 0)), tf.float64)
+        total += np.asarray(tf.matmul(columns, columns, transpose_b=True))
+        mean += np.asarray(tf.reduce_sum(columns, axis=2, keepdims=True))
         count += columns.shape[2]
     total, mean = total / count, mean / count
     return total - mean @ mean.transpose(0, 2, 1) if centred else total
