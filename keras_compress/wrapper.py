@@ -223,7 +223,7 @@ class CompressedLayer(PhasedLayer):
         if self.batch_norm is not None:
             factor, shift = batch_norm_affine(self.batch_norm)
             bias = bias * factor + shift
-            if self._folding_factor(kernel) is None:
+            if self.folding_factor(kernel) is None:
                 step = step * ops.abs(factor)
         step = ops.stop_gradient(step)
         rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step

@@ -50,8 +50,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     for call in graph.calls:
         operation = call.operation
         if isinstance(operation, CompressedLayer) and _has_free_norm(operation):
-            (value,) = call.inputs
-            seen = [_before_norm(operation, batch) for batch in stream.values[value]]
+            batches = stream.values[call.inputs[0]]
+            seen = [_before_norm(operation, batch) for batch in batches]
             _set_statistics(operation.batch_norm, seen)
         elif isinstance(operation, keras.layers.BatchNormalization):
             _set_statistics(operation, stream.values[call.inputs[0]])

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,6 +28,7 @@ class Site:
         inputs: List of batches of its inputs, through the layers that are quantized already.
         float_inputs: The same through the float model.
         saved: The wrapper's weights as they were at the start: (variable, array) pairs.
+        input_step: Step of the grid of the inputs, to which the bias is rounded, or `None`.
     """
 
     wrapper: CompressedLayer
@@ -34,6 +36,7 @@ class Site:
     inputs: list
     float_inputs: list
     saved: list
+    input_step: Any = None
 
     def float_outputs(self, fused=True):
         """Return batches of what the float layer makes of the float inputs.
@@ -44,6 +47,11 @@ class Site:
         with self.unfused():
             outputs = [float_call(self.wrapper, self.saved, batch) for batch in self.float_inputs]
         return [np.asarray(self.activate(batch)) for batch in outputs] if fused else outputs
+
+    def quantized_outputs(self):
+        """Return batches of what the wrapped layer makes now, before any activation."""
+        with self.unfused():
+            return [np.asarray(self.wrapper(batch, self.input_step)) for batch in self.inputs]
 
     def activate(self, outputs):
         """Return outputs behind the activation, that of the layer or a ReLU behind it."""
@@ -157,14 +165,7 @@ def walk(model, batches, visit, progress=None):
         for call in graph.calls:
             wrapper = call.operation
             if isinstance(wrapper, CompressedLayer):
-                (value,) = call.inputs
-                site = Site(
-                    wrapper,
-                    _fused_relu(call),
-                    quantized.values[value],
-                    plain.values[value],
-                    saved[wrapper],
-                )
+                site = _site(call, quantized, plain, saved[wrapper])
                 if wrapper.quantization is not None and wrapper not in visited:
                     visited.add(wrapper)
                     visit(site)
@@ -173,11 +174,23 @@ def walk(model, batches, visit, progress=None):
             advance(1)
 
 
+def _site(call, quantized, plain, saved):
+    value, step = call.inputs[0], call.kwargs.get("input_step")
+    return Site(
+        call.operation,
+        _fused_relu(call),
+        quantized.values[value],
+        plain.values[value],
+        saved,
+        None if step is None else quantized.values[step][0],
+    )
+
+
 def _as_float(operation, saved):
     if isinstance(operation, ActivationQuantizer):
         return lambda inputs, **_: inputs
     if isinstance(operation, CompressedLayer):
-        return lambda inputs: float_call(operation, saved[operation], inputs)
+        return lambda inputs, **_: float_call(operation, saved[operation], inputs)
     return operation
 
 

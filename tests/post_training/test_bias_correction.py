@@ -19,8 +19,7 @@ def _channel_means(model, layer, samples):
     means = {}
 
     def visit(site):
-        with site.unfused():
-            outputs = np.concatenate([np.asarray(site.wrapper(batch)) for batch in site.inputs])
+        outputs = np.concatenate(site.quantized_outputs())
         means[site.wrapper.name] = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
 
     walk(model, collect(model, samples, len(samples), 64), visit)
