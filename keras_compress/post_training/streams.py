@@ -89,7 +89,7 @@ def float_call(wrapper, saved, inputs):
     with keras.StatelessScope(state_mapping=saved):
         # As arrays: a variable that is no tensor yet would be read outside of the scope.
         masked = [
-            (wrapper.variable(k), np.asarray(wrapper.masked_kernel(k))) for k in wrapper.kernels
+            (wrapper.variable(k), np.asarray(wrapper.clustered_kernel(k))) for k in wrapper.kernels
         ]
     with keras.StatelessScope(state_mapping=[*saved, *masked]):
         outputs = wrapper.layer(inputs)

@@ -30,7 +30,7 @@ def round_weights(
     are rounded already, what it should answer comes from the float model. The integers that are
     chosen stay in the kernels, on scales that are fixed from then on, so that saved models,
     `kc.strip` and `kc.convert` carry them. Layers whose quantizer has no grid of equal steps
-    (`lloyd_max`, powers of two) keep their own rounding.
+    (`lloyd_max`, powers of two), or whose weights are clustered, keep their own rounding.
 
     Args:
         model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
@@ -64,13 +64,17 @@ def round_weights(
 
     def visit(site):
         shift = shift_shape(site.wrapper) if correct_bias else None
-        if site.wrapper.quantization.quantizer.uniform:
+        if _has_free_grid(site.wrapper):
             _round(site, method, shift, seed)
         if shift is not None:
             correct_bias_of(site)
 
     walk(model, batches, visit, progress)
     return model
+
+
+def _has_free_grid(wrapper):
+    return wrapper.quantization.quantizer.uniform and wrapper.clustering is None
 
 
 def _round(site, method, shift, seed):
