@@ -96,12 +96,14 @@ class FixedQuantizer(keras.layers.Layer):
         return {**super().get_config(), **own}
 
 
-def prepare(model, batch_size=1):
+def prepare(model, batch_size=1, ranges=True):
     """Make the plain model that the converter lowers.
 
     Args:
         model: A Sequential or functional model, compressed or plain.
         batch_size: Batch size of the file; `None` leaves it free, and a plain model uncopied.
+        ranges: Whether the ranges that were learned go into its graph; otherwise activations
+            stay in float.
 
     Returns:
         A `Deployable`.
@@ -121,15 +123,16 @@ def prepare(model, batch_size=1):
         if batch_size is not None:
             plain = _with_batch_size(plain, batch_size)
         return Deployable(plain, kernels=_pruned_kernels(wrappers))
-    _check_observed(model, quantizers)
+    quantizers = quantizers if ranges else []
+    _check_observed(model, wrappers, quantizers)
     return Deployable(
-        _deployed_model(graph, batch_size),
-        quantized=True,
+        _deployed_model(graph, batch_size, ranges),
+        quantized=bool(quantizers),
         kernels=tuple(
             _kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels
         ),
         input_ranges=_input_ranges(model),
-        activation_bits=quantizers[0].bits,
+        activation_bits=quantizers[0].bits if quantizers else None,
         per_channel=_common_granularity(wrappers, dense=False),
         per_channel_dense=_common_granularity(wrappers, dense=True),
     )
@@ -156,14 +159,15 @@ def _check_clustered(model, wrappers):
         )
 
 
-def _check_observed(model, quantizers):
+def _check_observed(model, wrappers, quantizers):
     unseen = [layer.name for layer in quantizers if not layer.observed]
-    if unseen or any(layer.phase == Phase.OFF for layer in quantizers):
+    quantized = [*quantizers, *(wrapper for wrapper in wrappers if wrapper.quantization)]
+    if unseen or any(layer.phase == Phase.OFF for layer in quantized):
         raise ConversionError(
             f"Quantization of {model.name} has not begun: {len(unseen)} of {len(quantizers)} "
             "ranges were never observed. Train it past QuantizationCallback's begin_step, or "
             "convert kc.strip(model) with post-training calibration. "
-            f"Received: first range without data {(unseen or [quantizers[0].name])[0]}"
+            f"Received: first layer without data {(unseen or [quantized[0].name])[0]}"
         )
 
 
@@ -178,7 +182,7 @@ def _with_batch_size(model, batch_size):
     return fixed
 
 
-def _deployed_model(graph, batch_size):
+def _deployed_model(graph, batch_size, ranges):
     copies = LayerCopies()
     weights = []
 
@@ -189,6 +193,8 @@ def _deployed_model(graph, batch_size):
         if kwargs.get("step_only"):
             return args[0]
         if isinstance(operation, ActivationQuantizer):
+            if not ranges:
+                return args[0]
             return _fixed(operation, copies.free_name(operation.name))(args[0])
         if isinstance(operation, CompressedLayer):
             layer = copies.custom(operation, lambda name: _deployed_layer(operation, name))

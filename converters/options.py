@@ -10,12 +10,24 @@ class Mode(enum.StrEnum):
     """How numbers are stored in the file."""
 
     FLOAT32 = "float32"
+    FLOAT16 = "float16"  # float16 weights, computed in float
+    DYNAMIC_RANGE = "dynamic_range"  # integer weights, activations quantized at run time
     INT8 = "int8"
-    INT16X8 = "int16x8"
+    INT16X8 = "int16x8"  # int16 activations, int8 weights
 
 
+# (width of weights, width of activations) of a profile; integer weights may be narrower.
+_MODES = {
+    (32, 32): Mode.FLOAT32,
+    (16, 32): Mode.FLOAT16,
+    (8, 32): Mode.DYNAMIC_RANGE,
+    (8, 8): Mode.INT8,
+    (8, 16): Mode.INT16X8,
+}
 _IO_TYPES = {
     Mode.FLOAT32: ("float32",),
+    Mode.FLOAT16: ("float32",),
+    Mode.DYNAMIC_RANGE: ("float32",),
     Mode.INT8: ("int8", "uint8", "float32"),
     Mode.INT16X8: ("int16", "float32"),
 }
@@ -71,13 +83,17 @@ class ConversionOptions:
     @property
     def is_quantized(self):
         """Whether the file computes in integers."""
-        return self.mode is not Mode.FLOAT32
+        return self.mode in (Mode.INT8, Mode.INT16X8)
+
+    @property
+    def has_integer_weights(self):
+        """Whether the file stores its weights as integers."""
+        return self.is_quantized or self.mode is Mode.DYNAMIC_RANGE
 
     @property
     def activation_type(self):
         """Type of the activations inside the file."""
-        types = {Mode.FLOAT32: "float32", Mode.INT8: "int8", Mode.INT16X8: "int16"}
-        return types[self.mode]
+        return {Mode.INT8: "int8", Mode.INT16X8: "int16"}.get(self.mode, "float32")
 
     @classmethod
     def from_profile(cls, profile, *, input_type=None, output_type=None, allow_float=(), **kwargs):
@@ -93,7 +109,7 @@ class ConversionOptions:
         Returns:
             The options.
         """
-        modes = {8: Mode.INT8, 16: Mode.INT16X8, 32: Mode.FLOAT32}
+        weight_bits = max(profile.weight_bits[0], 8)
         if isinstance(allow_float, str):
             allow_float = (allow_float,)
         given = {
@@ -103,7 +119,7 @@ class ConversionOptions:
             "per_channel_dense": profile.per_channel_dense,
         }
         return cls(
-            mode=modes[profile.activation_bits],
+            mode=_MODES[weight_bits, profile.activation_bits],
             allow_float=frozenset(allow_float),
             **{**given, **kwargs},
         )

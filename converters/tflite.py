@@ -97,7 +97,7 @@ def convert(
         for _ in range(_ATTEMPTS):
             with ProgressBar("Calibrating", progress) as bar:
                 content = engine.convert(exported, calibration, options, bar.update)
-            if options.is_quantized:
+            if options.has_integer_weights:
                 content = carry_scales(content, deployable.kernels, int4=target.int4)
             names = [spec.name for spec in inputs]
             content = signature_order.reorder(content, names, exported.outputs)
@@ -136,9 +136,18 @@ def _is_chance(findings):
 def _deployable(model, target):
     """Return the model to export, where what was trained fits the target."""
     trace(model)
-    if target.is_float:
-        compressed = any(isinstance(layer, CompressedLayer) for layer in all_layers(model))
-        return Deployable(strip(model) if compressed else model)
+    mode = ConversionOptions.from_profile(target).mode
+    wrappers = [layer for layer in all_layers(model) if isinstance(layer, CompressedLayer)]
+    if mode in (Mode.FLOAT32, Mode.FLOAT16):
+        return Deployable(strip(model) if wrappers else model)
+    if target.weight_bits[0] < 8 and not any(wrapper.quantization for wrapper in wrappers):
+        raise InvalidArgumentError(
+            f"Profile {target.name!r} has {target.weight_bits[0]}-bit weights, which are chosen "
+            f"before conversion: model = kc.compress(model, quantization={target.name!r}), then "
+            "kc.calibrate(model, samples) or fit. Received: a model without quantized weights"
+        )
+    if mode is Mode.DYNAMIC_RANGE:
+        return prepare(model, batch_size=None, ranges=False)
     deployable = prepare(model, batch_size=None)
     trained = deployable.activation_bits
     if trained not in (None, target.activation_bits):

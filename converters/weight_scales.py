@@ -22,6 +22,10 @@ _OPERANDS = {
     "TRANSPOSE_CONV": (2, 1, 3),
     "GATHER": (1, 0, None),
 }
+# Operators that LiteRT 2.3.0 computes rightly with packed weights, beside float activations or
+# integer ones. It refuses TRANSPOSE_CONV, and GATHER gives wrong values.
+_TAKE_INT4_BESIDE_FLOAT = ("CONV_2D", "FULLY_CONNECTED")
+_TAKE_INT4 = (*_TAKE_INT4_BESIDE_FLOAT, "DEPTHWISE_CONV_2D")
 _CONVERTER_LIMIT = 127
 
 
@@ -29,11 +33,12 @@ def carry_scales(content, kernels, int4=False):
     """Write the trained scales of weights into a converted file.
 
     Args:
-        content: Bytes of an int8 or int16x8 `.tflite` file.
+        content: Bytes of a `.tflite` file with integer weights.
         kernels: `DeployedKernel`s of the model it was made from. Those whose grid the converter
             finds by itself are left alone.
-        int4: Whether weights of at most 4 bits are stored packed, two to a byte. Otherwise they
-            are stored one to a byte, which every int8 runtime takes.
+        int4: Whether weights of at most 4 bits are stored packed, two to a byte, in the
+            operators that run so. Otherwise they are stored one to a byte, which every int8
+            runtime takes.
 
     Returns:
         Bytes of the file with the trained scales; `content` itself if there is nothing to do.
@@ -50,7 +55,7 @@ def carry_scales(content, kernels, int4=False):
         if not needs_carrying(kernel):
             # The converter gives a scale a channel where the ranges stand in the graph.
             sites = [site for site in sites if len(site.weights.quantization.scale) > 1]
-        elif not sites:
+        elif not sites and not editor.holds_in_float(kernel):
             raise _not_found(kernel)
         for site in sites:
             editor.write(site, kernel, pack=int4 and kernel.bits <= 4)
@@ -105,11 +110,22 @@ def _not_found(kernel):
 
 
 class _Site(NamedTuple):
-    """The tensors of one operator that reads a kernel."""
+    """One operator that reads a kernel, and its tensors."""
 
+    operator: str
     source: Any
     weights: Any
     bias: Any
+
+    @property
+    def is_float(self):
+        """Whether activations are in float there."""
+        return self.source.quantization.scale is None
+
+    @property
+    def takes_int4(self):
+        """Whether it runs with packed weights."""
+        return self.operator in (_TAKE_INT4_BESIDE_FLOAT if self.is_float else _TAKE_INT4)
 
 
 class _Editor:
@@ -130,8 +146,8 @@ class _Editor:
 
     def write(self, site, kernel, pack):
         """Write a kernel's integers and scales, and its bias in their units."""
-        self._write_weights(site.weights, kernel, pack)
-        if site.bias is not None:
+        self._write_weights(site.weights, kernel, pack and site.takes_int4)
+        if site.bias is not None and not site.is_float:
             scales = np.array(site.weights.quantization.scale)
             self._write_bias(site.source, site.bias, scales, kernel.bias)
 
@@ -143,14 +159,30 @@ class _Editor:
         sites = []
         for graph in self.model.subgraphs:
             for operator in graph.operators:
-                positions = _OPERANDS.get(self.names[operator.opcodeIndex])
+                name = self.names[operator.opcodeIndex]
+                positions = _OPERANDS.get(name)
                 if positions is None:
                     continue
-                site = _Site(*(_operand(graph, operator, place) for place in positions))
+                site = _Site(name, *(_operand(graph, operator, place) for place in positions))
                 known = any(site.weights is other.weights for other in sites)
                 if site.weights is not None and not known and self._holds(site.weights, kernel):
                     sites.append(site)
         return sites
+
+    def holds_in_float(self, kernel):
+        """Whether a float tensor holds the kernel, which lies on its grid there too.
+
+        TensorFlow's converter leaves small weights in float beside run-time quantization.
+        """
+        for graph in self.model.subgraphs:
+            for tensor in graph.tensors:
+                data = self.model.buffers[tensor.buffer].data
+                if tensor.type != self.schema.TensorType.FLOAT32 or data is None:
+                    continue
+                values = np.asarray(data, np.uint8).view(np.float32)
+                if np.array_equal(values, np.float32(kernel.weights).ravel()):
+                    return True
+        return False
 
     def _holds(self, tensor, kernel):
         """Whether a tensor holds the kernel, rounded to the converter's own 8-bit grid."""

@@ -21,7 +21,7 @@ class Profile:
         name: The file's name without its ending.
         title: The target in a few words.
         weight_bits: Widths of weights that the target takes; the first is the default.
-            32 stands for float.
+            16 and 32 stand for float16 and float32.
         activation_bits_supported: The same for activations.
         per_channel: Whether a convolution may have one scale for each output channel.
         per_channel_dense: The same for Dense layers, which many targets treat otherwise.
@@ -94,7 +94,7 @@ class Profile:
 
     @property
     def is_float(self) -> bool:
-        """Whether a conversion for this target leaves the model in float."""
+        """Whether a conversion for this target leaves activations in float."""
         return self.activation_bits == 32
 
     @property

@@ -53,7 +53,11 @@ _FLAG = "true or false"
 _KEYS = {
     "title": ("title", _text, "a text"),
     "engine": ("engine", _text, "a text"),
-    "weight_bits": ("weight_bits", _some_of(4, 8, 32), "a list of 4, 8 and 32 (float)"),
+    "weight_bits": (
+        "weight_bits",
+        _some_of(4, 8, 16, 32),
+        "a list of 4, 8, 16 (float16) and 32 (float32)",
+    ),
     "activation_bits": (
         "activation_bits_supported",
         _some_of(8, 16, 32),

@@ -26,6 +26,8 @@ _HOMES = {
     "QuantizationCallback": "keras_compress.quantization.callback",
     "SlimmingCallback": "keras_compress.pruning.structural.slimming",
     "StructuralPruningCallback": "keras_compress.pruning.structural.callback",
+    "analyze": "keras_compress.analysis.error_analysis",
+    "assign_bits": "keras_compress.analysis.bit_assignment",
     "calibrate": "keras_compress.quantization.calibration",
     "check": "keras_compress.edge_profiles.verdict",
     "compress": "keras_compress.apply",

@@ -33,6 +33,8 @@ from keras_compress.wrapper import (
     every_layer,
 )
 
+_FLOAT_BITS = 32
+
 
 def compress(model, pruning=None, quantization=None, clustering=None):
     """Return a copy of a model that prunes, clusters and quantizes itself while it is trained.
@@ -80,6 +82,7 @@ def compress(model, pruning=None, quantization=None, clustering=None):
     placement = None
     if settings is not None:
         placement = place(lower(graph))
+        _check_known(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
     return keep_class(compressor.build(), model)
@@ -234,7 +237,7 @@ class _Compressor:
 
     def _quantized(self, value, tensor, name):
         choice = self.placement.ranges.get(value) if self.placement else None
-        if choice is None:
+        if choice is None or self.settings.activation_bits == _FLOAT_BITS:
             return tensor
         if choice.tied_to is not None:
             quantizer = self.quantizers[choice.tied_to]
@@ -253,7 +256,7 @@ class _Compressor:
         if not isinstance(layer, CompressedLayer) or not layer.rounds_bias:
             return {}
         source = self.placement.governing.get(call.inputs[0])
-        if source is None:
+        if source not in self.quantizers:
             return {}
         return {"input_step": self.quantizers[source](args[0], step_only=True)}
 
@@ -313,7 +316,7 @@ class _Compressor:
             return None
         dense = isinstance(layer, keras.layers.Dense)
         return WeightQuantization(
-            bits=self.settings.weight_bits,
+            bits=self.settings.layer_bits.get(layer.name, self.settings.weight_bits),
             per_channel=self.settings.per_channel_dense if dense else self.settings.per_channel,
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
         )
@@ -374,11 +377,16 @@ def _check_layer_names(graph, pruning):
             f"Received: {pruning!r}"
         )
     if isinstance(pruning, Mapping):
-        known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
+        _check_known(graph, pruning)
         for name, spec in pruning.items():
-            if name not in known:
-                raise UnknownNameError("prunable layer", name, known)
             if spec is not None and not isinstance(spec, Pruning):
                 raise InvalidArgumentError(
                     f"Layer {name!r}: a kc.Pruning or None is wanted. Received: {spec!r}"
                 )
+
+
+def _check_known(graph, names):
+    known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("layer with kernels", name, known)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_compress.errors import InvalidArgumentError
@@ -55,8 +55,10 @@ class Quantization:
 
     Args:
         profile: Name, path or `Profile` of the target; it gives what is not said here.
-        weight_bits: Width of weights, 2 to 8. Default: the profile's, or 8.
-        activation_bits: Width of activations, 8 or 16. Default: the profile's, or 8.
+        weight_bits: Width of weights, 2 to 8, or a dict from layer name to width, as
+            `kc.assign_bits` returns, for those layers. Default: the profile's, or 8.
+        activation_bits: Width of activations, 2 to 8, 16, or 32, which leaves them in float.
+            Default: the profile's, or 8.
         per_channel: One scale for each output channel of a convolution. Default: the
             profile's, or true.
         per_channel_dense: The same for Dense layers. Default: the profile's, or true.
@@ -73,7 +75,7 @@ class Quantization:
     """
 
     profile: Any = None
-    weight_bits: int | None = None
+    weight_bits: int | Mapping[str, int] | None = None
     activation_bits: int | None = None
     per_channel: bool | None = None
     per_channel_dense: bool | None = None
@@ -82,13 +84,15 @@ class Quantization:
     layers: Callable[[Any], bool] | None = None
 
     def __post_init__(self):
-        if self.weight_bits is not None and self.weight_bits not in range(2, 9):
+        by_layer = isinstance(self.weight_bits, Mapping)
+        for bits in self.weight_bits.values() if by_layer else [self.weight_bits]:
+            if bits not in (*range(2, 9), None):
+                raise InvalidArgumentError(
+                    f"weight_bits must be an integer from 2 to 8. Received: {self.weight_bits!r}"
+                )
+        if self.activation_bits not in (*range(2, 9), 16, 32, None):
             raise InvalidArgumentError(
-                f"weight_bits must be an integer from 2 to 8. Received: {self.weight_bits!r}"
-            )
-        if self.activation_bits is not None and self.activation_bits not in (*range(2, 9), 16):
-            raise InvalidArgumentError(
-                "activation_bits must be 16 or an integer from 2 to 8. "
+                "activation_bits must be 16, 32 (float) or an integer from 2 to 8. "
                 f"Received: {self.activation_bits!r}"
             )
 

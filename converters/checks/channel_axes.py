@@ -11,7 +11,7 @@ class ChannelAxes(Check):
 
     def run(self, evidence):
         """Return one finding for each operator whose weights have other scales."""
-        if not evidence.options.is_quantized:
+        if not evidence.options.has_integer_weights:
             return []
         findings = []
         for weighted in evidence.weighted():

@@ -60,21 +60,26 @@ def _convert(tf, folder, job):
     if job["mode"] == "float32":
         _tell(folder, "converting")
         return converter.convert()
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # The converter has no public switch for these two.
+    per_dense = job["per_channel_dense"]
+    converter._experimental_disable_per_channel = not job["per_channel"]
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_dense
+    if job["mode"] in ("float16", "dynamic_range"):
+        _tell(folder, "converting")
+        if job["mode"] == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
     operators = {
         "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
     }
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _samples(folder, job)
     converter.target_spec.supported_ops = [operators[job["mode"]]]
     if job["allow_float"]:
         converter.target_spec.supported_ops += [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.inference_input_type = tf.dtypes.as_dtype(job["input_type"])
     converter.inference_output_type = tf.dtypes.as_dtype(job["output_type"])
-    # The converter has no public switch for these two.
-    per_dense = job["per_channel_dense"]
-    converter._experimental_disable_per_channel = not job["per_channel"]
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = not per_dense
     return converter.convert()
 
 

@@ -1,9 +1,11 @@
 """Conversion by TensorFlow's own converter, in a process of its own."""
 
 import json
+import os
 import pathlib
 import re
 import signal
+import tempfile
 
 import numpy as np
 
@@ -39,8 +41,8 @@ class Tensorflow(Engine):
 
     def convert(self, exported, calibration, options, progress):
         """Convert a model; see `Engine.convert`."""
-        job = pathlib.Path(exported.path).with_name("job")
-        job.mkdir()
+        # A conversion that is done again finds the folder of the one before.
+        job = pathlib.Path(tempfile.mkdtemp(prefix="job_", dir=os.path.dirname(exported.path)))
         _write_job(job, exported, calibration, options)
         exit_code, words = _converter_process.run(
             job, self.timeout_s, lambda: progress(*_count(job))

@@ -18,6 +18,7 @@ VERBS = {
     "inspect": "keras_compress.cli.inspect",
     "check": "keras_compress.cli.check",
     "evaluate": "keras_compress.cli.evaluate",
+    "analyze": "keras_compress.cli.analyze",
     "profiles": "keras_compress.cli.profiles",
 }
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2

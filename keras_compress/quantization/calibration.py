@@ -64,7 +64,7 @@ def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
 def _quantizers(model):
     layers = all_layers(model) if isinstance(model, keras.Model) else []
     found = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
-    if not found:
+    if not any(isinstance(layer, PhasedLayer) for layer in layers):
         raise InvalidArgumentError(
             "calibrate needs a model with activation ranges in it. Before it, add: "
             'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '

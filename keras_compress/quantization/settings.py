@@ -1,7 +1,7 @@
 """A quantization with every choice made: what the user said, then the profile, then int8."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from keras_compress.edge_profiles import profile as profiles
@@ -14,13 +14,14 @@ class Settings:
     """See `Quantization`; here nothing is left open.
 
     Args:
-        weight_bits: Width of weights.
+        weight_bits: Width of weights where `layer_bits` says nothing.
         activation_bits: Width of activations.
         per_channel: One scale a channel for convolutions.
         per_channel_dense: One scale a channel for Dense layers.
         weight_quantizer: Name or instance.
         calibrator: Name or instance.
         layers: Predicate on a layer, or `None` for all.
+        layer_bits: Layer name -> width of its weights.
     """
 
     weight_bits: int
@@ -30,6 +31,7 @@ class Settings:
     weight_quantizer: Any
     calibrator: Any
     layers: Callable | None
+    layer_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def resolve_settings(quantization):
@@ -50,20 +52,25 @@ def resolve_settings(quantization):
     if not isinstance(quantization, Quantization):
         quantization = Quantization(profile=quantization)
     target = profiles.get(quantization.profile or "generic_int8")
+    bits = quantization.weight_bits
+    by_layer = isinstance(bits, Mapping)
+    layer_bits = dict(bits) if by_layer else {}
     chosen = Settings(
-        weight_bits=_first(quantization.weight_bits, target.weight_bits[0]),
+        weight_bits=_first(None if by_layer else bits, min(8, target.weight_bits[0])),
         activation_bits=_first(quantization.activation_bits, target.activation_bits),
         per_channel=_first(quantization.per_channel, target.per_channel),
         per_channel_dense=_first(quantization.per_channel_dense, target.per_channel_dense),
         weight_quantizer=quantization.weight_quantizer,
         calibrator=quantization.calibrator,
         layers=quantization.layers,
+        layer_bits=layer_bits,
     )
-    if quantization.profile is not None and chosen.weight_bits not in target.weight_bits:
-        raise InvalidArgumentError(
-            f"Profile {target.name} runs weights of {_widths(target.weight_bits)} bits. "
-            f"Received: weight_bits={chosen.weight_bits}"
-        )
+    for width in (chosen.weight_bits, *layer_bits.values()):
+        if quantization.profile is not None and width not in target.weight_bits:
+            raise InvalidArgumentError(
+                f"Profile {target.name} runs weights of {_widths(target.weight_bits)} bits. "
+                f"Received: weight_bits={width}"
+            )
     return chosen
 
 

@@ -55,7 +55,7 @@ def weight_histogram(result):
         axes.yaxis.set_major_formatter(_compact)
         _legend_above(axes)
 
-    return _svg(draw, "Histogram of the weights other than zero, before and after")
+    return draw_svg(draw, "Histogram of the weights other than zero, before and after")
 
 
 def layer_sparsity(result):
@@ -89,7 +89,7 @@ def layer_sparsity(result):
         axes.tick_params(axis="y", length=0)
 
     height = max(_HEIGHT, 0.8 + 0.24 * len(shown))
-    return _svg(draw, "Fraction of zeros by layer", height)
+    return draw_svg(draw, "Fraction of zeros by layer", height)
 
 
 def metric_against_bytes(results, metric):
@@ -132,7 +132,7 @@ def metric_against_bytes(results, metric):
         axes.set_ylabel(f"{metric.replace('_', ' ')}{', %' if scale == 100 else ''}")
         axes.grid()
 
-    return _svg(draw, f"{metric.replace('_', ' ')} against the size of the file")
+    return draw_svg(draw, f"{metric.replace('_', ' ')} against the size of the file")
 
 
 def training_curves(history):
@@ -175,8 +175,17 @@ def layer_labels(tensors):
     return labels
 
 
-def _svg(draw, label, height=_HEIGHT):
-    """Draw on fresh axes and return SVG that scales with the page."""
+def draw_svg(draw, label, height=_HEIGHT):
+    """Draw on fresh axes and return SVG that scales with the page.
+
+    Args:
+        draw: Called with the matplotlib axes.
+        label: What the picture shows, for those who hear it.
+        height: Height in inches at a width of five.
+
+    Returns:
+        SVG text.
+    """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -282,4 +291,4 @@ def _curves(kind, curves):
             _legend_above(axes)
         axes.xaxis.get_major_locator().set_params(integer=True)
 
-    return _svg(draw, f"{kind} by epoch")
+    return draw_svg(draw, f"{kind} by epoch")

@@ -36,5 +36,8 @@ def test_a_mode_has_its_types():
 def test_a_mode_by_name():
     types = {"input_type": "float32", "output_type": "float32"}
     assert ConversionOptions(mode="float32", **types).mode is Mode.FLOAT32
-    with pytest.raises(InvalidArgumentError, match="mode must be one of float32, int8, int16x8"):
+    with pytest.raises(
+        InvalidArgumentError,
+        match="mode must be one of float32, float16, dyn",
+    ):
         ConversionOptions(mode="int7")

@@ -26,9 +26,14 @@ FUSED = [
 ]
 
 
+@pytest.fixture(scope="module", params=["tensorflow", "litert"])
+def engine(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def converted(cnn, samples):
-    return kc.convert(cnn, representative_dataset=samples)
+def converted(cnn, samples, engine):
+    return kc.convert(cnn, representative_dataset=samples, engine=engine)
 
 
 def _run(content, *inputs):
@@ -106,11 +111,12 @@ def test_batch_is_fixed(converted):
     assert model.inputs[0].shape == (1, 12, 12, 3)
 
 
-def test_a_second_conversion_gives_the_same_bytes(cnn, samples, converted):
-    assert kc.convert(cnn, representative_dataset=samples).content == converted.content
+def test_a_second_conversion_gives_the_same_bytes(cnn, samples, converted, engine):
+    again = kc.convert(cnn, representative_dataset=samples, engine=engine)
+    assert again.content == converted.content
 
 
-def test_types_and_batch_on_request(cnn, samples):
+def test_types_and_batch_on_request(cnn, samples, engine):
     content = kc.convert(
         cnn,
         "coral_edgetpu",
@@ -118,6 +124,7 @@ def test_types_and_batch_on_request(cnn, samples):
         input_type="uint8",
         output_type="float32",
         batch_size=2,
+        engine=engine,
     ).content
     model = flatbuffer.read(content)
     assert (model.inputs[0].dtype, model.outputs[0].dtype) == ("uint8", "float32")
@@ -127,9 +134,12 @@ def test_types_and_batch_on_request(cnn, samples):
     assert scales["FULLY_CONNECTED"] == 1 and scales["CONV_2D"] > 1
 
 
-def test_inputs_and_outputs_in_the_order_of_the_model(islands, island_samples):
+def test_inputs_and_outputs_in_the_order_of_the_model(islands, island_samples, engine):
     converted = kc.convert(
-        islands, representative_dataset=island_samples, allow_float=("curve", "norm")
+        islands,
+        representative_dataset=island_samples,
+        allow_float=("curve", "norm"),
+        engine=engine,
     )
     model = flatbuffer.read(converted)
     assert [t.shape for t in model.inputs] == [(1, 4), (1, 3)]
@@ -142,9 +152,9 @@ def test_inputs_and_outputs_in_the_order_of_the_model(islands, island_samples):
         np.testing.assert_allclose(found, output, atol=0.06)
 
 
-def test_float_islands_are_refused_by_layer(islands, island_samples):
+def test_float_islands_are_refused_by_layer(islands, island_samples, engine):
     with pytest.raises(ConversionError) as caught:
-        kc.convert(islands, representative_dataset=island_samples)
+        kc.convert(islands, representative_dataset=island_samples, engine=engine)
     found = {(f.code, f.operator, f.layer) for f in caught.value.findings}
     assert found == {("float_operator", "ELU", "curve"), ("float_operator", "NEG", "norm")}
     for words in ("'curve'", "'norm'", "leaky_relu", "BatchNormalization", "allow_float"):
@@ -156,8 +166,8 @@ def test_what_may_be_float_must_exist(islands, island_samples):
         kc.convert(islands, representative_dataset=island_samples, allow_float=["curv"])
 
 
-def test_float_needs_no_samples(islands):
-    converted = kc.convert(islands, "float32")
+def test_float_needs_no_samples(islands, engine):
+    converted = kc.convert(islands, "float32", engine=engine)
     inputs = [np.ones((1, 4), np.float32), np.ones((1, 3), np.float32)]
     for found, expected in zip(_run(converted.content, *inputs), islands(inputs), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -199,9 +209,9 @@ def test_models_that_cannot_be_followed():
             kc.convert(model, "float32")
 
 
-def test_paths(cnn, samples, converted, tmp_path):
+def test_paths(cnn, samples, converted, engine, tmp_path):
     cnn.save(tmp_path / "cnn.keras")
-    by_path = kc.convert(tmp_path / "cnn.keras", representative_dataset=samples)
+    by_path = kc.convert(tmp_path / "cnn.keras", representative_dataset=samples, engine=engine)
     assert by_path.content == converted.content
     (tmp_path / "cut.keras").write_bytes((tmp_path / "cnn.keras").read_bytes()[:900])
     (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
@@ -214,11 +224,11 @@ def test_paths(cnn, samples, converted, tmp_path):
             kc.convert(str(tmp_path / name), representative_dataset=samples)
 
 
-def test_nothing_stays_behind(islands, island_samples, tmp_path, monkeypatch):
+def test_nothing_stays_behind(islands, island_samples, engine, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(ConversionError):
-        kc.convert(islands, representative_dataset=island_samples)
-    kc.convert(islands, "float32")
+        kc.convert(islands, representative_dataset=island_samples, engine=engine)
+    kc.convert(islands, "float32", engine=engine)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -231,9 +241,10 @@ def test_samples_of_another_scale_are_warned_of(trained, samples):
     assert message in [str(warning.message) for warning in caught]
 
 
-def test_a_trained_model_needs_no_samples(trained, samples):
-    converted = kc.convert(trained, "cortex_m7")
-    assert converted.content == kc.convert(trained, "cortex_m7", samples).content
+def test_a_trained_model_needs_no_samples(trained, samples, engine):
+    converted = kc.convert(trained, "cortex_m7", engine=engine)
+    again = kc.convert(trained, "cortex_m7", samples, engine=engine)
+    assert converted.content == again.content
     weights = {t.name: t for t in flatbuffer.read(converted).tensors if t.is_constant}
     kernel = weights["probs/MatMul"].data
     # 2:4 along the inputs: at least two of every four weights are zero.
@@ -275,7 +286,7 @@ def test_ranges_that_nobody_learned_need_samples():
     assert kc.convert(model, representative_dataset=x).inspect().float_tensors == 0
 
 
-def test_nested_shared_and_custom_layers():
+def test_nested_shared_and_custom_layers(engine):
     import keras
     from keras import layers, ops
 
@@ -296,7 +307,7 @@ def test_nested_shared_and_custom_layers():
     outputs = layers.Dense(2, name="head")(layers.Flatten()(Custom(2.0)(outputs)))
     model = keras.Model(inputs, outputs)
     x = np.random.default_rng(1).normal(size=(50, 6)).astype(np.float32)
-    converted = kc.convert(model, representative_dataset=x)
+    converted = kc.convert(model, representative_dataset=x, engine=engine)
     names = converted.layer_names()
     found = [names.of_operator(op) for op in flatbuffer.read(converted).operators]
     assert found == [("dense",), ("inner/dense",), ("dense", "custom"), ("head",)]

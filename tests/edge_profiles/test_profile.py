@@ -16,7 +16,7 @@ def test_each_profile_of_the_package_reads_and_names_itself(name):
     target = profile.get(name)
     assert target.name == name
     assert str(target) == f"{name}: {target.title}"
-    assert set(target.weight_bits) <= {4, 8, 32}
+    assert set(target.weight_bits) <= {4, 8, 16, 32}
     assert target.activation_bits == target.activation_bits_supported[0]
 
 
@@ -93,7 +93,7 @@ def test_own_file_extends_another_of_the_same_folder(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ('title = "T"\nweight_bits = [7]\n', 2, "weight_bits must be a list of 4, 8 and 32"),
+        ('title = "T"\nweight_bits = [7]\n', 2, "weight_bits must be a list of 4, 8, 16"),
         ('title = "T"\nweight_bits = []\n', 2, "weight_bits must be"),
         ('title = "T"\n\nsram_bytes = "256K"\n', 3, "a whole number of bytes above 0"),
         ('title = "T"\nsram_bytes = true\n', 2, "a whole number of bytes above 0"),

@@ -1,0 +1,58 @@
+"""Weights have the type that the mode promises where it leaves activations in float."""
+
+from keras_compress.converters.checks.base import Check, where
+from keras_compress.converters.options import Mode
+from keras_compress.findings import Finding
+
+_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+_WEIGHTS = 1
+# TensorFlow's converter leaves smaller weights in float (its documented default).
+_LEAST_ELEMENTS = 1024
+
+
+class WeightTypes(Check):
+    """A `float16` file stores weights as float16, a `dynamic_range` file as int8 or int4.
+
+    Of the latter, weights of fewer than 1,024 elements may stay in float, as TensorFlow's
+    converter leaves them. Files that compute in integers have a check of their own.
+    """
+
+    def run(self, evidence):
+        """Return one finding for each operator whose weights are of another type."""
+        wanted = {
+            Mode.FLOAT16: ("float16",),
+            Mode.DYNAMIC_RANGE: ("int8", "int4"),
+        }.get(evidence.options.mode)
+        if wanted is None:
+            return []
+        findings = []
+        for operator, layers in evidence.operators():
+            weights = _stored_weights(operator, evidence)
+            if weights is None or weights.dtype in wanted:
+                continue
+            if evidence.options.mode is Mode.DYNAMIC_RANGE and weights.size < _LEAST_ELEMENTS:
+                continue
+            layer = layers.first(operator)
+            message = f"{where(operator, layer)} has weights of type {weights.dtype}, not "
+            findings.append(
+                Finding(
+                    code="weight_type",
+                    operator=operator.name,
+                    layer=layer,
+                    message=f"{message}{' or '.join(wanted)}.",
+                    fix='Convert with the other engine: engine="litert" or "tensorflow".',
+                )
+            )
+        return findings
+
+
+def _stored_weights(operator, evidence):
+    """The constant behind an operator's weights, through the DEQUANTIZE of float16."""
+    if operator.name not in _OPERATORS:
+        return None
+    weights = operator.inputs[_WEIGHTS]
+    for graph in evidence.model.subgraphs:
+        maker = graph.producers.get(weights.index)
+        if operator in graph.operators and maker is not None and maker.name == "DEQUANTIZE":
+            weights = maker.inputs[0]
+    return weights if weights.is_constant else None

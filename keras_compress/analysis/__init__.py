@@ -1,0 +1,1 @@
+"""Where the error of a quantized model comes from, and how many bits each layer needs."""

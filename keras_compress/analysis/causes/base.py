@@ -1,0 +1,22 @@
+"""What every cause of error shares: the one method."""
+
+import abc
+
+from keras_compress.analysis.evidence import Evidence
+from keras_compress.analysis.result import Cause
+
+
+class CauseFinder(abc.ABC):
+    """Looks for one cause of error.
+
+    All causes are measured by the same yardstick, the bits of resolution that a typical value of
+    the tensor loses: a grid `r` times as wide as the values need costs log2(r) bits.
+    """
+
+    @abc.abstractmethod
+    def find(self, evidence: Evidence) -> list[Cause]:
+        """Return the places where the cause is at work.
+
+        Args:
+            evidence: The tensors of a quantized model beside those of the float one.
+        """

@@ -1,0 +1,180 @@
+"""The flatbuffer in LiteRT as evidence: which of its tensors is which of the Keras model."""
+
+import numpy as np
+
+from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
+from keras_compress.analysis.source import Source
+from keras_compress.converters import verification
+from keras_compress.converters.layer_names import LayerNames
+from keras_compress.converters.options import ConversionOptions, Mode
+from keras_compress.converters.tensor_values import TensorValues, real
+
+# What writing a layer out as several operators appends to its name.
+_PARTS = ("_activation", "_sigmoid", "_product")
+
+
+class ConvertedFile:
+    """A file whose tensors are compared with the float ones.
+
+    Args:
+        converted: A `ConvertedModel`, the bytes or the path of a `.tflite`.
+        taps: The `Tap`s of the Keras model.
+        observed: `Observed` of each tap.
+        kernels: Which of LiteRT's `Kernels`.
+    """
+
+    def __init__(self, converted, taps, observed, kernels):
+        self._values = TensorValues(converted, kernels)
+        graph = self._values.graph
+        self._names = LayerNames(
+            graph,
+            getattr(converted, "scopes", None),
+            getattr(converted, "output_layers", ()),
+        )
+        self._content = self._values.model.content
+        self.tensors = _matched(graph, self._names, taps)
+        self._places = {tap: place for place, tap in enumerate(taps)}
+        self.activations = {
+            tap: _activation(tap, tensor, observed[self._places[tap]])
+            for tap, tensor in self.tensors.items()
+        }
+
+    def add(self, batch, reference):
+        """Take one more batch into account, and return the file's outputs for it.
+
+        Args:
+            batch: One array for each input.
+            reference: The float value of each tap.
+
+        Returns:
+            One float array for each output.
+        """
+        runs = [self._values.run(rows) for rows in self._rows(batch)]
+        count = len(batch[0])
+
+        def joined(tensor):
+            parts = [np.asarray(real(run[tensor.index], tensor)) for run in runs]
+            return np.concatenate(parts)[:count]
+
+        for tap, tensor in self.tensors.items():
+            wanted = reference[self._places[tap]]
+            self.activations[tap].add(wanted, joined(tensor).reshape(wanted.shape))
+        return [joined(tensor) for tensor in self._values.graph.outputs]
+
+    def evidence(self, kernels):
+        """Return the `Evidence`.
+
+        Args:
+            kernels: What `float_kernels` returned for the float model.
+        """
+        waiting = dict(kernels)
+        weights = []
+        for weighted in self._weighted():
+            key = next(
+                (
+                    key
+                    for key, values in waiting.items()
+                    if _is_of(weighted.layer, key[0]) and values.size == weighted.weights.size
+                ),
+                None,
+            )
+            if key is not None:
+                weights.append(_weights(key[0], waiting.pop(key), weighted))
+        return Evidence(
+            source=Source.FILE, activations=tuple(self.activations.values()), weights=tuple(weights)
+        )
+
+    def node_ids(self):
+        """Return for each layer the names of its tensors in the file."""
+        return {tap.layer: (tensor.name,) for tap, tensor in self.tensors.items()}
+
+    def _rows(self, batch):
+        """Cut a batch into what the file takes at once; the last is filled up from the front."""
+        size, total = self._values.graph.inputs[0].shape[0], len(batch[0])
+        for start in range(0, total, size):
+            rows = np.arange(start, start + size) % total
+            yield [array[rows] for array in batch]
+
+    def _weighted(self):
+        options = ConversionOptions(mode=Mode.FLOAT32, input_type="float32", output_type="float32")
+        evidence = verification.collect_evidence(self._content, options)
+        for weighted in evidence.weighted():
+            operator = self._values.graph.operators[weighted.operator.index]
+            for layer in self._names.of_operator(operator)[:1]:
+                yield _Named(layer, weighted.weights, weighted.axis, weighted.operator.name)
+
+
+class _Named:
+    def __init__(self, layer, weights, axis, operator):
+        self.layer, self.weights, self.axis, self.operator = layer, weights, axis, operator
+
+
+def _weights(layer, reference, weighted):
+    tensor = weighted.weights
+    stored = np.asarray(tensor.data, np.float32)
+    if tensor.scales.size:
+        shape = [1] * stored.ndim
+        if tensor.scales.size > 1:
+            shape[tensor.axis] = -1
+        stored = stored * tensor.scales.reshape(shape)
+    return WeightEvidence(
+        layer=layer,
+        weights=reference.reshape(stored.shape),
+        stored=stored,
+        axis=weighted.axis,
+        scales=max(1, tensor.scales.size),
+        bits=tensor.dtype.bits,
+        is_depthwise=weighted.operator == "DEPTHWISE_CONV_2D",
+    )
+
+
+def _activation(tap, tensor, observed):
+    ends = None
+    if tensor.scales.size:
+        info = np.iinfo(tensor.dtype.numpy)
+        low, high = (np.array([info.min, info.max], np.float64) - tensor.zero_points[0]).tolist()
+        ends = (low * float(tensor.scales[0]), high * float(tensor.scales[0]))
+    return ActivationEvidence(
+        layer=tap.layer,
+        observed=observed,
+        range=ends,
+        bits=tensor.dtype.bits,
+        is_input=tap.is_input,
+        is_fixed=tap.quantizer.fixed_range is not None,
+    )
+
+
+def _matched(graph, names, taps):
+    """Find the tensor of each tap: what the last operators of its layer make.
+
+    A plain layer may be several operators in the file (Dense with softmax); its last operator
+    makes the last of its taps, and so on backwards.
+    """
+    found = dict(zip((tap for tap in taps if tap.is_input), graph.inputs, strict=False))
+    made = {}
+    for operator in graph.operators:
+        layers = names.of_operator(operator)
+        if layers and operator.name not in ("QUANTIZE", "DEQUANTIZE"):
+            made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
+    waiting = {}
+    for tap in taps:
+        if not tap.is_input:
+            waiting.setdefault(_base(tap.name, names), []).append(tap)
+    for layer, group in waiting.items():
+        tensors = made.get(layer, [])
+        for tap, tensor in zip(reversed(group), reversed(tensors), strict=False):
+            if tensor.size == int(np.prod(tap.shape)) * tensor.shape[0]:
+                found[tap] = tensor
+    return {tap: found[tap] for tap in taps if tap in found}
+
+
+def _base(layer, names):
+    layer = layer.split("/")[-1]
+    for part in _PARTS:
+        if layer.endswith(part):
+            return layer.removesuffix(part)
+    return layer
+
+
+def _is_of(found, layer):
+    return found is not None and found.split("/")[-1] == layer

@@ -1,0 +1,155 @@
+"""Where the error of a quantized model comes from: `kc.analyze`."""
+
+import keras
+
+from keras_compress import plugins
+from keras_compress.analysis import sensitivity as layer_sensitivity
+from keras_compress.analysis.converted_file import ConvertedFile
+from keras_compress.analysis.observed import Observed
+from keras_compress.analysis.result import Analysis
+from keras_compress.analysis.samples import batches_of
+from keras_compress.analysis.simulated_model import SimulatedModel, float_kernels
+from keras_compress.analysis.source import Source
+from keras_compress.analysis.taps import TappedModel
+from keras_compress.apply import strip
+from keras_compress.converters.tensor_values import Kernels
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph import all_layers
+from keras_compress.quantization.calibration import calibrate
+from keras_compress.spec import Quantization
+from keras_compress.wrapper import CompressedLayer
+
+CAUSES = "keras_compress.analysis.causes"
+_SENSITIVITY_BATCHES = 2
+
+
+def analyze(
+    model,
+    converted=None,
+    data=None,
+    *,
+    simulated=None,
+    samples=64,
+    kernels=Kernels.BUILTIN,
+    sensitivity=True,
+):
+    """Find out which layers of a quantized model lose accuracy, and why.
+
+    Each tensor that the file holds is compared with the float model's, in the fake-quantized
+    Keras model and in the file itself, run in LiteRT with all tensors kept. Each layer is rounded
+    alone, and left in float alone. What is found is ranked by the bits of resolution it costs.
+
+    Args:
+        model: The float model, a built Sequential or functional `keras.Model`; or a compressed
+            one, which is compared with itself in float.
+        converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` looks at the
+            simulation alone.
+        data: Samples as the model is fed in use: an array (n_samples, *shape), a list or dict of
+            arrays (several inputs), or whatever `kc.convert` takes.
+        simulated: The compressed model behind the file. Default: `model` where it is compressed,
+            else an int8 copy calibrated on `data`.
+        samples: At most so many samples are used.
+        kernels: Which kernels of LiteRT run the file: `"builtin"`, `"reference"` or `"xnnpack"`.
+        sensitivity: Whether to round layers one by one, which takes two passes a layer.
+
+    Returns:
+        An `Analysis`: printed it names the likely causes and shows a table of layers.
+
+    Raises:
+        InvalidArgumentError: No data, data that do not fit, or a model that is not compressed as
+            `simulated`.
+        UnsupportedModelError: The model has no graph.
+
+    Example:
+        >>> print(kc.analyze(model, converted, x_test[:64]))  # doctest: +SKIP
+    """
+    plain, simulated = _models(model, simulated)
+    reference = TappedModel.of(plain, Quantization())
+    batches = batches_of(plain, data, samples)
+    observed = _observe(reference, batches)
+    weights = float_kernels(reference)
+    if simulated is None:
+        simulated = TappedModel.of(plain, Quantization(calibrator="min_max")).model
+        calibrate(simulated, lambda: (_structured(simulated, batch) for batch in batches))
+    compared = [SimulatedModel(TappedModel(simulated), reference.taps, observed)]
+    if converted is not None:
+        compared.append(ConvertedFile(converted, reference.taps, observed, kernels))
+    mse = _compare(reference, compared, batches)
+    evidence = [side.evidence(weights) for side in compared]
+    file = compared[-1] if converted is not None else None
+    return Analysis(
+        samples=sum(len(batch[0]) for batch in batches),
+        kernels=None if file is None else str(Kernels(kernels)),
+        output_mse=mse,
+        rows=tuple(row for found in evidence for row in found.rows()),
+        sensitivity=layer_sensitivity.measure(compared[0].tapped, batches[:_SENSITIVITY_BATCHES])
+        if sensitivity
+        else (),
+        causes=ranked_causes(evidence[-1]),
+        node_ids={} if file is None else file.node_ids(),
+    )
+
+
+def ranked_causes(evidence):
+    """Return the likely causes of error, the worst first.
+
+    Args:
+        evidence: `Evidence` of one quantized model.
+
+    Returns:
+        Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it
+        costs, for it spoils every range behind them.
+    """
+    found = []
+    for name in plugins.names(CAUSES):
+        found += plugins.get(CAUSES, name)().find(evidence)
+    found.sort(key=lambda cause: (cause.code != "calibration_mismatch", -cause.bits_lost))
+    return tuple(found)
+
+
+def _models(model, simulated):
+    if _is_compressed(model):
+        return strip(model), simulated or model
+    if simulated is not None and not _is_compressed(simulated):
+        raise InvalidArgumentError(
+            "simulated must be a model that kc.compress returned, with quantization. "
+            f"Received: {simulated!r}"
+        )
+    return model, simulated
+
+
+def _is_compressed(model):
+    layers = all_layers(model) if isinstance(model, keras.Model) else ()
+    return any(isinstance(layer, CompressedLayer) and layer.quantization for layer in layers)
+
+
+def _structured(model, batch):
+    return batch[0] if len(model.inputs) == 1 else batch
+
+
+def _observe(reference, batches):
+    observed = [Observed() for _ in reference.taps]
+    reference.set_phases(())
+    for batch in batches:
+        for seen, values in zip(observed, reference.values(batch), strict=True):
+            seen.add(values)
+    return observed
+
+
+def _compare(reference, compared, batches):
+    """Run both sides on every batch; return the mean squared error of the outputs by source."""
+    simulated, *files = compared
+    outputs = {"reference": [], Source.SIMULATED: [], Source.FILE: []}
+    reference.set_phases(())
+    for batch in batches:
+        wanted = reference.values(batch)
+        outputs["reference"].append(reference.outputs(batch))
+        simulated.add(batch, wanted)
+        outputs[Source.SIMULATED].append(simulated.tapped.outputs(batch))
+        for file in files:
+            outputs[Source.FILE].append(file.add(batch, wanted))
+    return {
+        str(source): layer_sensitivity.output_mse(outputs["reference"], outputs[source])
+        for source in (Source.SIMULATED, Source.FILE)
+        if outputs[source]
+    }

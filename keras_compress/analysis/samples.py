@@ -1,0 +1,28 @@
+"""Samples for an analysis, in batches of one array for each input."""
+
+from keras_compress.converters import export, representative_dataset
+
+_BATCH = 16
+
+
+def batches_of(model, data, samples):
+    """Cut samples into batches.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`.
+        data: Samples in any form that `kc.convert` takes.
+        samples: At most so many are used.
+
+    Returns:
+        List of batches, each a list with one array for each input, in the model's order.
+
+    Raises:
+        InvalidArgumentError: No samples, or samples that do not fit.
+    """
+    inputs = export.input_specs(model)
+    dataset = representative_dataset.normalize(data, inputs, samples)
+    arrays = [dataset.arrays[spec.name] for spec in inputs]
+    return [
+        [array[start : start + _BATCH] for array in arrays]
+        for start in range(0, len(dataset), _BATCH)
+    ]

@@ -1,0 +1,91 @@
+"""An analysis as text: the causes first, then a table of layers."""
+
+_HEADER = ("layer", "simulated", "file", "weights", "saturated", "alone", "gain")
+_SHOWN_CAUSES = 5
+_MISSING = "-"
+
+
+def text(analysis):
+    """Return an analysis as text.
+
+    Args:
+        analysis: An `Analysis`.
+
+    Returns:
+        Several lines, without a newline at the end.
+    """
+    lines = [*_causes(analysis), "", *_table(rows(analysis)), "", *footnotes(analysis)]
+    return "\n".join(lines)
+
+
+def rows(analysis):
+    """Return one row of text for each layer, the header first.
+
+    Args:
+        analysis: An `Analysis`.
+
+    Returns:
+        List of tuples of the same length.
+    """
+    simulated, in_file = analysis.of("simulated"), analysis.of("file")
+    weights = {**analysis.of("simulated", "weights"), **analysis.of("file", "weights")}
+    found = {s.layer: s for s in analysis.sensitivity}
+    layers = dict.fromkeys(row.layer for row in analysis.rows)
+    table = [_HEADER]
+    for layer in layers:
+        sensitivity = found.get(layer)
+        saturated = [s[layer].saturated for s in (simulated, in_file) if layer in s]
+        table.append(
+            (
+                layer,
+                _db(simulated.get(layer)),
+                _db(in_file.get(layer)),
+                _db(weights.get(layer)),
+                _MISSING if not saturated or saturated[-1] is None else f"{saturated[-1]:.2%}",
+                _MISSING if sensitivity is None else f"{sensitivity.alone_mse:.2e}",
+                _MISSING if sensitivity is None else f"{sensitivity.gain:.0%}",
+            )
+        )
+    return table
+
+
+def footnotes(analysis):
+    """Return in sentences what the columns say.
+
+    Args:
+        analysis: An `Analysis`.
+
+    Returns:
+        List of sentences.
+    """
+    notes = [
+        f"SQNR in dB against the float model over {analysis.samples} samples: outputs of layers in "
+        "the simulated Keras model and in the file, and weights. alone: MSE of the outputs with "
+        "only this layer rounded; gain: how much of the error goes with this layer in float."
+    ]
+    if analysis.kernels:
+        notes.append(f"The file ran in LiteRT with its {analysis.kernels} kernels.")
+    notes += [f"Output MSE, {name}: {mse:.3g}." for name, mse in analysis.output_mse.items()]
+    return notes
+
+
+def _causes(analysis):
+    if not analysis.causes:
+        return ["No likely cause of error found."]
+    shown = analysis.causes[:_SHOWN_CAUSES]
+    lines = [f"{number}. {cause}" for number, cause in enumerate(shown, start=1)]
+    more = len(analysis.causes) - len(shown)
+    return ["Likely causes:", *lines, *([f"and {more} more"] if more else [])]
+
+
+def _table(table):
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for label, *cells in table:
+        aligned = (c.rjust(width) for c, width in zip(cells, widths[1:], strict=True))
+        yield "  ".join([label.ljust(widths[0]), *aligned]).rstrip()
+
+
+def _db(row):
+    if row is None:
+        return _MISSING
+    return "exact" if row.sqnr_db is None else f"{row.sqnr_db:.1f}"

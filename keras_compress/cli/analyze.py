@@ -1,0 +1,35 @@
+"""Say which layers of a .tflite file lose accuracy against the float model, and why."""
+
+from absl import flags
+
+from keras_compress.cli.arrays import load_arrays
+from keras_compress.cli.models import load_keras
+from keras_compress.cli.output import answer, define_json
+
+
+def define(values):
+    """Define the verb's flags."""
+    text = flags.DEFINE_string
+    text("model", None, "The .tflite file.", required=True, flag_values=values)
+    text("baseline", None, "The float model, a .keras file.", required=True, flag_values=values)
+    text(
+        "data",
+        None,
+        "An .npz with x, or one array for each input: samples as in use.",
+        required=True,
+        flag_values=values,
+    )
+    text("nodes", None, "File for Model Explorer's node data, .json.", flag_values=values)
+    define_json(values)
+
+
+def execute(values):
+    """Run the verb."""
+    import keras_compress as kc
+
+    samples, _ = load_arrays(values.data)
+    analysis = kc.analyze(load_keras(values.baseline), values.model, samples)
+    answer(analysis, values)
+    if values.nodes:
+        analysis.save_model_explorer(values.nodes)
+    return 0

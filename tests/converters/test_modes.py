@@ -1,0 +1,152 @@
+"""Each mode that LiteRT executes: the file holds what it promises and answers as Keras does."""
+
+import keras
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import keras_compress as kc
+from keras_compress.converters import flatbuffer
+from keras_compress.converters.checks.weight_types import WeightTypes
+from keras_compress.converters.options import ConversionOptions, Mode
+from keras_compress.converters.verification import collect_evidence
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Images in 0 .. 1 and labels; the last 597 are for testing."""
+    images, labels = load_digits(return_X_y=True)
+    return (images.reshape(-1, 8, 8, 1) / 16).astype("float32"), labels
+
+
+@pytest.fixture(scope="module")
+def network(digits):
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(16, 3, use_bias=False, name="stem")(inputs)
+    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))
+    x = layers.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(x)
+    x = layers.Conv2D(72, 1, activation="relu", name="pointwise")(x)
+    x = layers.Flatten(name="flat")(layers.MaxPooling2D(name="pool")(x))
+    x = layers.Dense(32, activation="relu", name="hidden")(x)
+    model = keras.Model(inputs, layers.Dense(10, activation="softmax", name="probs")(x))
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    images, labels = digits
+    model.fit(images[:1200], labels[:1200], epochs=12, batch_size=32, verbose=0)
+    return model
+
+
+def _agreement(model, converted, images, runtime="litert"):
+    """Fraction of images to which the file gives the label of the Keras model."""
+    labels = model.predict(images, batch_size=256, verbose=0).argmax(axis=1)
+    return kc.evaluate(converted, images, labels, runtime=runtime).model.accuracy
+
+
+def _in_float16(model):
+    half = keras.models.clone_model(model)
+    half.set_weights([w.astype("float16").astype("float32") for w in model.get_weights()])
+    return half
+
+
+ROADS = [
+    ("generic_int8", 8),
+    ("android_cpu", 4),
+    ("generic_int16x8", 8),
+    ("dynamic_range", 8),
+    ("dynamic_range", 4),
+]
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
+@pytest.mark.parametrize(("profile", "bits"), ROADS)
+def test_simulated_and_deployed_agree(network, digits, profile, bits, engine):
+    images, _ = digits
+    quantization = kc.Quantization(profile=profile, weight_bits=bits)
+    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200])
+    converted = kc.convert(model, profile, images[:200], engine=engine)
+    assert _agreement(model, converted, images) >= 0.995
+    types = {
+        op.inputs[1].dtype
+        for op in flatbuffer.read(converted).operators
+        if op.name in ("CONV_2D", "FULLY_CONNECTED") and op.inputs[1].size >= 1024
+    }
+    assert types == {f"int{bits}"}
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
+def test_float16_agrees_and_halves_the_weights(network, digits, engine):
+    images, _ = digits
+    converted = kc.convert(network, "float16", engine=engine)
+    assert _agreement(_in_float16(network), converted, images) >= 0.995
+    weights = sum(weight.size for weight in network.get_weights())
+    assert len(converted) < 2 * weights + 10_000
+
+
+def test_widths_by_layer_are_what_the_file_holds(network, digits):
+    images, _ = digits
+    bits = {"hidden": 4, "pointwise": 4}
+    quantization = kc.Quantization(profile="android_cpu", weight_bits=bits)
+    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200])
+    converted = kc.convert(model, "android_cpu")
+    names = converted.layer_names()
+    found = {
+        names.first(op): op.inputs[1].dtype.bits
+        for op in flatbuffer.read(converted).operators
+        if len(op.inputs) > 2
+    }
+    assert found == {"stem": 8, "depthwise": 8, "pointwise": 4, "hidden": 4, "probs": 8}
+    assert _agreement(model, converted, images) >= 0.995
+
+
+def _embedding():
+    inputs = keras.Input((6,), dtype="int32")
+    outputs = keras.layers.Flatten()(keras.layers.Embedding(50, 32, name="table")(inputs))
+    return keras.Model(inputs, outputs), np.random.default_rng(0).integers(0, 50, (40, 6))
+
+
+def _transposed():
+    inputs = keras.Input((4, 4, 16))
+    outputs = keras.layers.Conv2DTranspose(8, 3, name="up")(inputs)
+    x = np.random.default_rng(0).normal(size=(40, 4, 4, 16)).astype("float32")
+    return keras.Model(inputs, outputs), x
+
+
+@pytest.mark.parametrize("profile", ["android_cpu", "dynamic_range"])
+@pytest.mark.parametrize("build", [_embedding, _transposed])
+def test_operators_without_int4_kernels_get_bytes(build, profile):
+    """LiteRT refuses TRANSPOSE_CONV with packed weights, and misreads a packed table."""
+    keras.utils.set_random_seed(0)
+    model, x = build()
+    quantization = kc.Quantization(profile=profile, weight_bits=4)
+    model = kc.calibrate(kc.compress(model, quantization=quantization), x)
+    expected = np.asarray(model(x))
+    result = kc.evaluate(kc.convert(model, profile, x), x, expected, metrics=["mse"])
+    assert result.model.metrics["mse"] < 1e-3 * np.var(expected)
+
+
+def test_what_a_target_cannot_run_is_refused(network, digits):
+    images, _ = digits
+    with pytest.raises(InvalidArgumentError, match="coral_edgetpu.*weights of 8 bits"):
+        kc.compress(network, quantization=kc.Quantization(profile="coral_edgetpu", weight_bits=4))
+    with pytest.raises(InvalidArgumentError, match="coral_edgetpu.*weight_bits=4"):
+        kc.compress(
+            network,
+            quantization=kc.Quantization(profile="coral_edgetpu", weight_bits={"hidden": 4}),
+        )
+    with pytest.raises(UnknownNameError, match="Did you mean 'hidden'"):
+        kc.compress(network, quantization=kc.Quantization(weight_bits={"hiden": 4}))
+    narrow = kc.compress(network, quantization=kc.Quantization(activation_bits=4))
+    kc.calibrate(narrow, images[:50])
+    with pytest.raises(InvalidArgumentError, match="4-bit activations"):
+        kc.convert(narrow, "generic_int8")
+
+
+@pytest.mark.parametrize("mode", [Mode.FLOAT16, Mode.DYNAMIC_RANGE])
+def test_a_file_of_another_type_breaks_the_promise(network, mode):
+    content = kc.convert(network, "float32").content
+    options = ConversionOptions(mode=mode, input_type="float32", output_type="float32")
+    findings = WeightTypes().run(collect_evidence(content, options))
+    assert {finding.layer for finding in findings} >= {"pointwise", "hidden"}
+    assert {finding.code for finding in findings} == {"weight_type"}
