@@ -79,8 +79,8 @@ def measure(float_model, road, options):
     seconds = time.perf_counter() - start
     dense = kc.convert(model, "cortex_m4")
     x, y = load("test", options.test_images)
-    named = compress_weights(dense, x[:200])
-    compressed = compress_weights(dense, x[:200], strip=True)
+    named = compress_weights(dense, x[:1])
+    compressed = compress_weights(dense, x[: options.compared], strip=True)
     accuracy = kc.evaluate(dense, x, y, latency_runs=0).model.accuracy
     row = {
         "road": road,
@@ -109,6 +109,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=2, help="of fine-tuning")
     parser.add_argument("--images", type=int, default=50_000, help="for fine-tuning")
     parser.add_argument("--test_images", type=int, default=10_000)
+    parser.add_argument("--compared", type=int, default=50, help="images to compare integers on")
     parser.add_argument("--learning_rate", type=float, default=0.02, help="at its peak")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--section", default="Weights compressed for TFLite Micro")
@@ -127,7 +128,7 @@ def main():
             f"{record['epochs']} epochs of {record['images']:,} images. Bytes of files with names "
             "(compressed) and without (stripped); weights and their zero-order entropy in bytes; "
             "the arena as TFLite Micro counts it; run time in its reference kernels here. Every "
-            "compressed file gave the dense file's integers on 200 test images.",
+            f"compressed file gave the dense file's integers on {options.compared} test images.",
             results.provenance(
                 versions() | {"tflite-micro": choose("tflite_micro").version()},
                 seed=options.seed,
