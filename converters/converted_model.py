@@ -21,6 +21,7 @@ class ConvertedModel:
         warnings: What was odd on the way, one sentence each.
         scopes: Name scope -> Keras layer name; leads from tensors to layers.
         output_layers: Names of the Keras layers that make the outputs.
+        rewritten: Name of a layer -> name of the rewrite by which the target takes it.
 
     Example:
         >>> converted = kc.convert(model, representative_dataset=x)  # doctest: +SKIP
@@ -32,6 +33,7 @@ class ConvertedModel:
     warnings: tuple[str, ...] = ()
     scopes: dict[str, str] | None = dataclasses.field(default=None, repr=False)
     output_layers: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    rewritten: dict[str, str] = dataclasses.field(default_factory=dict, repr=False, hash=False)
 
     def save(self, path):
         """Write the file; it appears under its name only when it is whole.
@@ -72,7 +74,8 @@ class ConvertedModel:
     def to_json(self):
         """Return the profile, the warnings and what `inspect` says, for `json.dumps`."""
         found = self.inspect().to_json()
-        return {"profile": self.profile, "warnings": list(self.warnings), **found}
+        warnings, rewritten = list(self.warnings), dict(self.rewritten)
+        return {"profile": self.profile, "warnings": warnings, "rewritten": rewritten, **found}
 
     def __len__(self):
         return len(self.content)
@@ -82,6 +85,7 @@ class ConvertedModel:
 
     def __str__(self):
         lines = [f"Converted for {self.profile}: {self.inspect()}"]
+        lines += [f"Rewritten: {layer} ({name})" for layer, name in self.rewritten.items()]
         return "\n".join([*lines, *(f"Warning: {warning}" for warning in self.warnings)])
 
     def _repr_html_(self):

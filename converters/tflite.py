@@ -1,5 +1,6 @@
 """From a Keras model to a checked TFLite file: `kc.convert`."""
 
+import dataclasses
 import os
 import tempfile
 import warnings
@@ -17,6 +18,7 @@ from keras_compress.converters.expected_zeros import expected_zeros
 from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.progress_bar import ProgressBar
+from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.verification import collect_evidence, require, verify
 from keras_compress.converters.weight_scales import carry_scales
 from keras_compress.edge_profiles import profile as edge_profile
@@ -39,6 +41,7 @@ def convert(
     allow_float=(),
     batch_size=1,
     engine="tensorflow",
+    rewrites=True,
     progress=None,
 ):
     """Convert a Keras model to a TFLite file, read it back and prove what it promises.
@@ -59,6 +62,9 @@ def convert(
         allow_float: Names of operators (`"ELU"`) or layers that may stay in float.
         batch_size: Fixed size of the first dimension.
         engine: Name or instance of an `Engine`.
+        rewrites: Whether layers that the target has no operator for are written as operators that
+            it has, where that changes nothing (UpSampling2D, hard_swish, LeakyReLU, ...); the
+            result's `rewritten` names them.
         progress: Whether to show a progress bar. Default: only on a terminal.
 
     Returns:
@@ -76,7 +82,9 @@ def convert(
     """
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
-    deployable = _deployable(model_file.load(model), target)
+    deployable, rewritten = _deployable(model_file.load(model), target), {}
+    if rewrites:
+        deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(
         target,
         input_type=input_type,
@@ -121,7 +129,20 @@ def convert(
         warnings=calibration.warnings if calibration else (),
         scopes=exported.scopes,
         output_layers=exported.output_layers,
+        rewritten=rewritten,
     )
+
+
+def _rewrite(deployable, target, allow_float):
+    """Write layers as operators that the target takes, but for those that may stay in float."""
+    allowed = {allow_float} if isinstance(allow_float, str) else set(allow_float)
+    found = rewrite(
+        deployable.model,
+        target,
+        has_ranges=deployable.quantized,
+        kept=allowed | {kernel.layer for kernel in deployable.kernels},
+    )
+    return dataclasses.replace(deployable, model=found.model), found.rewritten
 
 
 def _is_chance(findings):

@@ -5,7 +5,7 @@ from keras_compress.edge_profiles.structure import Kind
 from keras_compress.edge_profiles.target_finding import Severity
 
 _INTEGER_FIX = (
-    "Convert to full integer with a representative dataset: "
+    "Convert to the target's integers with a representative dataset: "
     "kc.convert(model, profile={name!r}, representative_dataset=x)."
 )
 
@@ -36,7 +36,7 @@ def wide_activations(case):
             "activation_bits",
             case.severity(case.graph.operators),
             f"The file has 16-bit activations, which {case.profile.engine} does not take.",
-            "Convert with activation_bits=8.",
+            _INTEGER_FIX.format(name=case.profile.name),
         )
 
 

@@ -57,7 +57,8 @@ def narrow_weights(case):
                     f"{tensor.dtype}_weights",
                     Severity.ERROR,
                     f"{op.name} has {tensor.dtype} weights, which the target's tools do not take.",
-                    f"Convert with weight_bits={case.profile.weight_bits[0]}.",
+                    f"Convert for the target: kc.convert(model, profile={case.profile.name!r}), or "
+                    f"compress with kc.Quantization(weight_bits={case.profile.weight_bits[0]}).",
                     op,
                 )
                 return

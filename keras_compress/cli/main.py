@@ -17,6 +17,7 @@ VERBS = {
     "convert": "keras_compress.cli.convert",
     "inspect": "keras_compress.cli.inspect",
     "check": "keras_compress.cli.check",
+    "export": "keras_compress.cli.export",
     "evaluate": "keras_compress.cli.evaluate",
     "analyze": "keras_compress.cli.analyze",
     "profiles": "keras_compress.cli.profiles",

@@ -3,6 +3,7 @@
 import collections
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,9 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.converters import vela
+from keras_compress.converters.android import add_metadata
 from keras_compress.edge_profiles import profile
+from keras_compress.evaluation import runtimes
 
 MICRO = """
 import json, os, sys
@@ -39,8 +42,12 @@ print(json.dumps({path: run(path, inputs) for path, inputs in json.loads(sys.arg
 
 @pytest.fixture(scope="module")
 def table(pytestconfig):
-    path = pytestconfig.rootpath / "benchmarks" / "verdicts.py"
-    spec = importlib.util.spec_from_file_location("verdicts", path)
+    return load(pytestconfig, "verdicts")
+
+
+def load(pytestconfig, name):
+    path = pytestconfig.rootpath / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -107,3 +114,42 @@ def test_litert_confirms(files):
         for details in interpreter.get_input_details():
             interpreter.set_tensor(details["index"], np.ones(details["shape"], details["dtype"]))
         interpreter.invoke()
+
+
+def test_openvino_confirms_with_the_answers_of_litert(files):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    for path in sorted(files.glob("*.int8.tflite")):
+        assert kc.check(path, "raspberry_pi").runs
+        answers = []
+        for name in ("litert", "openvino"):
+            random = np.random.default_rng(0)
+            with runtimes.open_file(path, name) as opened:
+                shapes = [(tensor.shape, tensor.dtype) for tensor in opened.inputs]
+                fed = [random.integers(-128, 128, shape).astype(kind) for shape, kind in shapes]
+                answers.append(opened.run(fed))
+        for ours, theirs in zip(*answers, strict=True):
+            assert np.abs(ours.astype(int) - theirs.astype(int)).max() <= 3, path.name
+
+
+def test_mediapipe_confirms(files, pytestconfig, tmp_path):
+    """The networks that tell images apart, as the GPU's float files with metadata."""
+    python = os.environ.get("KERAS_COMPRESS_MEDIAPIPE_PYTHON")
+    if not python:
+        pytest.skip("set KERAS_COMPRESS_MEDIAPIPE_PYTHON to an interpreter that has mediapipe")
+    script = load(pytestconfig, "mediapipe_classifier")
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    paths = []
+    for name in ("cnn", "residual", "separable", "squeeze_excite"):
+        source = files / f"{name}.float32.tflite"
+        assert kc.check(source, "android_gpu").verdict == "runs"
+        packed = add_metadata(source, labels=range(10), mean=0, std=255)
+        paths.append(packed.save(tmp_path / f"{name}.tflite"))
+    command = [python, "-c", script.CLASSIFY, tmp_path / "images.npy", *paths]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])["found"]
+    for path in paths:
+        for scores, wanted in zip(found[str(path)], script.litert(path, images), strict=True):
+            best = {str(i): wanted[i] for i in np.argsort(wanted)[-3:]}
+            assert scores == pytest.approx(best, abs=1e-5)

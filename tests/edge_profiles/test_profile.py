@@ -35,6 +35,17 @@ def test_each_memory_figure_and_special_rule_has_a_tagged_source(name):
     assert all(t.split(":")[0] in {"measured", "seen", "recalled"} for t in target.sources.values())
 
 
+@pytest.mark.parametrize("name", kc.profiles())
+def test_each_row_of_a_table_has_a_tagged_source(name):
+    target = profile.get(name)
+    for table in (target.operators, target.optimized):
+        for operator, rule in table.items():
+            sources = [source.strip() for source in rule.source.split(",") if source.strip()]
+            assert all(source in target.sources for source in sources), (operator, rule.source)
+            if "runtime 1" in rule.note:
+                assert "runtime_versions" in target.unconfirmed
+
+
 def test_profile_passes_through_and_copies():
     target = profile.get("coral_edgetpu")
     assert profile.get(target) is target

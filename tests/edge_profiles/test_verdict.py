@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -75,6 +74,21 @@ def test_each_kind_of_file_gets_its_own_finding(classifier, options, target, cod
     assert verdict in (None, found.verdict)
     assert finding(found, code).message
     assert finding(found, code).fix
+
+
+def test_six_kinds_of_files_get_six_names(classifier, with_island, board):
+    """The first finding of each is one that no other of them gets."""
+    tiny = board("generic_int8", flash_bytes=1000)
+    kinds = {
+        "float_model": (classifier(dtype="float32"), "generic_int8"),
+        "dynamic_range": (classifier(dtype="float32", weight_dtype="int8"), "generic_int8"),
+        "dynamic_batch": (classifier(signature=[-1, 8, 8, 4]), "generic_int8"),
+        "float_island": (with_island, "generic_int8"),
+        "flash_over_budget": (classifier(), tiny),
+        "corrupt_file": (classifier()[:2000], "generic_int8"),
+    }
+    first = {code: codes(kc.check(*case))[0] for code, case in kinds.items()}
+    assert first == {code: code for code in kinds}
 
 
 def test_float_file_for_float_targets_is_as_it_should_be(classifier):
@@ -227,13 +241,13 @@ def test_five_megabytes_take_less_than_a_second_without_tensorflow(new_builder, 
     assert path.stat().st_size > 5_000_000
     code = (
         "import sys, time\nimport keras_compress as kc\n"
-        "start = time.process_time()\n"
-        f"found = [kc.check({str(path)!r}, name).verdict for name in ('ethos_u65', 'cortex_m7')]\n"
-        "print(time.process_time() - start, *found)\n"
+        "for name in ('ethos_u65', 'cortex_m7'):\n"
+        "    start = time.process_time()\n"
+        f"    found = kc.check({str(path)!r}, name).verdict\n"
+        "    print(time.process_time() - start, found)\n"
         "assert not {'tensorflow', 'keras', 'tf_keras', 'jax', 'torch'} & set(sys.modules)\n"
     )
-    start = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, *found = done.stdout.split()
-    assert found == ["runs", "does_not_run"]
-    assert float(seconds) < 2.0, f"two checks took {seconds} s of {time.monotonic() - start:.1f} s"
+    seconds, found = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
+    assert found == ("runs", "does_not_run")
+    assert all(float(each) < 1.0 for each in seconds), f"the checks took {seconds} s"

@@ -1,0 +1,1 @@
+"""Layers as operators that a target takes, where that changes nothing. One file a rewrite."""

@@ -1,0 +1,51 @@
+"""A mean that a ReLU follows as a depthwise convolution."""
+
+import keras
+import numpy as np
+
+from keras_compress.converters.rewrites.base import (
+    Rewrite,
+    Rewritten,
+    forbids_fusing,
+    is_relu,
+    part,
+)
+
+
+class AveragePoolRelu(Rewrite):
+    """An AveragePooling2D followed by a ReLU as a depthwise convolution with equal weights.
+
+    The converter fuses the ReLU into AVERAGE_POOL_2D, and both cannot be swapped. A depthwise
+    convolution whose weights are all 1/n computes the mean of n pixels, and takes the ReLU. Windows
+    that reach over the edge stay, as their mean is of fewer pixels.
+    """
+
+    def is_needed(self, profile):
+        """Where AVERAGE_POOL_2D takes no fused activation."""
+        return forbids_fusing(profile, "AVERAGE_POOL_2D")
+
+    def replacement(self, call):
+        """Convolve in place of the pooling, where a ReLU follows."""
+        layer = call.operation
+        if not isinstance(layer, keras.layers.AveragePooling2D) or not _stays_inside(call):
+            return None
+        readers = call.output.consumers
+        followed = len(readers) == 1 and is_relu(readers[0].operation)
+        if not followed or layer.data_format != "channels_last":
+            return None
+        mean = keras.layers.DepthwiseConv2D(layer.pool_size, layer.strides, use_bias=False)
+        channels = call.inputs[0].shape[-1]
+        weights = np.full((*layer.pool_size, channels, 1), 1 / np.prod(layer.pool_size), "float32")
+        mean = part(mean, call.inputs[0].shape, [weights])
+        return Rewritten(mean, [mean], name=call.name)
+
+
+def _stays_inside(call):
+    """Whether no window reaches over the edge, and both strides are equal as convolutions want."""
+    layer = call.operation
+    if layer.strides[0] != layer.strides[1]:
+        return False
+    if layer.padding == "valid":
+        return True
+    sizes = zip(call.inputs[0].shape[1:3], layer.pool_size, layer.strides, strict=True)
+    return all((-(-size // step) - 1) * step + pool <= size for size, pool, step in sizes)

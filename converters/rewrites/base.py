@@ -1,0 +1,123 @@
+"""What all rewrites share, and the questions that they ask of a profile."""
+
+import abc
+
+import keras
+
+from keras_compress.quantization.roles import Role, activation_name, role
+
+_OPERATIONS = {"HardSilu": "hard_silu", "LeakyRelu": "leaky_relu"}
+
+
+class Rewrite(abc.ABC):
+    """Computes the same as a layer, by other operators.
+
+    Attributes:
+        keeps_tensors: Whether each tensor with a range of its own stays one. Only such a rewrite
+            is applied to a model that has learned its ranges.
+    """
+
+    keeps_tensors = False
+
+    @abc.abstractmethod
+    def is_needed(self, profile):
+        """Tell whether a target's rules ask for the rewrite.
+
+        Args:
+            profile: A `Profile`.
+        """
+
+    @abc.abstractmethod
+    def replacement(self, call):
+        """Return what takes a call's place.
+
+        Args:
+            call: A `keras_compress.graph.Call` of an operation that is called once.
+
+        Returns:
+            A function of the call's arguments that returns the same values (to the rounding of
+            float32), or `None` where the call stays.
+        """
+
+
+class Rewritten(keras.layers.Layer):
+    """Stands for a layer that was rewritten, under its name.
+
+    Args:
+        function: What is computed.
+        parts: Built layers that the function calls.
+        name: Name of the layer that it stands for.
+    """
+
+    def __init__(self, function, parts=(), *, name):
+        super().__init__(name=name)
+        self._function, self.parts = function, list(parts)
+
+    def call(self, inputs):
+        """Compute."""
+        return self._function(inputs)
+
+
+def part(layer, input_shape, weights=()):
+    """Build a layer and set its weights.
+
+    Args:
+        layer: An unbuilt Keras layer.
+        input_shape: Shape of its input, with the batch.
+        weights: Arrays as `set_weights` takes them.
+
+    Returns:
+        The layer.
+    """
+    layer.build(input_shape)
+    layer.set_weights(list(weights))
+    return layer
+
+
+def apart(operation, names, function, input_shape):
+    """Rewrite an activation, be it a layer, an operation, or inside a layer.
+
+    Args:
+        operation: A Keras layer or operation.
+        names: Names of the activation.
+        function: What computes the same as the activation.
+        input_shape: Shape of the operation's input.
+
+    Returns:
+        A `Rewritten`, or `None` where the operation applies none of these activations.
+    """
+    if applied(operation) not in names:
+        return None
+    if not getattr(operation, "weights", ()):
+        return Rewritten(function, name=operation.name)
+    linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
+    linear = part(linear, input_shape, operation.get_weights())
+    return Rewritten(lambda inputs: function(linear(inputs)), [linear], name=operation.name)
+
+
+def applied(operation):
+    """Return the name of the activation that a layer or an operation applies, or `None`."""
+    return activation_name(operation) or _OPERATIONS.get(type(operation).__name__)
+
+
+def is_relu(operation):
+    """Tell whether an operation is nothing but a ReLU or a ReLU6."""
+    return role(operation) is Role.RELU
+
+
+def lacks(profile, operator):
+    """Tell whether a target's table names its operators and this one is not among them."""
+    table = profile.operators
+    return bool(table) and operator not in table and "*" not in table
+
+
+def limit(profile, operator, name):
+    """Return the value of a limit that a target sets to an operator, or `None`."""
+    rule = profile.operators.get(operator)
+    found = rule.limits.get(name) if rule else None
+    return None if found is None else found.value
+
+
+def forbids_fusing(profile, operator):
+    """Tell whether a target takes an operator only without an activation fused into it."""
+    return limit(profile, operator, "activations") == ["NONE"]

@@ -1,0 +1,26 @@
+"""Dense on maps and sequences as a convolution of one pixel."""
+
+import keras
+
+from keras_compress.converters.rewrites.base import Rewrite, Rewritten, limit, part
+
+
+class DenseOnMaps(Rewrite):
+    """A Dense of more than a vector as Conv1D or Conv2D with a kernel of one pixel."""
+
+    def is_needed(self, profile):
+        """Where FULLY_CONNECTED takes vectors only."""
+        return limit(profile, "FULLY_CONNECTED", "output_dimensions") is not None
+
+    def replacement(self, call):
+        """Convolve with the same weights."""
+        layer = call.operation
+        kinds = {3: keras.layers.Conv1D, 4: keras.layers.Conv2D}
+        shape = call.inputs[0].shape if call.inputs else ()
+        if type(layer) is not keras.layers.Dense or len(shape) not in kinds:
+            return None
+        options = {"use_bias": layer.use_bias, "activation": layer.activation}
+        kernel, *bias = layer.get_weights()
+        kernel = kernel.reshape((1,) * (len(shape) - 2) + kernel.shape)
+        conv = part(kinds[len(shape)](layer.units, 1, **options), shape, [kernel, *bias])
+        return Rewritten(conv, [conv], name=call.name)

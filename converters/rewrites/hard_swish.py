@@ -1,0 +1,29 @@
+"""hard_swish in operators of its own."""
+
+import keras
+
+from keras_compress.converters.rewrites.base import Rewrite, apart, lacks
+
+_NAMES = ("hard_silu", "hard_swish")
+
+
+class HardSwish(Rewrite):
+    """hard_swish(x) = (x / 6) * relu6(x + 3), in that order.
+
+    The converter finds HARD_SWISH in other orders.
+    """
+
+    def is_needed(self, profile):
+        """Where HARD_SWISH is not taken, or activations have 16 bits, which it has none for."""
+        return lacks(profile, "HARD_SWISH") or profile.activation_bits == 16
+
+    def replacement(self, call):
+        """Write the function out."""
+        if not call.inputs:
+            return None
+        return apart(call.operation, _NAMES, _hard_swish, call.inputs[0].shape)
+
+
+def _hard_swish(inputs):
+    gate = keras.ops.relu6(keras.ops.add(inputs, 3.0))
+    return keras.ops.multiply(keras.ops.multiply(inputs, 1 / 6), gate)

@@ -1,0 +1,37 @@
+"""LeakyReLU as PRELU with equal slopes."""
+
+import keras
+import numpy as np
+
+from keras_compress.converters.rewrites.base import Rewrite, Rewritten, apart, applied, lacks, part
+
+_NAMES = ("leaky_relu",)
+# What keras.activations.leaky_relu takes where nothing is said.
+_DEFAULT_SLOPE = 0.2
+
+
+class LeakyRelu(Rewrite):
+    """LeakyReLU as a PReLU whose slopes are all the same, which is the same function."""
+
+    def is_needed(self, profile):
+        """Where LEAKY_RELU is not taken and PRELU is."""
+        return lacks(profile, "LEAKY_RELU") and not lacks(profile, "PRELU")
+
+    def replacement(self, call):
+        """Apply a PReLU with the layer's slope."""
+        layer = call.operation
+        if isinstance(layer, keras.layers.LeakyReLU):
+            prelu = _prelu(layer.negative_slope, call.output.shape)
+            return Rewritten(prelu, [prelu], name=call.name)
+        if applied(layer) not in _NAMES:
+            return None
+        prelu = _prelu(getattr(layer, "negative_slope", _DEFAULT_SLOPE), call.output.shape)
+        rewritten = apart(layer, _NAMES, prelu, call.inputs[0].shape)
+        rewritten.parts.append(prelu)
+        return rewritten
+
+
+def _prelu(slope, shape):
+    layer = keras.layers.PReLU(shared_axes=list(range(1, len(shape) - 1)))
+    slopes = np.full((1,) * (len(shape) - 2) + (shape[-1],), slope, "float32")
+    return part(layer, shape, [slopes])

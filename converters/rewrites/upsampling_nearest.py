@@ -1,0 +1,46 @@
+"""Repeated pixels as RESIZE_NEAREST_NEIGHBOR."""
+
+import keras
+
+from keras_compress.converters.rewrites.base import Rewrite, Rewritten, lacks, limit
+
+_RANK_OF_TILE = 5
+
+
+class UpsamplingNearest(Rewrite):
+    """UpSampling1D and UpSampling2D by nearest neighbour as one resize.
+
+    The converter makes RESHAPE and TILE of five dimensions of them. Resizing by a whole factor
+    repeats the same pixels.
+    """
+
+    keeps_tensors = True
+
+    def is_needed(self, profile):
+        """Where TILE is not taken, or not with five dimensions."""
+        rank = limit(profile, "TILE", "max_rank")
+        return lacks(profile, "TILE") or (rank is not None and rank < _RANK_OF_TILE)
+
+    def replacement(self, call):
+        """Resize by the layer's factors."""
+        layer = call.operation
+        if isinstance(layer, keras.layers.UpSampling1D):
+            return _resize(call, (layer.size, 1))
+        if not isinstance(layer, keras.layers.UpSampling2D):
+            return None
+        if layer.interpolation != "nearest" or layer.data_format != "channels_last":
+            return None
+        return _resize(call, layer.size)
+
+
+def _resize(call, factors):
+    shape, result = call.inputs[0].shape[1:], call.output.shape[1:]
+    height, width, channels = (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+    def resize(inputs):
+        inputs = keras.ops.reshape(inputs, (-1, height, width, channels))
+        size = (height * factors[0], width * factors[1])
+        options = {"interpolation": "nearest", "data_format": "channels_last"}
+        return keras.ops.reshape(keras.ops.image.resize(inputs, size, **options), (-1, *result))
+
+    return Rewritten(resize, name=call.name)

@@ -1,0 +1,75 @@
+"""Writes what a target has no operator for as operators that it has, where nothing changes."""
+
+import collections
+import dataclasses
+
+import keras
+
+from keras_compress import plugins
+from keras_compress.apply import LayerCopies
+from keras_compress.graph import Value, rebuild, trace
+
+REWRITES = "keras_compress.converters.rewrites"
+
+
+@dataclasses.dataclass(frozen=True)
+class RewrittenModel:
+    """A model that computes the same.
+
+    Args:
+        model: The `keras.Model`; the given one where nothing was rewritten.
+        rewritten: Name of a layer -> name of the rewrite.
+    """
+
+    model: keras.Model
+    rewritten: dict[str, str]
+
+
+def rewrite(model, profile, *, has_ranges=False, kept=()):
+    """Apply the rewrites that a target's rules ask for.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`. It is not changed.
+        profile: A `Profile`.
+        has_ranges: Whether the model has learned its activation ranges: then only rewrites that
+            keep its tensors are applied.
+        kept: Names of layers that stay as they are.
+
+    Returns:
+        A `RewrittenModel`.
+    """
+    known = [plugins.get(REWRITES, name)() for name in plugins.names(REWRITES)]
+    wanted = [r for r in known if r.is_needed(profile) and (r.keeps_tensors or not has_ranges)]
+    graph = trace(model)
+    counts = collections.Counter(call.operation for call in graph.calls)
+    once = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
+    replacements, names = {}, {}
+    for call in once if wanted else ():
+        for candidate in wanted:
+            replacement = candidate.replacement(call)
+            if replacement is not None:
+                replacements[call] = replacement
+                names["/".join((*call.scope, call.name))] = _name(candidate)
+                break
+    if not replacements:
+        return RewrittenModel(model, {})
+    return RewrittenModel(_rebuilt(graph, replacements), names)
+
+
+def _name(candidate):
+    return type(candidate).__module__.rsplit(".", 1)[-1]
+
+
+def _rebuilt(graph, replacements):
+    copies = LayerCopies()
+
+    def apply(call, args, kwargs):
+        if isinstance(call, Value):
+            return args[0]
+        if call in replacements:
+            return replacements[call](*args)
+        return copies.plain(call.operation)(*args, **kwargs)
+
+    model = rebuild(graph, apply)
+    copies.copy_weights()
+    return model
