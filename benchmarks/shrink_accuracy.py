@@ -24,7 +24,7 @@ from training import baseline, one_cycle, versions
 import keras_compress as kc
 from keras_compress import plugins
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
-from keras_compress.pruning.structural.shrinking import STRUCTURAL_CRITERIA
+from keras_compress.pruning.structural.scoring import STRUCTURAL_CRITERIA
 
 IMAGES, EARLY, EPOCHS = 8_000, 8, 24
 START = {"images": 10_000, "epochs": 10}

@@ -19,8 +19,9 @@ from keras_compress.pruning.structural.constants import free_groups, propagate_c
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.pruning.structural.evidence import Evidence
 from keras_compress.pruning.structural.removal import remove
+from keras_compress.pruning.structural.scoring import resolve_criterion, score
 from keras_compress.pruning.structural.selection import Rules
-from keras_compress.pruning.structural.shrinking import choose, resolve_criterion, score
+from keras_compress.pruning.structural.shrinking import choose
 
 
 def residual_network(blocks, filters=32):

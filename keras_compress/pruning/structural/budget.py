@@ -2,13 +2,15 @@
 
 import collections
 import dataclasses
+import functools
 import math
 
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.pruning.structural.latency_costs import LatencyCosts
 
-KINDS = ("macs", "channels", "parameters", "bytes")
+KINDS = ("macs", "channels", "parameters", "bytes", "latency")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Budget:
     """What may remain.
 
     Args:
-        kind: `"macs"`, `"channels"`, `"parameters"` or `"bytes"`.
+        kind: `"macs"`, `"channels"`, `"parameters"`, `"bytes"` or `"latency"`.
         amount: A fraction up to 1, or a whole number above 1.
     """
 
@@ -52,14 +54,16 @@ class Budget:
 
 
 class Costs:
-    """MACs, channels, parameters and bytes of a model for any choice of groups.
+    """MACs, channels, parameters, bytes and time of a model for any choice of groups.
 
     Args:
         graph: A `DependencyGraph`.
+        latencies: `{layer name: time}` as measured; only `"latency"` needs them.
     """
 
-    def __init__(self, graph):
+    def __init__(self, graph, latencies=None):
         self.graph = graph
+        self._latencies = latencies
         self._weights = _weights(graph)
         members = np.concatenate(graph.spaces) if graph.spaces else np.arange(0)
         self._made = members[graph.prunable[members]]
@@ -87,6 +91,38 @@ class Costs:
             for weight, axes in self._weights
         )
 
+    def latency(self, keep):
+        """Estimated time of one sample, in the unit of the latencies."""
+        return self._latency(keep)
+
+    @functools.cached_property
+    def _latency(self):
+        return LatencyCosts(self.graph, self._latencies)
+
+    def savings(self, kind):
+        """Return about what each group costs of a kind: the derivative at the whole model.
+
+        Args:
+            kind: See `Budget`.
+
+        Returns:
+            Array (groups,); a small number where a group costs nothing.
+        """
+        if kind == "latency":
+            result = self._latency.savings()
+        elif kind == "macs":
+            result = np.zeros(self.graph.size)
+            for _, coefficient, factors in self.graph.costs:
+                _share(result, factors, coefficient * math.prod(map(len, factors)))
+        elif kind == "channels":
+            result = np.ones(self.graph.size)
+        else:
+            result = np.zeros(self.graph.size)
+            for weight, axes in self._weights:
+                size = np.dtype(weight.dtype).itemsize if kind == "bytes" else 1
+                _share(result, axes.values(), size * math.prod(weight.shape))
+        return np.maximum(result, 1e-9 * result.max(initial=1e-9))
+
     def by_layer(self, keep):
         """Return `{layer name: (parameters, bytes)}`."""
         result = collections.defaultdict(lambda: np.zeros(2, int))
@@ -96,6 +132,12 @@ class Costs:
             size = np.dtype(weight.dtype).itemsize
             result[owners[id(weight)]] += np.array([count, count * size])
         return {name: tuple(int(n) for n in pair) for name, pair in result.items()}
+
+
+def _share(result, factors, whole):
+    """Add to each group what goes with it of a product of factors."""
+    for factor in factors:
+        np.add.at(result, factor, whole / len(factor))
 
 
 def _weights(graph):

@@ -9,13 +9,9 @@ from keras_compress.pruning.structural.budget import KINDS, Budget, Costs
 from keras_compress.pruning.structural.channel_masks import ChannelMasks
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.pruning.structural.evidence import Evidence
+from keras_compress.pruning.structural.scoring import resolve_criterion, score
 from keras_compress.pruning.structural.selection import Rules
-from keras_compress.pruning.structural.shrinking import (
-    choose,
-    multiple,
-    resolve_criterion,
-    score,
-)
+from keras_compress.pruning.structural.shrinking import choose, multiple
 from keras_compress.training_step import TrainingStep
 
 
@@ -30,7 +26,7 @@ class StructuralPruningCallback(keras.callbacks.Callback):
 
     Args:
         schedule: A `Schedule` of the share of the budget that is to go.
-        budget: `"macs"`, `"channels"`, `"parameters"` or `"bytes"`.
+        budget: `"macs"`, `"channels"`, `"parameters"`, `"bytes"` or `"latency"`.
         criterion: See `kc.shrink`.
         data: See `kc.shrink`.
         loss: See `kc.shrink`.
@@ -39,6 +35,7 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         minimum: See `kc.shrink`.
         exclude: See `kc.shrink`.
         rules: See `kc.shrink`.
+        latencies: See `kc.shrink`.
 
     Raises:
         InvalidArgumentError: `schedule` is no schedule, or the budget has no such name; in
@@ -63,6 +60,7 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         minimum=0.1,
         exclude=(),
         rules=(),
+        latencies=None,
     ):
         super().__init__()
         if not isinstance(schedule, Schedule):
@@ -81,6 +79,7 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         self.choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
         self._data, self._loss = data, loss
         self._exclude, self._rules = exclude, rules
+        self._latencies = latencies
         self._masks = None
 
     @property
@@ -97,7 +96,7 @@ class StructuralPruningCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Follow the channels of the model, and take up the masks that it has."""
         graph = DependencyGraph(self.model, rules=self._rules, exclude=self._exclude)
-        self._costs = Costs(graph)
+        self._costs = Costs(graph, self._latencies)
         self._masks = ChannelMasks(graph)
         self._masks.set(self._masks.found())
         self._seen = -1

@@ -4,24 +4,30 @@ import keras
 import numpy as np
 
 from keras_compress.pruning.structural.blocks import alive, find_blocks
+from keras_compress.pruning.structural.latency_costs import LatencyCosts
 from keras_compress.pruning.structural.removal import remove
 
 
 class DepthCosts:
-    """MACs, parameters, bytes and channels of a model without some of its blocks.
+    """MACs, parameters, bytes, channels and time of a model without some of its blocks.
 
     Args:
         graph: A `DependencyGraph`.
+        latencies: `{layer name: time}` as measured; only `"latency"` needs them.
     """
 
-    def __init__(self, graph):
+    def __init__(self, graph, latencies=None):
         self.graph = graph
+        self._latencies = latencies
 
     def of(self, kind, skipped):
         """Return the cost of a kind when `{Call: Value}` are skipped."""
         calls = alive(self.graph, skipped)
         if kind == "macs":
             return sum(self.macs(calls).values())
+        if kind == "latency":
+            times = LatencyCosts(self.graph, self._latencies).latencies
+            return sum(times.get(name, 0) for name in {call.name for call in calls})
         if kind == "channels":
             names = {call.name for call in calls}
             return sum(len(groups) for name, groups in self.graph.births if name in names)

@@ -8,6 +8,8 @@ import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
 
+RANKINGS = ("global", "per_cost", "layer")
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
@@ -16,8 +18,8 @@ class Rules:
     Args:
         minimum: Channels that each space keeps: a number, or a fraction below 1 of its size.
         round_to: Kept channels are a multiple of this, wherever the space allows it.
-        ranking: `"global"` ranks all groups together, `"layer"` takes the same share of each
-            space.
+        ranking: `"global"` ranks all groups together, `"per_cost"` too, by scores that were
+            divided by what each group costs, `"layer"` takes the same share of each space.
     """
 
     minimum: float = 1
@@ -25,9 +27,9 @@ class Rules:
     ranking: str = "global"
 
     def __post_init__(self):
-        if self.ranking not in ("global", "layer"):
+        if self.ranking not in RANKINGS:
             raise InvalidArgumentError(
-                f"ranking must be 'global' or 'layer'. Received: ranking={self.ranking!r}"
+                f"ranking must be one of {', '.join(RANKINGS)}. Received: ranking={self.ranking!r}"
             )
         if not self.minimum >= 0:
             raise InvalidArgumentError(
@@ -72,7 +74,7 @@ def select(scores, spaces, prunable, cost: Callable, target, rules: Rules, width
 
 def _steps(scores, spaces, prunable, rules):
     """Return all prunable groups in the order in which they would go."""
-    if rules.ranking == "global":
+    if rules.ranking != "layer":
         members = np.concatenate(spaces) if spaces else np.arange(0)
         members = members[prunable[members]]
         return members[np.argsort(scores[members], kind="stable")]

@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from keras_compress import plugins
 from keras_compress.edge_profiles import profile as edge_profile
-from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.structural.blocks import alive
 from keras_compress.pruning.structural.budget import Budget, Costs
 from keras_compress.pruning.structural.constants import (
@@ -13,17 +11,14 @@ from keras_compress.pruning.structural.constants import (
     free_groups,
     propagate_constants,
 )
-from keras_compress.pruning.structural.criteria.base import StructuralCriterion
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.pruning.structural.depth import DepthCosts, choose_blocks, score_blocks
 from keras_compress.pruning.structural.evidence import Evidence
 from keras_compress.pruning.structural.layer_latency import with_latency
 from keras_compress.pruning.structural.removal import remove
+from keras_compress.pruning.structural.scoring import name_of, resolve_criterion, score
 from keras_compress.pruning.structural.selection import Rules, select
 from keras_compress.pruning.structural.shrink_report import describe
-
-STRUCTURAL_CRITERIA = "keras_compress.pruning.structural.criteria"
-WEIGHT_CRITERIA = "keras_compress.pruning.criteria"
 
 
 def shrink(
@@ -32,7 +27,9 @@ def shrink(
     channels=None,
     parameters=None,
     bytes=None,
+    latency=None,
     *,
+    latencies=None,
     criterion="l2_norm",
     data=None,
     loss=None,
@@ -61,6 +58,8 @@ def shrink(
         channels: The same of the removable channels.
         parameters: The same of the weights.
         bytes: The same of the bytes of the weights, in their own types.
+        latency: The same of the time that `latencies` add up to, as `LatencyCosts` estimates it.
+        latencies: `{layer name: time}` as measured on the target, in any unit.
         criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
             `keras_compress/pruning/structural/criteria`.
         data: `(x, y)` arrays or an iterable of batches, for criteria that look at data.
@@ -71,8 +70,8 @@ def shrink(
         granularity: `"channels"` removes channels, units and heads; `"layers"` removes whole
             residual blocks and repeated blocks. These are scored by how much the outputs change
             without them, if there are data, or else by the criterion. To do both, shrink twice.
-        ranking: `"global"` ranks the channels of all layers together, `"layer"` takes the same
-            share of each.
+        ranking: `"global"` ranks the channels of all layers together, `"per_cost"` by their score
+            for what they cost of the budget, `"layer"` takes the same share of each.
         minimum: Channels that each layer keeps: a number, or a fraction below 1.
         exclude: Names of layers whose output channels stay.
         rules: `Rule` instances for layers of your own.
@@ -97,7 +96,9 @@ def shrink(
         >>> kc.shrink(keras.Sequential(layers), macs=0.5).layers[1].units
         8
     """
-    budget = Budget.of(macs=macs, channels=channels, parameters=parameters, bytes=bytes)
+    budget = Budget.of(
+        macs=macs, channels=channels, parameters=parameters, bytes=bytes, latency=latency
+    )
     criterion = resolve_criterion(criterion)
     choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
     graph = DependencyGraph(model, rules=rules, exclude=exclude)
@@ -107,9 +108,10 @@ def shrink(
             f"granularity must be 'channels' or 'layers'. Received: granularity={granularity!r}"
         )
     if granularity == "layers":
-        smaller, report = _without_blocks(graph, evidence, budget, criterion)
+        smaller, report = _without_blocks(graph, evidence, budget, criterion, latencies)
     else:
-        smaller, report = _without_channels(graph, evidence, budget, criterion, choice)
+        costs = Costs(graph, latencies)
+        smaller, report = _without_channels(graph, costs, evidence, budget, criterion, choice)
     if not return_report:
         return smaller
     return smaller, with_latency(report, model, smaller) if measure_latency else report
@@ -153,22 +155,6 @@ def remove_zeros(model, round_to=None, rules=(), return_report=False):
     )
 
 
-def resolve_criterion(value):
-    """Return the criterion that a name or an instance stands for."""
-    if isinstance(value, Criterion | StructuralCriterion):
-        return value
-    known = plugins.names(STRUCTURAL_CRITERIA) + plugins.names(WEIGHT_CRITERIA)
-    if value not in known:
-        raise UnknownNameError("criterion", value, known)
-    structural = value in plugins.names(STRUCTURAL_CRITERIA)
-    return plugins.get(STRUCTURAL_CRITERIA if structural else WEIGHT_CRITERIA, value)()
-
-
-def name_of(criterion):
-    """Return the name of a criterion's file."""
-    return type(criterion).__module__.rsplit(".", 1)[-1]
-
-
 def multiple(round_to):
     """Return the multiple that a number or a profile stands for."""
     if round_to is None:
@@ -182,49 +168,10 @@ def multiple(round_to):
     return edge_profile.get(round_to).channel_multiple
 
 
-def score(criterion, evidence):
-    """Score all groups; scores of layers without a common unit are divided by the layer's mean.
-
-    Args:
-        criterion: A `Criterion` of weights or a `StructuralCriterion`.
-        evidence: An `Evidence`.
-
-    Returns:
-        Array (groups,), NaN where the criterion says nothing.
-
-    Raises:
-        InvalidArgumentError: The criterion needs data, and there are none.
-    """
-    _check_data(criterion, evidence)
-    if isinstance(criterion, StructuralCriterion):
-        scores = criterion(evidence)
-    else:
-        rng = np.random.default_rng(evidence.seed)
-        scores = evidence.score_kernels(lambda rows: criterion(rows, rng=rng))
-    if getattr(criterion, "comparable", False):
-        return scores
-    for groups in evidence.graph.spaces:
-        known = scores[groups][~np.isnan(scores[groups])]
-        if known.size and known.mean() > 0:
-            scores[groups] = scores[groups] / known.mean()
-    return scores
-
-
-def _check_data(criterion, evidence):
-    needs = getattr(criterion, "needs_data", False)
-    if needs and not evidence.has_data:
-        labels = "(x, y)" if criterion.needs_loss else "x"
-        raise InvalidArgumentError(
-            f"The criterion {name_of(criterion)!r} looks at data. Pass data={labels}, some hundred "
-            "samples of the training set. Received: data=None"
-        )
-
-
-def _without_channels(graph, evidence, budget, criterion, choice):
+def _without_channels(graph, costs, evidence, budget, criterion, choice):
     """Remove channels; return the model and the report."""
     constants = propagate_constants(graph)
     free = free_groups(graph, constants)
-    costs = Costs(graph)
     keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
     smaller = remove(graph, keep, folded_biases(graph, constants, keep))
     return smaller, describe(
@@ -238,9 +185,9 @@ def _without_channels(graph, evidence, budget, criterion, choice):
     )
 
 
-def _without_blocks(graph, evidence, budget, criterion):
+def _without_blocks(graph, evidence, budget, criterion, latencies):
     """Remove whole blocks; return the model and the report."""
-    costs = DepthCosts(graph)
+    costs = DepthCosts(graph, latencies)
     known = None if evidence.has_data else score(criterion, evidence)
     scores = score_blocks(graph, evidence, known)
     whole = costs.of(budget.kind, {})
@@ -282,12 +229,14 @@ def choose(graph, costs, budget, scores, free, rules):
     Raises:
         InvalidArgumentError: The budget is out of reach.
     """
-    if budget.kind == "macs" and graph.has_free_sizes and budget.amount != 1:
+    if budget.kind in ("macs", "latency") and graph.has_free_sizes and budget.amount != 1:
         raise InvalidArgumentError(
             "Multiply-accumulates depend on input sizes, and this model leaves them free. Build it "
             f"for fixed input sizes, or pass parameters= or channels=. Received: {_shapes(graph)}"
         )
     prunable = graph.prunable & (free | ~np.isnan(scores))
+    if rules.ranking == "per_cost":
+        scores = scores / costs.savings(budget.kind)
     scores = np.where(free, -np.inf, np.nan_to_num(scores, nan=np.inf))
     whole = costs.of(budget.kind, np.ones(graph.size, bool))
     target = budget.target(whole)
