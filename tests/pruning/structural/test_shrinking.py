@@ -212,6 +212,13 @@ def test_subclassed_and_unclonable_models_are_refused():
         kc.shrink(network(NeedsFactor(2)), macs=0.8)
 
 
+def test_wrapped_models_are_refused_and_stripped_ones_keep_their_zeros_for_removal(model):
+    wrapped = kc.compress(model, pruning=kc.Pruning())
+    with pytest.raises(UnsupportedModelError, match="kc.strip.*wrapped conv0"):
+        kc.shrink(wrapped, macs=0.5)
+    assert macs(kc.shrink(kc.strip(wrapped), macs=0.5)) <= 0.5 * macs(model)
+
+
 def test_free_input_sizes_need_another_amount():
     inputs = keras.Input((None, None, 3))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(layers.Conv2D(8, 3)(inputs)))
