@@ -1,7 +1,10 @@
 """What a shrinking did: before and after by layer, what was tied, what was protected and why."""
 
 import dataclasses
+import html
 import json
+
+COLUMNS = ("layer", "channels", "MACs", "parameters", "tied to / protected because")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,15 +81,22 @@ class ShrinkReport:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     def __str__(self):
-        head = f"{self.model}: {self.budget} by {self.criterion}"
-        rows = [("layer", "channels", "MACs", "parameters", "tied to / protected because")]
-        rows += [_row(layer) for layer in self.layers]
+        rows = [COLUMNS, *map(_row, self.layers)]
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         table = [
             "  ".join([row[0].ljust(widths[0]), *_right(row[1:4], widths[1:]), row[4]]).rstrip()
             for row in rows
         ]
-        return "\n".join([head, *table, *self._totals()])
+        return "\n".join([self._head(), *table, *self._totals()])
+
+    def _repr_html_(self):
+        """Show the summary as a table in notebooks."""
+        rows = [_html_row("th", COLUMNS), *(_html_row("td", _row(layer)) for layer in self.layers)]
+        totals = "<br>".join(map(html.escape, self._totals()))
+        return (
+            f"<p><b>{html.escape(self._head())}</b></p>"
+            f"<table>{''.join(rows)}</table><p>{totals}</p>"
+        )
 
     def plot(self, axes=None):
         """Draw the MACs of each layer before and after.
@@ -109,6 +119,9 @@ class ShrinkReport:
         axes.legend()
         return axes
 
+    def _head(self):
+        return f"{self.model}: {self.budget} by {self.criterion}"
+
     def _total(self, field):
         pairs = [getattr(layer, field) for layer in self.layers]
         return sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
@@ -128,6 +141,10 @@ class ShrinkReport:
             yield f"removed blocks, by their last layers: {', '.join(self.removed_blocks)}"
         if self.unknown:
             yield f"no rule follows: {', '.join(self.unknown)}"
+
+
+def _html_row(kind, cells):
+    return f"<tr>{''.join(f'<{kind}>{html.escape(cell)}</{kind}>' for cell in cells)}</tr>"
 
 
 def _row(layer):
