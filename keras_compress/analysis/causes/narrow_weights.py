@@ -25,7 +25,7 @@ class NarrowWeights(CauseFinder):
                     bits_lost=math.log2(127 / (2 ** (kernel.bits - 1) - 1)),
                     message=f"The {kernel.bits}-bit weights of {kernel.layer!r} have an SQNR of "
                     f"{ratio:.1f} dB.",
-                    remedy="a better rounding or quantizer (least_squares), or more bits for this "
+                    remedy="kc.round_weights, the quantizer least_squares, or more bits for this "
                     "layer, which kc.assign_bits finds.",
                     source=evidence.source,
                 )

@@ -40,8 +40,8 @@ class OutlierChannel(CauseFinder):
                     bits_lost=math.log2(ratio),
                     message=f"The range of {tensor.layer!r} is dominated by channel {channel}, "
                     f"which is {ratio:.0f} times the median channel.",
-                    remedy="cross-layer equalization, which evens channels out; or 16-bit "
-                    "activations.",
+                    remedy="kc.equalize(model) before kc.compress (cross-layer equalization); or "
+                    "16-bit activations.",
                     source=evidence.source,
                 )
             )

@@ -29,7 +29,7 @@ class PerTensorWeights(CauseFinder):
                     f"{kernel.channels.size} channels, of which the largest is {ratio:.0f} times "
                     "the median.",
                     remedy="one scale a channel (per_channel=True, per_channel_dense=True), or "
-                    "cross-layer equalization where the target has none.",
+                    "kc.equalize(model) where the target has none.",
                     source=evidence.source,
                 )
             )
