@@ -7,7 +7,6 @@ that LiteRT executes how many images get the label of the Keras simulation.
 """
 
 import argparse
-import time
 from importlib.metadata import version
 
 import keras
@@ -89,9 +88,7 @@ def compare(name, model, images, x, y):
     """Return a row of figures for each way."""
     rows = []
     for way, convert in ways(model, images):
-        start = time.perf_counter()
         content = convert()
-        seconds = time.perf_counter() - start
         result = kc.evaluate(content, x, y, baseline=model)
         rows.append(
             {
@@ -104,7 +101,6 @@ def compare(name, model, images, x, y):
                 "same label as float %": round(100 * result.label_agreement, 2),
                 "output SQNR dB": round(result.output_error["sqnr_db"], 1),
                 "bytes": len(content),
-                "seconds": round(seconds, 1),
             }
         )
         print(rows[-1], flush=True)

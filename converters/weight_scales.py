@@ -14,16 +14,16 @@ from keras_compress.converters._flatbuffer_reader import schema
 from keras_compress.converters.flatbuffer_editor import pack, unpack
 from keras_compress.errors import ConversionError
 
-# Operator -> positions of its activation input, weights and bias.
+# Operator -> positions of its activation input, weights and bias. GATHER is not among them: it
+# hands the integers of an embedding on, so their scale is also that of what reads them.
 _OPERANDS = {
     "CONV_2D": (0, 1, 2),
     "DEPTHWISE_CONV_2D": (0, 1, 2),
     "FULLY_CONNECTED": (0, 1, 2),
     "TRANSPOSE_CONV": (2, 1, 3),
-    "GATHER": (1, 0, None),
 }
 # Operators that LiteRT 2.3.0 computes rightly with packed weights, beside float activations or
-# integer ones. It refuses TRANSPOSE_CONV, and GATHER gives wrong values.
+# integer ones. It refuses TRANSPOSE_CONV.
 _TAKE_INT4_BESIDE_FLOAT = ("CONV_2D", "FULLY_CONNECTED")
 _TAKE_INT4 = (*_TAKE_INT4_BESIDE_FLOAT, "DEPTHWISE_CONV_2D")
 _CONVERTER_LIMIT = 127

@@ -1,6 +1,8 @@
 """Conversion to float by TensorFlow, and quantization by the LiteRT quantizer."""
 
+import contextlib
 import dataclasses
+import io
 import warnings
 
 import numpy as np
@@ -103,7 +105,8 @@ def _quantize(content, ranges, options):
 
     quantizer = litert.Quantizer(bytearray(content))
     _write_recipe(quantizer, options)
-    with warnings.catch_warnings():
+    # It draws a progress bar even if told not to.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             result = quantizer.quantize(
