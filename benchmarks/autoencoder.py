@@ -8,8 +8,9 @@ makes: five successive columns of a 128-band log-mel-like spectrogram, in dB, of
 hum, with wideband noise and now and then a knock. How close a file is to the float model is
 measured over frames of machines that calibration has not seen, as the distance of its
 reconstruction error (mean squared error of input and output) from the float model's, and as the
-mean squared difference of its outputs from the float model's. The road to report is chosen on
-the calibration frames. Writes its section of RESULTS.md; `--section ""` prints only.
+mean squared difference of its outputs from the float model's. The calibrator, with channels
+equalized or not, is chosen in the Keras simulation on the calibration frames; then the rounding
+is. Writes its section of RESULTS.md; `--section ""` prints only.
 """
 
 import argparse
@@ -84,14 +85,37 @@ def tensorflow_file(model, samples):
     return converter.convert()
 
 
-def our_file(model, samples, calibrator, rounding, equalized, seed):
-    """Return the file of the road compress, calibrate, round, convert."""
+def quantized(model, samples, road, seed):
+    """Return the model of a road (calibrator, equalized, rounding), ready to be converted."""
+    calibrator, equalized, rounding = road
     model = kc.equalize(model) if equalized else model
     compressed = kc.compress(model, quantization=kc.Quantization())
     kc.calibrate(compressed, samples, method=calibrator)
     if rounding:
         kc.round_weights(compressed, samples, rounding, samples=len(samples), seed=seed)
-    return kc.convert(compressed).content
+    return compressed
+
+
+def nearest_to_float(model, samples, roads, seed):
+    """Return the road whose simulation is nearest to float on samples, its model, all errors."""
+    wanted = model.predict(samples, verbose=0)
+    models = {road: quantized(model, samples, road, seed) for road in roads}
+    errors = {
+        road: float(np.mean((one.predict(samples, verbose=0) - wanted) ** 2))
+        for road, one in models.items()
+    }
+    best = min(errors, key=errors.get)
+    for road, error in errors.items():
+        print(f"{name_of(road)}: {error:.4f} on the calibration frames", flush=True)
+    return best, models[best]
+
+
+def name_of(road):
+    """Return a road in words."""
+    calibrator, equalized, rounding = road
+    return ", ".join(
+        [calibrator, *(["equalized"] if equalized else []), *([rounding] if rounding else [])]
+    )
 
 
 def distances(content, model, x):
@@ -115,18 +139,17 @@ def main():
     model = trained(x_train, options)
     picked = np.random.default_rng(options.seed).permutation(len(x_train))
     samples = x_train[picked[: options.calibration_frames]]
-    files = {"TensorFlow": tensorflow_file(model, samples)}
-    for equalized in (False, True):
-        for calibrator in CALIBRATORS:
-            name = f"{calibrator}{', equalized' if equalized else ''}"
-            files[name] = our_file(model, samples, calibrator, None, equalized, options.seed)
-    best = min(list(files)[1:], key=lambda name: distances(files[name], model, samples)[2])
-    for rounding in options.roundings:
-        calibrator, equalized = best.split(",")[0], "equalized" in best
-        files[f"{best}, {rounding}"] = our_file(
-            model, samples, calibrator, rounding, equalized, options.seed
-        )
-    chosen = min(list(files)[1:], key=lambda name: distances(files[name], model, samples)[2])
+    plain = "min_max", False, None
+    roads = [(calibrator, equal, None) for equal in (False, True) for calibrator in CALIBRATORS]
+    best, best_model = nearest_to_float(model, samples, roads, options.seed)
+    rounded = [(*best[:2], rounding) for rounding in options.roundings]
+    chosen, chosen_model = nearest_to_float(model, samples, rounded, options.seed)
+    files = {
+        "TensorFlow": tensorflow_file(model, samples),
+        name_of(plain): kc.convert(quantized(model, samples, plain, options.seed)).content,
+        f"{name_of(best)} (chosen)": kc.convert(best_model).content,
+        f"{name_of(chosen)} (chosen)": kc.convert(chosen_model).content,
+    }
     rows = [
         {"file": "float", "reconstruction error": _float_error(model, x_test)}
         | dict.fromkeys(("from float", "of TensorFlow's %", "outputs' error"), "")
@@ -136,7 +159,7 @@ def main():
         error, distance, outputs = distances(content, model, x_test)
         rows.append(
             {
-                "file": name + (" (chosen)" if name == chosen else ""),
+                "file": name,
                 "reconstruction error": round(error, 4),
                 "from float": round(distance, 4),
                 "of TensorFlow's %": round(100 * distance / reference[1], 1),

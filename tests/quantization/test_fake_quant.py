@@ -79,6 +79,39 @@ def test_rounding_twice_changes_nothing_and_zero_stays(low, high):
     assert float(fake_quantize_activations(np.zeros(1, np.float32), -low, high, 8)[0]) == 0.0
 
 
+@settings(max_examples=25)
+@given(
+    values=st.lists(st.floats(-60, 60, width=32), min_size=2, max_size=30),
+    low=ends,
+    high=ends,
+    bits=st.sampled_from([2, 4, 8, 16]),
+)
+def test_laws_of_activations_at_every_width(values, low, high, bits):
+    values = np.sort(np.array(values, np.float32))
+    scale, zero_point, q_min, q_max = map(float, activation_grid(-low, high, bits))
+    rounded = np.asarray(fake_quantize_activations(values, -low, high, bits))
+    assert (np.diff(rounded) >= 0).all(), "the order is kept"
+    again = np.asarray(fake_quantize_activations(rounded, -low, high, bits))
+    np.testing.assert_allclose(again, rounded, atol=1e-3 * scale + 1e-6 * max(low, high))
+    first, last = (q_min - zero_point) * scale, (q_max - zero_point) * scale
+    inside = (first <= values) & (values <= last)
+    error = np.abs(rounded - values)[inside]
+    assert error.max(initial=0) <= 0.5 * scale + 1e-6 * max(low, high)
+
+
+@settings(max_examples=10)
+@given(low=ends, high=ends, bits=st.sampled_from([4, 8, 16]))
+def test_gradients_are_finite_differences_of_the_clipping(low, high, bits):
+    scale, zero_point, q_min, q_max = map(float, activation_grid(-low, high, bits))
+    first, last = (q_min - zero_point) * scale, (q_max - zero_point) * scale
+    found = gradient(lambda x: fake_quantize_activations(x, -low, high, bits), X)
+    step = 1e-6
+    wide = X.astype(np.float64)
+    difference = np.clip(wide + step, first, last) - np.clip(wide - step, first, last)
+    smooth = np.minimum(np.abs(wide - first), np.abs(wide - last)) > 1e-4
+    np.testing.assert_allclose(found[smooth], difference[smooth] / (2 * step), atol=1e-6)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.5, 3.0), (-3.0, -0.5)])
 def test_a_range_without_zero_is_widened_to_hold_it(low, high):
     inputs = np.float32([0.0])
