@@ -5,8 +5,9 @@
 Each calibrator sets the ranges of a compressed ResNet8 from the images, in turns with
 `model.predict` of the plain network on them. A calibration of one batch is measured too: it is
 the constant (tracing), and what is above it is compared with `predict`. Memory is the growth of
-the process's peak from 1,000 images to all of them, the images themselves held in one array from
-the start. Writes its section of RESULTS.md; `--section ""` prints only.
+the process's peak from a calibration on 1,000 images to one on all of them, before any `predict`;
+the images themselves are held in one array from the start. Writes its section of RESULTS.md;
+`--section ""` prints only.
 """
 
 import argparse
@@ -36,8 +37,16 @@ def peak_mib():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def growth_mib(method, model, x):
+    """Return by how much the peak of memory grows from 1,000 images to all of them."""
+    kc.calibrate(model, x[:1000], method=method, batch_size=BATCH)
+    before = peak_mib()
+    kc.calibrate(model, x, method=method, batch_size=BATCH)
+    return peak_mib() - before
+
+
 def measure(method, plain, model, x, rounds):
-    """Return the row of one calibrator."""
+    """Return the times of one calibrator."""
 
     def calibrate(images):
         kc.calibrate(model, images, method=method, batch_size=BATCH)
@@ -45,14 +54,12 @@ def measure(method, plain, model, x, rounds):
     def predict(images):
         plain.predict(images, batch_size=BATCH, verbose=0)
 
-    calibrate(x[:1000])
-    before = peak_mib()
     turns = []
     for _ in range(rounds):
         constant = seconds(lambda: calibrate(x[:BATCH]))
         base = seconds(lambda: predict(x))
         turns.append((base, constant, seconds(lambda: calibrate(x))))
-    base, constant, whole = np.median(turns, axis=0)
+    base, constant, whole = map(float, np.median(turns, axis=0))
     ratio = np.median([(w - c) / b for b, c, w in turns])
     return {
         "calibrator": method,
@@ -60,7 +67,6 @@ def measure(method, plain, model, x, rounds):
         "calibrate s": round(whole, 2),
         "of it constant s": round(constant, 2),
         "ratio without the constant": round(float(ratio), 2),
-        "more memory MiB": round(peak_mib() - before, 1),
     }
 
 
@@ -75,10 +81,12 @@ def main():
     x, _ = load("train", options.images)
     plain = NETWORKS[options.network]()
     model = kc.compress(plain, quantization=kc.Quantization())
+    memory = {method: growth_mib(method, model, x) for method in options.methods}
     plain.predict(x[:BATCH], batch_size=BATCH, verbose=0)
     rows = []
     for method in options.methods:
-        rows.append(measure(method, plain, model, x, options.rounds))
+        times = measure(method, plain, model, x, options.rounds)
+        rows.append({**times, "more memory MiB": round(memory[method], 1)})
         print(rows[-1], flush=True)
     print(results.table(rows))
     if options.section:

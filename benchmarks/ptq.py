@@ -6,7 +6,7 @@ Calibrators, weight quantizers, roundings and corrections against plain min-max 
 extremes of activations, nearest integer), at W8A8, W4A8 and W4A4, all with a scale for each
 output channel; and LSQ, which trains. Accuracies are those of the Keras simulation over the test
 split; for rows that a runtime can execute also those of the `.tflite` in the interpreter. Writes
-its section of RESULTS.md after each network; `--section ""` prints only.
+its section of RESULTS.md after each width; `--section ""` prints only.
 """
 
 import argparse
@@ -161,7 +161,7 @@ def main():
             for name in options.methods or CHOICE[width]:
                 rows.append(measure(network, float_model, name, width, data, options))
                 print(rows[-1], flush=True)
-        write(rows, baselines, options)
+            write(rows, baselines, options)
 
 
 def write(rows, baselines, options):
