@@ -303,7 +303,7 @@ def _kernel(wrapper, kernel):
         weights=weights,
         channel_axis=kernel.deployed_channel_axis,
         mask=_mask(wrapper, kernel),
-        bits=None if settings is None else settings.quantizer.stored_bits(settings.bits),
+        bits=None if settings is None else settings.quantizer.stored_bits(wrapper.weight_bits),
         scales=None if settings is None else _scales(wrapper, kernel),
         bias=_bias(wrapper),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,

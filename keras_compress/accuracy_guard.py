@@ -14,7 +14,7 @@ from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.files import write_atomically
 from keras_compress.graph import all_layers
 from keras_compress.quantization.callback import remake_functions
-from keras_compress.quantization.phase import Phase, PhasedLayer
+from keras_compress.quantization.phase import PhasedLayer
 from keras_compress.training_step import TrainingStep
 
 _FALLING = ("loss", "error", "mse", "mae", "mape", "divergence", "perplexity")
@@ -28,8 +28,9 @@ class AccuracyGuard(keras.callbacks.Callback):
 
     - the metric is within `tolerance` of its reference: the state is good and is remembered;
       schedules go on.
-    - it is further below: the step that schedules see is held, so the sparsity stays and
-      quantization does not begin, while the network trains on and has time to recover.
+    - it is further below: the step that schedules see is held, so the sparsity and the width of
+      weights stay and quantization does not begin, while the network trains on and has time to
+      recover.
     - it has been below for more than `patience` epochs, or still is when training ends: the model
       goes back to the last good state (weights, masks, ranges, step), and training stops. Before
       the first good state there is none to go back to; then compression just waits.
@@ -213,7 +214,7 @@ class AccuracyGuard(keras.callbacks.Callback):
     def _check_state(self, state):
         found = [value.shape for value in state.weights]
         wanted = [tuple(variable.shape) for variable in _variables(self.model, self._step)]
-        if found != wanted or len(state.phases) != len(_phased_layers(self.model)):
+        if found != wanted:
             raise InvalidArgumentError(
                 "backup_dir holds the state of another model. Delete it to begin anew. "
                 f"Received: {self._backup}"
@@ -226,42 +227,37 @@ class _State:
 
     Args:
         step: The step that schedules saw.
-        phases: Phase of each quantizing layer.
         weights: Values of the model's weights, then of the variables outside it.
     """
 
     step: int
-    phases: list
     weights: list
 
     @classmethod
     def of(cls, model, step):
         return cls(
             step.current,
-            [int(layer.phase) for layer in _phased_layers(model)],
             [np.asarray(variable).copy() for variable in _variables(model, step)],
         )
 
     def restore(self, model, step):
         for variable, value in zip(_variables(model, step), self.weights, strict=True):
             variable.assign(value)
-        layers = _phased_layers(model)
-        if self.phases != [layer.phase for layer in layers]:
-            for layer, phase in zip(layers, self.phases, strict=True):
-                layer.set_phase(Phase(phase))
+        changes = [layer.read_state() for layer in _phased_layers(model)]
+        if any(changes):
             remake_functions(model)
         # The optimizer's count went on, and the step's origin was a weight: set it anew.
         step.rewind(self.step)
 
     def to_arrays(self):
         weights = {f"weight_{index}": value for index, value in enumerate(self.weights)}
-        return {"step": self.step, "phases": np.array(self.phases, int), **weights}
+        return {"step": self.step, **weights}
 
     @classmethod
     def from_arrays(cls, arrays):
         count = sum(name.startswith("weight_") for name in arrays)
         weights = [arrays[f"weight_{index}"] for index in range(count)]
-        return cls(int(arrays["step"]), arrays["phases"].tolist(), weights)
+        return cls(int(arrays["step"]), weights)
 
 
 def _variables(model, step):

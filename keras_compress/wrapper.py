@@ -72,6 +72,7 @@ class CompressedLayer(PhasedLayer):
         self.layer_type = layer_types.find(layer)
         self._masks = {}
         self._scales = {}
+        self._width = None
         self.codebooks = {}
 
     def build(self, input_shape):
@@ -125,6 +126,8 @@ class CompressedLayer(PhasedLayer):
     def _build_quantization(self):
         quantizer = self.quantization.quantizer
         quantizer.stored_bits(self.quantization.bits)
+        self._width = self._counter("weight_bits", self.quantization.bits)
+        self._weight_bits = self.quantization.bits
         for kernel in self.kernels:
             # Zero stands for a scale that follows the weights.
             self._scales[kernel.attribute] = self.add_weight(
@@ -256,7 +259,7 @@ class CompressedLayer(PhasedLayer):
         """
         scale = self._scale(weights, kernel)
         return self.quantization.quantizer.quantize(
-            weights, scale, self._shared_axes(kernel), self.quantization.bits
+            weights, scale, self._shared_axes(kernel), self.weight_bits
         )
 
     def masked_kernel(self, kernel):
@@ -333,14 +336,47 @@ class CompressedLayer(PhasedLayer):
             self.begin_learning_scales()
         return super().set_phase(phase)
 
+    @property
+    def weight_bits(self):
+        """The width of the weights now; that of `quantization` once training has narrowed it."""
+        return self._weight_bits
+
+    def set_weight_bits(self, bits):
+        """Change the width of the weights; steps follow them again, or are learned anew.
+
+        Args:
+            bits: The width. One narrower than `quantization` asks for is taken as that.
+
+        Returns:
+            Whether that is a change, so that traced functions have to be made anew.
+        """
+        bits = max(bits, self.quantization.bits)
+        if bits == self._weight_bits:
+            return False
+        self._weight_bits = bits
+        self._width.assign(bits)
+        for kernel in self.kernels:
+            self.release_scale(kernel)
+        if self.phase != Phase.OFF:
+            self.begin_learning_scales()
+        return True
+
+    def read_state(self):
+        """See `PhasedLayer.read_state`; the width is read too."""
+        changed = super().read_state()
+        if self._width is None:
+            return changed
+        before, self._weight_bits = self._weight_bits, int(ops.convert_to_numpy(self._width))
+        return changed or self._weight_bits != before
+
     def _scale(self, weights, kernel):
         settings, axes = self.quantization, self._shared_axes(kernel)
         weights = ops.stop_gradient(weights)
-        following = settings.quantizer.scale(weights, axes, settings.bits)
+        following = settings.quantizer.scale(weights, axes, self.weight_bits)
         fixed = ops.convert_to_tensor(self._scales[kernel.attribute])
         if settings.quantizer.learned:
             size = math.prod(weights.shape) // math.prod(fixed.shape)
-            fixed = settings.quantizer.trained_scale(fixed, size, settings.bits)
+            fixed = settings.quantizer.trained_scale(fixed, size, self.weight_bits)
         return ops.where(fixed > 0, fixed, following)
 
     def _shared_axes(self, kernel):

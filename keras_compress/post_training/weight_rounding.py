@@ -92,7 +92,7 @@ def _problem(site, kernel, shift, seed):
     factor = wrapper.folding_factor(kernel)
     factor = 1.0 if factor is None else np.asarray(factor)
     variable = wrapper.variable(kernel)
-    bits = wrapper.quantization.quantizer.stored_bits(wrapper.quantization.bits)
+    bits = wrapper.quantization.quantizer.stored_bits(wrapper.weight_bits)
 
     def call(weights, shift, inputs):
         with site.unfused(), keras.StatelessScope(state_mapping=[(variable, weights / factor)]):

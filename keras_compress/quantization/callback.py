@@ -26,9 +26,14 @@ class QuantizationCallback(keras.callbacks.Callback):
     Args:
         begin_step: Step at which fake-quantization begins. Default 0.
         freeze_step: Step at which ranges and statistics freeze; `None` never freezes them.
+        weight_bits: Dict from step to the width of weights from that step on (before the first,
+            the widest), so that few bits are reached in stages; `kc.AccuracyGuard` holds a stage
+            while accuracy is down. No layer gets narrower than `kc.Quantization` says. `None`:
+            that width at once.
 
     Raises:
-        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, or, in `fit`, a
+        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, a width that no
+            weights have or that grows, or, in `fit`, a
             model that was not compressed with quantization, or whose calibrator needs
             `kc.calibrate` first.
 
@@ -37,7 +42,7 @@ class QuantizationCallback(keras.callbacks.Callback):
         400
     """
 
-    def __init__(self, begin_step=0, freeze_step=None):
+    def __init__(self, begin_step=0, freeze_step=None, weight_bits=None):
         super().__init__()
         if begin_step < 0:
             raise InvalidArgumentError(
@@ -48,8 +53,10 @@ class QuantizationCallback(keras.callbacks.Callback):
                 "freeze_step must not come before begin_step. "
                 f"Received: begin_step={begin_step}, freeze_step={freeze_step}"
             )
+        _check_widths(weight_bits)
         self.begin_step = begin_step
         self.freeze_step = freeze_step
+        self.weight_bits = dict(sorted((weight_bits or {}).items()))
 
     def on_train_begin(self, logs=None):
         """Find the layers that quantize."""
@@ -81,7 +88,7 @@ class QuantizationCallback(keras.callbacks.Callback):
             self._resolved = True
         step = self._watch.read()
         if step is not None:
-            self._enter(self.phase_at(step))
+            self._enter(self.phase_at(step), self.weight_bits_at(step))
             self._watch.sleep(self._distance(step))
 
     def on_epoch_end(self, epoch, logs=None):
@@ -107,15 +114,44 @@ class QuantizationCallback(keras.callbacks.Callback):
             return Phase.LEARNING
         return Phase.FROZEN
 
+    def weight_bits_at(self, step):
+        """Return the width of weights that is due at a step.
+
+        Args:
+            step: Number of updates made so far.
+
+        Returns:
+            The width, or 0 for each layer's own.
+        """
+        due = [bits for begin, bits in self.weight_bits.items() if begin <= step]
+        return due[-1] if due else max(self.weight_bits.values(), default=0)
+
     def _distance(self, step):
-        """Return the updates until the next change of phase."""
-        changes = [self.begin_step, self.freeze_step or 0]
+        """Return the updates until the next change of phase or width."""
+        changes = [self.begin_step, self.freeze_step or 0, *self.weight_bits]
         return min((change - step for change in changes if change > step), default=_FAR)
 
-    def _enter(self, phase):
+    def _enter(self, phase, bits):
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
+        if self.weight_bits:
+            wrappers = [layer for layer in self._layers if getattr(layer, "quantization", None)]
+            changes += [wrapper.set_weight_bits(bits) for wrapper in wrappers]
         if any(changes):
             remake_functions(self.model)
+
+
+def _check_widths(weight_bits):
+    widths = [bits for _, bits in sorted((weight_bits or {}).items())]
+    if any(step < 0 for step in weight_bits or {}) or any(b not in range(2, 9) for b in widths):
+        raise InvalidArgumentError(
+            "weight_bits maps steps, 0 or more, to widths from 2 to 8. "
+            f"Received: weight_bits={weight_bits}"
+        )
+    if widths != sorted(widths, reverse=True):
+        raise InvalidArgumentError(
+            "Widths in weight_bits must not grow from step to step. "
+            f"Received: weight_bits={weight_bits}"
+        )
 
 
 def _check_calibrated(layers):

@@ -63,11 +63,21 @@ class PhasedLayer(keras.layers.Layer):
             self._phase_weight.assign(int(phase))
         return changed
 
+    def read_state(self):
+        """Take the phase over from the weight that carries it.
+
+        Returns:
+            Whether that is a change, so that traced functions have to be made anew.
+        """
+        before = self._phase
+        if self._phase_weight is not None:
+            self._phase = Phase(int(np.asarray(self._phase_weight)))
+        return self._phase != before
+
     def load_own_variables(self, store):
         """Load the weights, and take the phase over from them."""
         super().load_own_variables(store)
-        if self._phase_weight is not None:
-            self._phase = Phase(int(np.asarray(self._phase_weight)))
+        self.read_state()
 
     def get_config(self):
         """Return the constructor's arguments."""
