@@ -118,7 +118,7 @@ def prepare(model, batch_size=1, ranges=True):
     wrappers = [layer for layer in layers if isinstance(layer, CompressedLayer)]
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     _check_clustered(model, wrappers)
-    if not quantizers:
+    if not quantizers and not any(wrapper.quantization for wrapper in wrappers):
         plain = strip(model) if wrappers else model
         if batch_size is not None:
             plain = _with_batch_size(plain, batch_size)

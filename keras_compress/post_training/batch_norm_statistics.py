@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_compress.graph import trace
 from keras_compress.post_training.streams import Stream, collect, require_calibrated
+from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.wrapper import CompressedLayer
 
 
@@ -53,8 +54,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
             batches = stream.values[call.inputs[0]]
             seen = [_before_norm(operation, batch) for batch in batches]
             _set_statistics(operation.batch_norm, seen)
-        elif isinstance(operation, keras.layers.BatchNormalization):
-            _set_statistics(operation, stream.values[call.inputs[0]])
+        elif isinstance(operation, PhasedNormalization):
+            _set_statistics(operation.layer, stream.values[call.inputs[0]])
         stream.advance(call)
     return model
 

@@ -241,6 +241,7 @@ def test_every_check_is_found_by_its_file_name():
         model=types.SimpleNamespace(subgraphs=(), inputs=(), outputs=()),
         options=ConversionOptions(),
         layers=(),
+        kernels=(),
         zeros=(),
         operators=lambda: iter(()),
         weighted=lambda: iter(()),
