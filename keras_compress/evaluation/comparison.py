@@ -66,8 +66,8 @@ def evaluate(
             f(y_true, y_pred) -> float, or a list or dict of them; `None` takes the accuracy
             for labels and the mean squared error for quantities.
         runtime: Name of the runtime (`"litert"`, `"litert_reference"`, `"tflite_runtime"`,
-            `"tf_lite"`, `"tflite_micro"`, `"openvino"`, `"edgetpu"`); `None` takes the first that is installed, and TFLite
-            Micro for a file whose weights are compressed for it.
+            `"tf_lite"`, `"tflite_micro"`, `"openvino"`, `"edgetpu"`); `None` takes the first that
+            is installed, and TFLite Micro for a file whose weights are compressed for it.
         batch_size: Samples per invocation where the file allows; `None` for up to 64.
         threads: Cores; `None` takes all for the outputs and one for the latency.
         latency_runs: Single invocations to time, 0 for none.
