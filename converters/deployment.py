@@ -15,9 +15,10 @@ from keras_compress.errors import ConversionError
 from keras_compress.graph import Value, all_layers, rebuild, trace
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.fake_quant import fake_quantize_activations
+from keras_compress.quantization.folding import batch_norm_affine
 from keras_compress.quantization.phase import Phase
 from keras_compress.quantization.phased_normalization import PhasedNormalization
-from keras_compress.wrapper import CompressedLayer, batch_norm_affine
+from keras_compress.wrapper import CompressedLayer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

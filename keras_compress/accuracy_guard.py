@@ -13,7 +13,7 @@ from absl import logging
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.files import write_atomically
 from keras_compress.graph import all_layers
-from keras_compress.quantization.callback import remake_functions
+from keras_compress.phase_callback import remake_functions
 from keras_compress.quantization.phase import PhasedLayer
 from keras_compress.training_step import TrainingStep
 

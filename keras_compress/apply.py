@@ -22,13 +22,13 @@ from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.settings import Settings, resolve_settings
 from keras_compress.spec import Clustering, Pruning
-from keras_compress.wrapper import (
+from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrapper_config import (
     CRITERIA,
     INITIALIZERS,
     PATTERNS,
     QUANTIZERS,
     SCHEDULES,
-    CompressedLayer,
     WeightQuantization,
     every_layer,
 )

@@ -1,42 +1,27 @@
 """The one wrapper: kernel -> mask -> cluster -> fake-quantize -> the layer's own call."""
 
-import dataclasses
 import math
 
 import keras
 from keras import ops
 
-from keras_compress import plugins
 from keras_compress.clustering.codebook import Codebook
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.prunable import PrunableKernel
+from keras_compress.quantization.folding import batch_norm_affine
 from keras_compress.quantization.phase import Phase, PhasedLayer
-from keras_compress.quantization.quantizers.base import WeightQuantizer
-from keras_compress.spec import Clustering, Pruning, Scope
-
-QUANTIZERS = "keras_compress.quantization.quantizers"
-CRITERIA = "keras_compress.pruning.criteria"
-PATTERNS = "keras_compress.pruning.patterns"
-SCHEDULES = "keras_compress.pruning.schedules"
-INITIALIZERS = "keras_compress.clustering.initializers"
+from keras_compress.quantization.projection import Projection
+from keras_compress.wrapper_config import (
+    clustering_config,
+    clustering_from,
+    pruning_config,
+    pruning_from,
+    quantization_config,
+    quantization_from,
+)
 
 # The step at which counting began is unknown until the first batch of the first fit.
 UNSET_ORIGIN = -(2**31)
-
-
-@dataclasses.dataclass(frozen=True)
-class WeightQuantization:
-    """How the kernels of one layer are quantized.
-
-    Args:
-        bits: Width, 2 to 8.
-        per_channel: Whether each output channel has a scale of its own.
-        quantizer: A `WeightQuantizer`.
-    """
-
-    bits: int
-    per_channel: bool
-    quantizer: WeightQuantizer
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
@@ -153,7 +138,7 @@ class CompressedLayer(PhasedLayer):
             trainable=False,
             autocast=False,
         )
-        self.variable(kernel).constraint = _Projection(
+        self.variable(kernel).constraint = Projection(
             self, kernel, updates, self.variable(kernel).constraint
         )
 
@@ -416,9 +401,9 @@ class CompressedLayer(PhasedLayer):
             **super().get_config(),
             "layer": serialize(self.layer),
             "batch_norm": None if self.batch_norm is None else serialize(self.batch_norm),
-            "pruning": _pruning_config(self.pruning),
-            "quantization": _quantization_config(self.quantization),
-            "clustering": _clustering_config(self.clustering),
+            "pruning": pruning_config(self.pruning),
+            "quantization": quantization_config(self.quantization),
+            "clustering": clustering_config(self.clustering),
         }
 
     @classmethod
@@ -429,110 +414,9 @@ class CompressedLayer(PhasedLayer):
         batch_norm = config.pop("batch_norm")
         return cls(
             layer,
-            pruning=_pruning_from(config.pop("pruning")),
-            quantization=_quantization_from(config.pop("quantization")),
+            pruning=pruning_from(config.pop("pruning")),
+            quantization=quantization_from(config.pop("quantization")),
             batch_norm=None if batch_norm is None else deserialize(batch_norm),
-            clustering=_clustering_from(config.pop("clustering", None)),
+            clustering=clustering_from(config.pop("clustering", None)),
             **config,
         )
-
-
-def batch_norm_affine(norm):
-    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
-
-    factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
-
-    Args:
-        norm: A built `BatchNormalization`.
-
-    Returns:
-        Two tensors of one value a channel.
-    """
-    factor = 1.0 / ops.sqrt(ops.convert_to_tensor(norm.moving_variance) + norm.epsilon)
-    if norm.scale:
-        factor = factor * norm.gamma
-    shift = -norm.moving_mean * factor
-    return factor, shift + norm.beta if norm.center else shift
-
-
-class _Projection(keras.constraints.Constraint):
-    """Moves a kernel toward its grid after each update, as its quantizer says."""
-
-    def __init__(self, wrapper, kernel, updates, inner):
-        self._wrapper, self._kernel, self._updates, self._inner = wrapper, kernel, updates, inner
-
-    def __call__(self, weights):
-        if self._inner is not None:
-            weights = self._inner(weights)
-        wrapper = self._wrapper
-        if wrapper.phase == Phase.OFF:
-            return weights
-        self._updates.assign_add(1.0)
-        rounded = wrapper.effective_kernel(self._kernel)
-        updates = ops.convert_to_tensor(self._updates)
-        return wrapper.quantization.quantizer.project(weights, rounded, updates)
-
-
-def _pruning_config(spec):
-    if spec is None:
-        return None
-    return {
-        "pattern": plugins.to_config(PATTERNS, spec.pattern),
-        "criterion": plugins.to_config(CRITERIA, spec.criterion),
-        "schedule": plugins.to_config(SCHEDULES, spec.schedule),
-        "scope": str(spec.scope),
-        "every_kernel": spec.layers is not None,
-    }
-
-
-def _pruning_from(config):
-    if config is None:
-        return None
-    return Pruning(
-        pattern=plugins.from_config(PATTERNS, config["pattern"]),
-        criterion=plugins.from_config(CRITERIA, config["criterion"]),
-        schedule=plugins.from_config(SCHEDULES, config["schedule"]),
-        scope=Scope(config["scope"]),
-        layers=every_layer if config["every_kernel"] else None,
-    )
-
-
-def every_layer(layer):
-    """Predicate of a `Pruning` that was given for named layers: it holds for any."""
-    return True
-
-
-def _clustering_config(spec):
-    if spec is None:
-        return None
-    return {
-        "clusters": spec.clusters,
-        "initializer": plugins.to_config(INITIALIZERS, spec.initializer),
-        "per_channel": spec.per_channel,
-        "every_kernel": spec.layers is not None,
-    }
-
-
-def _clustering_from(config):
-    if config is None:
-        return None
-    return Clustering(
-        clusters=config["clusters"],
-        initializer=plugins.from_config(INITIALIZERS, config["initializer"]),
-        per_channel=config["per_channel"],
-        layers=every_layer if config["every_kernel"] else None,
-    )
-
-
-def _quantization_config(settings):
-    if settings is None:
-        return None
-    quantizer = plugins.to_config(QUANTIZERS, settings.quantizer)
-    return {"bits": settings.bits, "per_channel": settings.per_channel, "quantizer": quantizer}
-
-
-def _quantization_from(config):
-    if config is None:
-        return None
-    quantizer = plugins.from_config(QUANTIZERS, config["quantizer"])
-    return WeightQuantization(config["bits"], config["per_channel"], quantizer)

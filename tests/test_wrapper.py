@@ -10,7 +10,8 @@ from keras_compress.pruning.patterns.unstructured import Unstructured
 from keras_compress.quantization.phase import Phase
 from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.spec import Pruning
-from keras_compress.wrapper import CompressedLayer, WeightQuantization
+from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrapper_config import WeightQuantization
 
 PRUNING = Pruning(pattern=Unstructured(), criterion=Magnitude())
 INT8 = WeightQuantization(8, per_channel=True, quantizer=AbsMax())

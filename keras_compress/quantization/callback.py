@@ -1,19 +1,14 @@
 """When quantization begins in `fit`, and when ranges and statistics stop moving."""
 
-import keras
-
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import all_layers
+from keras_compress.phase_callback import PhaseCallback, remake_functions
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.calibrators.base import RunningCalibrator
-from keras_compress.quantization.phase import Phase, PhasedLayer
-from keras_compress.training_step import StepWatch, TrainingStep
-
-# Updates to wait where no change of phase is left.
-_FAR = 1_000_000
+from keras_compress.quantization.phase import PhasedLayer
 
 
-class QuantizationCallback(keras.callbacks.Callback):
+class QuantizationCallback(PhaseCallback):
     """Begins fake-quantization at one step of `fit` and freezes ranges at another.
 
     Before `begin_step` the model trains as if it were not quantized, at no cost. At `begin_step`
@@ -33,9 +28,8 @@ class QuantizationCallback(keras.callbacks.Callback):
 
     Raises:
         InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, a width that no
-            weights have or that grows, or, in `fit`, a
-            model that was not compressed with quantization, or whose calibrator needs
-            `kc.calibrate` first.
+            weights have or that grows, or, in `fit`, a model that was not compressed with
+            quantization, or whose calibrator needs `kc.calibrate` first.
 
     Example:
         >>> QuantizationCallback(begin_step=100, freeze_step=400).freeze_step
@@ -43,19 +37,8 @@ class QuantizationCallback(keras.callbacks.Callback):
     """
 
     def __init__(self, begin_step=0, freeze_step=None, weight_bits=None):
-        super().__init__()
-        if begin_step < 0:
-            raise InvalidArgumentError(
-                f"begin_step must be 0 or more. Received: begin_step={begin_step}"
-            )
-        if freeze_step is not None and freeze_step < begin_step:
-            raise InvalidArgumentError(
-                "freeze_step must not come before begin_step. "
-                f"Received: begin_step={begin_step}, freeze_step={freeze_step}"
-            )
+        super().__init__(begin_step, freeze_step)
         _check_widths(weight_bits)
-        self.begin_step = begin_step
-        self.freeze_step = freeze_step
         self.weight_bits = dict(sorted((weight_bits or {}).items()))
 
     def on_train_begin(self, logs=None):
@@ -71,48 +54,7 @@ class QuantizationCallback(keras.callbacks.Callback):
                 f"Received: {self.model.name}, which has none"
             )
         _check_calibrated(self._layers)
-        self._step = TrainingStep.of(self.model)
-        self._step.begin()
-        self._watch = StepWatch(self._step)
-        self._resolved = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Look at the step again: between epochs it may have been held or set."""
-        self._watch.wake()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """Enter the phase that is due."""
-        if not self._resolved:
-            # Only now have all callbacks restored what they restore.
-            self._step.resolve()
-            self._resolved = True
-        step = self._watch.read()
-        if step is not None:
-            self._enter(self.phase_at(step), self.weight_bits_at(step))
-            self._watch.sleep(self._distance(step))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Record the step in the model."""
-        self._step.record()
-
-    def on_train_end(self, logs=None):
-        """Record the step in the model."""
-        self._step.record()
-
-    def phase_at(self, step):
-        """Return the phase that is due at a step.
-
-        Args:
-            step: Number of updates made so far.
-
-        Returns:
-            A `Phase`.
-        """
-        if step < self.begin_step:
-            return Phase.OFF
-        if self.freeze_step is None or step < self.freeze_step:
-            return Phase.LEARNING
-        return Phase.FROZEN
+        self.watch()
 
     def weight_bits_at(self, step):
         """Return the width of weights that is due at a step.
@@ -126,15 +68,17 @@ class QuantizationCallback(keras.callbacks.Callback):
         due = [bits for begin, bits in self.weight_bits.items() if begin <= step]
         return due[-1] if due else max(self.weight_bits.values(), default=0)
 
-    def _distance(self, step):
-        """Return the updates until the next change of phase or width."""
-        changes = [self.begin_step, self.freeze_step or 0, *self.weight_bits]
-        return min((change - step for change in changes if change > step), default=_FAR)
+    def changes(self):
+        """See `PhaseCallback.changes`; those of widths come in."""
+        return [*super().changes(), *self.weight_bits]
 
-    def _enter(self, phase, bits):
+    def enter(self, step):
+        """See `PhaseCallback.enter`; widths change with phases."""
+        phase = self.phase_at(step)
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
         if self.weight_bits:
             wrappers = [layer for layer in self._layers if getattr(layer, "quantization", None)]
+            bits = self.weight_bits_at(step)
             changes += [wrapper.set_weight_bits(bits) for wrapper in wrappers]
         if any(changes):
             remake_functions(self.model)
@@ -165,14 +109,3 @@ def _check_calibrated(layers):
                 'kc.calibrate(model, x), or take calibrator="moving_average". '
                 f"Received: no range yet for {layer.name}"
             )
-
-
-def remake_functions(model):
-    """Have a model trace its train, test and predict steps anew.
-
-    Args:
-        model: A compiled model.
-    """
-    model.make_train_function(force=True)
-    model.make_test_function(force=True)
-    model.make_predict_function(force=True)

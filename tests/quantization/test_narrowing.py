@@ -85,7 +85,7 @@ def test_a_guard_holds_the_width_and_goes_back_to_the_last_good_one():
         on_epoch_end=lambda epoch, logs: logs.update(val_mae=next(values))
     )
     guard = kc.AccuracyGuard("val_mae", reference=1.0, tolerance=0.5, patience=1, mode="min")
-    narrowing = kc.QuantizationCallback(weight_bits={0: 8, STEPS: 6, 2 * STEPS + 1: 4})
+    narrowing = kc.QuantizationCallback(weight_bits={0: 8, STEPS: 6, 2 * STEPS: 4})
     widths = fit(model, narrowing, told, guard, epochs=3, validation_data=(X, Y))
     assert widths == [8] * STEPS + [6] * (2 * STEPS), "held at 6 bits while the metric is bad"
     assert model.get_layer("head").weight_bits == 8
