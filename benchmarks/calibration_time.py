@@ -76,7 +76,7 @@ def main():
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--methods", nargs="+", default=["min_max", "percentile", "mse"])
-    parser.add_argument("--section", default="Calibration time and memory", help="in RESULTS.md")
+    parser.add_argument("--section", default="Calibration time", help="in RESULTS.md")
     options = parser.parse_args()
     x, _ = load("train", options.images)
     plain = NETWORKS[options.network]()

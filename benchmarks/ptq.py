@@ -168,13 +168,17 @@ def write(rows, baselines, options):
     """Print the table, and put it into RESULTS.md."""
     print(results.table(rows))
     if options.section:
+        trained = any(row["method"] in TRAINED for row in rows)
+        training = {
+            "training": f"LSQ {options.epochs} epochs of {options.images} images, batch 128, peak "
+            f"rate {options.learning_rate}, seed {options.seed}"
+        }
         facts = results.provenance(
             versions(),
             data=f"{source()}, {options.test_images} test images, calibration and rounding on "
             f"{options.calibration_images} training images",
             baselines="; ".join(baselines),
-            training=f"LSQ {options.epochs} epochs of {options.images} images, batch 128, peak "
-            f"rate {options.learning_rate}, seed {options.seed}",
+            **(training if trained else {}),
         )
         results.write_section(options.section, facts, results.table(rows))
 

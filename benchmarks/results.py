@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def table(rows):
 
 def provenance(versions, **facts):
     """Return the lines that say when, by which command and with what a section was measured."""
-    command = "python benchmarks/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = "python benchmarks/" + shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     facts = {
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
