@@ -103,6 +103,13 @@ class Profile:
         return 4 in self.weight_bits
 
     @property
+    def int4_per_channel_dense(self) -> bool:
+        """Whether a Dense layer may have a scale for each channel at 4 bits too."""
+        rule = self.operators.get("FULLY_CONNECTED")
+        one_scale = rule.limits.get("int4_one_scale") if rule else None
+        return self.per_channel_dense and not (one_scale and one_scale.value)
+
+    @property
     def unconfirmed(self) -> tuple[str, ...]:
         """The figures that rest on memory alone, with no source behind them."""
         return tuple(k for k, text in self.sources.items() if text.startswith("recalled"))

@@ -55,11 +55,14 @@ def resolve_settings(quantization):
     bits = quantization.weight_bits
     by_layer = isinstance(bits, Mapping)
     layer_bits = dict(bits) if by_layer else {}
+    weight_bits = _first(None if by_layer else bits, min(8, target.weight_bits[0]))
+    packed = target.int4 and min(weight_bits, *layer_bits.values(), 8) <= 4
+    dense = target.int4_per_channel_dense if packed else target.per_channel_dense
     chosen = Settings(
-        weight_bits=_first(None if by_layer else bits, min(8, target.weight_bits[0])),
+        weight_bits=weight_bits,
         activation_bits=_first(quantization.activation_bits, target.activation_bits),
         per_channel=_first(quantization.per_channel, target.per_channel),
-        per_channel_dense=_first(quantization.per_channel_dense, target.per_channel_dense),
+        per_channel_dense=_first(quantization.per_channel_dense, dense),
         weight_quantizer=quantization.weight_quantizer,
         calibrator=quantization.calibrator,
         layers=quantization.layers,

@@ -10,7 +10,7 @@ from keras_compress.converters import flatbuffer
 from keras_compress.converters.checks.weight_types import WeightTypes
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.verification import collect_evidence
-from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.errors import EvaluationError, InvalidArgumentError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,30 @@ def test_simulated_and_deployed_agree(network, digits, profile, bits, engine):
         if op.name in ("CONV_2D", "FULLY_CONNECTED") and op.inputs[1].size >= 1024
     }
     assert types == {f"int{bits}"}
+
+
+def _int4_for_cortex(network, images, **settings):
+    spec = kc.Quantization(profile="cortex_m4", weight_bits=4, **settings)
+    model = kc.calibrate(kc.compress(network, quantization=spec), images[:200])
+    return model, kc.convert(model, "cortex_m4")
+
+
+def test_int4_runs_in_tflite_micro(network, digits):
+    images, _ = digits
+    model, converted = _int4_for_cortex(network, images)
+    operators = flatbuffer.read(converted).operators
+    kinds = {op.name: op.inputs[1].dtype for op in operators if len(op.inputs) == 3}
+    assert kinds["FULLY_CONNECTED"] == kinds["CONV_2D"] == kinds["DEPTHWISE_CONV_2D"] == "int4"
+    assert kc.check(converted, "cortex_m4").verdict == "runs"
+    assert _agreement(model, converted, images[1200:], "tflite_micro") >= 0.995
+
+
+def test_int4_with_a_scale_for_each_dense_channel_is_said_not_to_run_and_does_not(network, digits):
+    images, _ = digits
+    model, converted = _int4_for_cortex(network, images, per_channel_dense=True)
+    assert kc.check(converted, "cortex_m4").verdict == "does_not_run"
+    with pytest.raises(EvaluationError, match="FULLY_CONNECTED"):
+        _agreement(model, converted, images[:1], "tflite_micro")
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "litert"])

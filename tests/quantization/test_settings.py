@@ -33,6 +33,15 @@ def test_a_width_that_the_profile_cannot_run_is_refused():
         resolve_settings(Quantization(profile="coral_edgetpu", weight_bits=4))
 
 
+@pytest.mark.parametrize("bits", [4, {"head": 4}])
+def test_dense_layers_have_one_scale_where_the_target_wants_it_at_four_bits(bits):
+    assert not resolve_settings(
+        Quantization(profile="cortex_m4", weight_bits=bits)
+    ).per_channel_dense
+    assert resolve_settings("cortex_m4").per_channel_dense
+    assert resolve_settings(Quantization(profile="android_cpu", weight_bits=bits)).per_channel_dense
+
+
 def test_an_unknown_profile_offers_the_nearest():
     with pytest.raises(UnknownNameError, match="Did you mean 'coral_edgetpu'"):
         resolve_settings("coral_edge_tpu")

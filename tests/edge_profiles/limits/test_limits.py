@@ -90,6 +90,9 @@ def dense(builder, scales=(0.5,), weights_format=0, rows=1, weight_dtype="int8",
     builder.operator("FULLY_CONNECTED", inputs, [target], weightsFormat=weights_format)
 
 
+INT4_BY_CHANNEL = {"weight_dtype": "int4", "scales": (0.1,) * 4}
+
+
 def pad(builder, batch=0):
     paddings = integers(builder, [[batch, 0], [1, 1], [1, 1], [0, 0]])
     source, target = builder.tensor((1, 4, 4, 8)), builder.tensor((1 + batch, 6, 6, 8))
@@ -191,6 +194,9 @@ CASES = [
     ("output_count", [2, 4], split, {}, {"count": 8}, "8 outputs"),
     ("per_channel", False, dense, {}, {"scales": (0.1,) * 4}, "4 scales"),
     ("per_channel", True, dense, {"scales": (0.1,) * 4}, None, ""),
+    ("int4_one_scale", True, dense, {"weight_dtype": "int4"}, INT4_BY_CHANNEL, "4 scales on int4"),
+    ("int4_one_scale", True, dense, {"scales": (0.1,) * 4}, INT4_BY_CHANNEL, "rule: one"),
+    ("int4_one_scale", False, dense, INT4_BY_CHANNEL, None, ""),
     ("quantized", True, quantize, {}, {"scales": ()}, "has no scale"),
     ("resize", {"factors": [2, 4]}, resize, {"factor": 4}, {"factor": 3}, "[4, 4] to [12, 12]"),
     ("resize", {"factors": [2, 4]}, resize, {"side": 1, "factor": 9}, {"factor": (8, 16)}, "same"),
