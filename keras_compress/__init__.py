@@ -18,6 +18,7 @@ _HOMES = {
     "ConversionError": "keras_compress.errors",
     "ConvertedModel": "keras_compress.converters.converted_model",
     "CosineDecay": "keras_compress.pruning.schedules.cosine_decay",
+    "Distillation": "keras_compress.distilling.distillation",
     "OneShot": "keras_compress.pruning.schedules.one_shot",
     "PolynomialDecay": "keras_compress.pruning.schedules.polynomial_decay",
     "Pruning": "keras_compress.spec",

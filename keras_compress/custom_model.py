@@ -38,14 +38,14 @@ def keep_class(rebuilt, model):
         >>> type(kc.compress(model, quantization="generic_int8")).__name__
         'Doubled'
     """
-    overridden = _overridden(type(model))
-    if not overridden:
+    own = overridden(type(model))
+    if not own:
         return rebuilt
     if isinstance(model, keras.Sequential):
         raise UnsupportedModelError(
             "The training code of a subclass of Sequential cannot be kept, for the new model may "
             "branch. Let the class extend keras.Model and call it with inputs and outputs. "
-            f"Received: {type(model).__name__}, which defines {', '.join(sorted(overridden))}"
+            f"Received: {type(model).__name__}, which defines {', '.join(sorted(own))}"
         )
     rebuilt.__class__ = type(model)
     places = {layer.name: layer for layer in rebuilt.layers}
@@ -56,8 +56,15 @@ def keep_class(rebuilt, model):
     return rebuilt
 
 
-def _overridden(kind):
-    """Name the methods of `keras.Model` that a user's class and its parents define anew."""
+def overridden(kind):
+    """Name the methods of `keras.Model` that a user's class and its parents define anew.
+
+    Args:
+        kind: The class of a model.
+
+    Returns:
+        Set of names, empty for Keras' own classes.
+    """
     own = [parent for parent in kind.__mro__ if parent.__module__.split(".")[0] != "keras"]
     names = {name for parent in own if parent is not object for name in vars(parent)}
     names -= _HARMLESS

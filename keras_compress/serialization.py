@@ -7,6 +7,7 @@ already; elsewhere `kc.load_model` does.
 import keras
 
 from keras_compress import wrapper as _wrapper  # noqa: F401
+from keras_compress.distilling import distillation as _distillation  # noqa: F401
 from keras_compress.quantization import activation_quantizer as _activation_quantizer  # noqa: F401
 from keras_compress.quantization import phased_normalization as _phased_normalization  # noqa: F401
 

@@ -1,0 +1,1 @@
+"""Training a compressed model on the answers of the model that it came from."""
