@@ -66,8 +66,8 @@ class Recipe:
 
 
 BASELINES = {
-    "resnet8": Recipe("resnet8", epochs=12),
-    "mobilenet_v1_025": Recipe("mobilenet_v1_025", epochs=8),
+    "resnet8": Recipe("resnet8", epochs=8),
+    "mobilenet_v1_025": Recipe("mobilenet_v1_025", epochs=6),
     "resnet20": Recipe("resnet20", epochs=10),
 }
 

@@ -8,30 +8,43 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import Value, rebuild, trace
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
+from keras_compress.post_training.streams import Stream, collect
 
 # Sweeps end when no channel changes by more than this share.
 _SETTLED = 1e-3
 
 
-def equalize(model, *, sweeps=40, replace_relu6=False):
-    """Return a copy of a model in which the channels between two layers have equal weight ranges.
+def equalize(
+    model, data=None, *, strength=0.5, samples=512, batch_size=64, sweeps=40, replace_relu6=False
+):
+    """Return a copy of a model in which the channels between two layers have like ranges.
 
-        s_i = sqrt(r1_i / r2_i),  W1[:, i] / s_i,  b1_i / s_i,  W2[i, :] * s_i
+        without data:  s_i = sqrt(r1_i / r2_i)
+        with data:     s_i = x_i^strength / r2_i^(1 - strength)
+        W1[:, i] / s_i,  b1_i / s_i,  W2[i, :] * s_i
 
     r1_i is the largest magnitude of the weights that make channel i, r2_i that of those that
-    read it, both as folding of BatchNormalization leaves them; afterwards the two are equal. As
-    ReLU(x / s) = ReLU(x) / s, the outputs stay what they were. Chains (depthwise and pointwise
-    in turn) are gone through again and again until they settle.
+    read it, both as folding of BatchNormalization leaves them; x_i is the largest magnitude of
+    the channel itself in the data. As ReLU(x / s) = ReLU(x) / s, the outputs stay what they were.
 
-    It pays where one scale has to serve all channels of a kernel (`per_channel=False`), and
-    where channels of an activation differ much in range, as behind depthwise convolutions.
+    Without data r1 and r2 become equal; chains (depthwise and pointwise in turn) are gone through
+    again and again until they settle. It pays where one scale has to serve all channels of a
+    kernel (`per_channel=False`). With data it is the activations whose channels are brought
+    together, and that pays where kernels have a scale for each channel (the default): the
+    activation between two layers has one scale in the file, whatever the kernels have.
 
     Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias
-    correction", section 4.1.
+    correction", section 4.1; with data Xiao et al. 2023, "SmoothQuant", equation 4.
 
     Args:
         model: A built Sequential or functional `keras.Model`, not compressed. It is not changed.
-        sweeps: How often all pairs are gone through at most. Default 40.
+        data: What `kc.calibrate` takes, or `None`.
+        strength: How much of the unevenness of activations goes into the weights that read them,
+            from 0 (none) to 1 (all of it: all channels reach equally far). Default 0.5. Only
+            with data.
+        samples: How many samples of the data are looked at, at most. Default 512.
+        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        sweeps: How often all pairs are gone through at most. Default 40. Only without data.
         replace_relu6: Whether ReLU6 between two layers becomes ReLU, as in the source. That
             changes outputs wherever the cap at 6 was reached. By default such pairs stay as they
             are.
@@ -40,7 +53,7 @@ def equalize(model, *, sweeps=40, replace_relu6=False):
         A functional `keras.Model`, not compiled, with the same outputs to float accuracy.
 
     Raises:
-        InvalidArgumentError: Fewer than one sweep.
+        InvalidArgumentError: Fewer than one sweep, or a strength outside of 0 to 1.
         UnsupportedModelError: The model has no graph.
 
     Example:
@@ -49,16 +62,25 @@ def equalize(model, *, sweeps=40, replace_relu6=False):
         >>> x = np.ones((1, 8), "float32")
         >>> np.allclose(model(x), kc.equalize(model)(x), atol=1e-5)
         True
+        >>> np.allclose(model(x), kc.equalize(model, x)(x), atol=1e-5)
+        True
     """
     if sweeps < 1:
         raise InvalidArgumentError(f"sweeps must be 1 or more. Received: sweeps={sweeps}")
+    if not 0 <= strength <= 1:
+        raise InvalidArgumentError(f"strength must be 0 to 1. Received: strength={strength}")
     graph = trace(model)
     links = [link for link in channel_links(graph) if replace_relu6 or not link.capped]
     arrays = _Arrays()
-    for _ in range(sweeps):
-        change = max((arrays.equalize(link) for link in links), default=0.0)
-        if change < _SETTLED:
-            break
+    if data is None:
+        for _ in range(sweeps):
+            change = max((arrays.equalize(link) for link in links), default=0.0)
+            if change < _SETTLED:
+                break
+    else:
+        reached = _largest_inputs(graph, collect(model, data, samples, batch_size), links)
+        for link in links:
+            arrays.smooth(link, reached[link], strength)
     uncapped = {call for link in links for call in link.capped}
     return _copy(graph, arrays, uncapped)
 
@@ -77,15 +99,22 @@ class _Arrays:
 
     def equalize(self, link):
         """Equalize one pair; return by which share the most changed channel was scaled."""
-        made, read = self._made(link), self._read(link)
-        usable = (made > 0) & (read > 0)
-        scale = np.sqrt(np.where(usable, made, 1.0) / np.where(usable, read, 1.0))
+        made, read = _usable(self._made(link), self._read(link))
+        scale = np.sqrt(made / read)
+        self._move(link, scale)
+        return float(np.abs(np.log(scale)).max())
+
+    def smooth(self, link, reached, strength):
+        """Bring the channels between one pair together, as far as `strength` says."""
+        reached, read = _usable(reached, self._read(link))
+        self._move(link, reached**strength / read ** (1 - strength))
+
+    def _move(self, link, scale):
         for variable, factor in _divided(link, scale):
             self[variable][...] /= factor
         kernel = _kernel(link.last)
         repeated = np.tile(scale, link.repeats)
         self[link.last.kernel][...] *= _along(repeated, (kernel.input_axis,), link.last.kernel)
-        return float(np.abs(np.log(scale)).max())
 
     def _made(self, link):
         """Largest magnitude of the folded weights that make each channel."""
@@ -104,6 +133,25 @@ class _Arrays:
             return 1.0
         deviation = np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
         return np.abs(self[norm.gamma]) / deviation
+
+
+def _usable(*ranges):
+    """Ranges of channels, with 1 in all of them where one is 0: such channels are left alone."""
+    usable = np.all([found > 0 for found in ranges], axis=0)
+    return [np.where(usable, found, 1.0) for found in ranges]
+
+
+def _largest_inputs(graph, batches, links):
+    """Return for each link the largest magnitude of each channel on its way between the two."""
+    stream, reached = Stream(graph, batches), {}
+    wanted = {link.last: link for link in links}
+    for call in graph.calls:
+        if link := wanted.get(call.operation):
+            values = stream.values[call.inputs[0]]
+            rows = [np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0) for batch in values]
+            reached[link] = np.max(rows, axis=0).reshape(link.repeats, -1).max(axis=0)
+        stream.advance(call)
+    return reached
 
 
 def _divided(link, scale):

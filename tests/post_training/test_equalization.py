@@ -146,3 +146,42 @@ def test_a_model_without_pairs_is_copied():
     np.testing.assert_array_equal(kc.equalize(model)(x), model(x))
     with pytest.raises(InvalidArgumentError, match="sweeps"):
         kc.equalize(model, sweeps=0)
+
+
+@pytest.mark.parametrize("build", [_depthwise_chain, _biased, _residual, _sequences])
+def test_with_data_outputs_stay_and_channels_reach_equally_far(build):
+    model = build()
+    x = np.random.default_rng(1).normal(size=(16, *model.input_shape[1:])).astype("float32")
+    wanted = np.asarray(model(x))
+    for strength in (0.5, 1.0):
+        equalized = kc.equalize(model, x, strength=strength)
+        np.testing.assert_allclose(equalized(x), wanted, atol=1e-5 * np.abs(wanted).max())
+    for link in channel_links(trace(equalized)):
+        values = keras.Model(equalized.inputs, link.last.input).predict(x, verbose=0)
+        reached = np.abs(values).reshape(-1, link.repeats, values.shape[-1] // link.repeats)
+        reached = reached.max(axis=(0, 1))
+        np.testing.assert_allclose(reached[reached > 0], 1.0, rtol=1e-4)
+
+
+def test_uneven_channels_lose_less_at_int8_with_data():
+    """Channels from 0.01 to 100 between two Dense layers, which the second reads back evenly."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((12,))
+    hidden = layers.Dense(16, activation="relu", name="hidden")(inputs)
+    model = keras.Model(inputs, layers.Dense(6, name="out")(hidden))
+    factors = np.geomspace(0.01, 100, 16)
+    for name, factor in (("hidden", factors), ("out", 1 / factors[:, None])):
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([kernel * factor, bias])
+    x = np.random.default_rng(0).normal(size=(256, 12)).astype("float32")
+    wanted, errors = np.asarray(model(x)), []
+    for source in (model, kc.equalize(model, x)):
+        content = kc.convert(source, "generic_int8", x).content
+        result = kc.evaluate(content, x, wanted, metrics=["mse"], latency_runs=0)
+        errors.append(result.model.metrics["mse"])
+    assert errors[1] < 0.05 * errors[0]
+
+
+def test_a_strength_outside_of_its_bounds_is_refused():
+    with pytest.raises(InvalidArgumentError, match="strength=1.5"):
+        kc.equalize(_residual(), np.zeros((1, 8, 8, 3)), strength=1.5)
