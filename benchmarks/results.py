@@ -27,11 +27,16 @@ def provenance(versions, **facts):
     command = "python benchmarks/" + shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     facts = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_load()}",
         **facts,
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return "\n".join([f"    {command}\n", *(f"- {name}: {value}" for name, value in facts.items())])
+
+
+def _load():
+    """Say how much of the machine others wanted meanwhile, this script included."""
+    return f"load {os.getloadavg()[2]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
 
 
 def write_section(title, *paragraphs, path=RESULTS):

@@ -1,8 +1,8 @@
 """What a file looks like from its first bytes, for errors that help whoever mixed files up."""
 
+import importlib
 import io
 import os
-import zipfile
 
 _SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (a Keras .h5 model or weights)"),
@@ -69,6 +69,7 @@ def describe_path(path):
 
 
 def _describe_zip(content):
+    zipfile = importlib.import_module("zipfile")  # for errors only: not worth a board's start
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):

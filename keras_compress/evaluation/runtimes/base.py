@@ -3,7 +3,7 @@
 import abc
 import contextlib
 import dataclasses
-import importlib.metadata
+import importlib
 import importlib.util
 import time
 
@@ -108,7 +108,9 @@ class Runtime(abc.ABC):
     @classmethod
     def version(cls):
         """Return the installed version."""
-        return importlib.metadata.version(cls.package)
+        # It reads packages as mails, with a mail client's modules: too much for a board's start.
+        metadata = importlib.import_module("importlib.metadata")
+        return metadata.version(cls.package)
 
     @property
     def rows(self):

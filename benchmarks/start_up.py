@@ -1,0 +1,113 @@
+"""How long it takes until something happens: imports, quick commands, a device's first inference.
+
+    python benchmarks/start_up.py
+
+Each is a fresh process, from its start to its end, on an int8 ResNet8; they take turns. Modules
+are compiled beforehand, as an installed package's are. None of it uses a second core, so the
+processor's time is what a machine without other work would take, and is held against the limit;
+the seconds of the clock stand beside it. Writes its section of RESULTS.md; `--section ""`
+prints only.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import results
+from evaluation_time import int8_resnet8
+from training import versions
+
+# Ends at the first inference: what comes after it is none of the start.
+EVALUATE = """
+import os, sys, numpy, keras_compress as kc
+from keras_compress.evaluation.runtimes.litert import LiteRT
+LiteRT.invoke = lambda *_: os._exit(0)
+kc.evaluate(sys.argv[1], numpy.zeros((1, 32, 32, 3), "float32"), latency_runs=0)
+sys.exit("no inference was made")
+"""
+BARE = "python -c pass"
+# Name -> (seconds allowed, whether beyond Python's own start, words of the command).
+COMMANDS = {
+    BARE: (None, False, ["-c", "pass"]),
+    "import numpy": (None, True, ["-c", "import numpy"]),
+    "import keras_compress": (0.05, True, ["-c", "import keras_compress"]),
+    "keras-compress inspect": (
+        0.5,
+        False,
+        ["-m", "keras_compress", "inspect", "--model", "{file}"],
+    ),
+    "keras-compress check": (
+        0.5,
+        False,
+        ["-m", "keras_compress", "check", "--profile", "cortex_m4", "--model", "{file}"],
+    ),
+    "kc.evaluate, until its first inference": (0.5, False, ["-c", EVALUATE, "{file}"]),
+}
+
+
+def measure(turns):
+    """Return {command: array (turns, 2) of seconds by the clock and of the processor}."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "resnet8.tflite")
+        file.write_bytes(int8_resnet8())
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(Path(folder, "modules"))}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        taken = {name: [] for name in COMMANDS}
+        for turn in range(turns + 1):
+            for name, (_, _, words) in COMMANDS.items():
+                words = [word.format(file=file) if word == "{file}" else word for word in words]
+                seconds = _seconds([sys.executable, *words], environment)
+                if turn > 0:
+                    taken[name].append(seconds)
+    return {name: np.array(seconds) for name, seconds in taken.items()}
+
+
+def _seconds(command, environment):
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    clock, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return clock, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def beyond_python(taken, name):
+    """Return what a command takes beyond Python's own start in each turn."""
+    return taken[name] - taken[BARE]
+
+
+def rows(taken):
+    """Return one row a command; `seconds` is what the limit is for."""
+    made = []
+    for name, (limit, beyond, _) in COMMANDS.items():
+        seconds = beyond_python(taken, name) if beyond else taken[name]
+        clock, processor = np.median(seconds, axis=0)
+        made.append(
+            {
+                "command": f"{name}, beyond Python" if beyond else name,
+                "processor s": round(float(processor), 3),
+                "clock s": round(float(clock), 3),
+                "limit s": "" if limit is None else limit,
+            }
+        )
+    return made
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=11)
+    parser.add_argument("--section", default="Start-up")
+    options = parser.parse_args()
+    table = results.table(rows(measure(options.turns)))
+    print(table)
+    if options.section:
+        facts = results.provenance(versions(), turns=options.turns)
+        results.write_section(options.section, facts, table)
+
+
+if __name__ == "__main__":
+    main()
