@@ -9,6 +9,12 @@ from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
 
 _LIMITS = "keras_compress.edge_profiles.limits"
+# The largest profile of the package has a tenth of it.
+_LARGEST = 100_000
+# tomllib's time for a key grows with the square of its parts, which lie in one line.
+_MOST_DOTS = 200
+# TOML's integers have 64 bits; Python's reader takes more, and then cannot print them.
+_LARGEST_NUMBER = 2**63 - 1
 _TYPES = ("int8", "uint8", "int16", "float32")
 
 
@@ -140,16 +146,30 @@ class _File:
 
     def _load(self):
         try:
-            return self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            with open(self._path, encoding="utf-8") as file:
+                text = file.read(_LARGEST + 1)
+        except (OSError, ValueError) as error:
             raise ProfileError(
                 f"A profile must be a readable TOML file. Received: {self._path} ({error})"
             ) from None
+        if len(text) > _LARGEST:
+            raise ProfileError(
+                f"A profile has at most {_LARGEST:,} characters. Received: {self._path}, with more"
+            )
+        if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+            raise ProfileError(
+                f"A line of a profile has at most {_MOST_DOTS} dots. Received: {self._path}"
+            )
+        return text
 
     def _parse(self):
         try:
-            return tomllib.loads(self._text)
-        except tomllib.TOMLDecodeError as error:
+            table = tomllib.loads(self._text)
+            if _largest_number(table) > _LARGEST_NUMBER:
+                raise ValueError("a whole number of more than 64 bits")
+            return table
+        except (ValueError, RecursionError) as error:
+            # Numbers of too many digits, and brackets in brackets without end, are no TOML errors.
             raise ProfileError(f"{self._path}: a profile must be TOML. Received: {error}") from None
 
     def _fail(self, keys, message):
@@ -158,7 +178,7 @@ class _File:
     def _unknown(self, keys, kind, name, known):
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        self._fail(keys, f"unknown {kind} {name!r}.{hint} Known: {', '.join(sorted(known))}")
+        self._fail(keys, f"unknown {kind} {_shown(name)}.{hint} Known: {', '.join(sorted(known))}")
 
     def _base(self, name):
         beside = self._path.parent
@@ -180,7 +200,7 @@ class _File:
         field, check, allowed = _KEYS[key]
         checked = check(value)
         if checked is None:
-            self._fail([key], f"{key} must be {allowed}. Received: {key} = {value!r}")
+            self._fail([key], f"{key} must be {allowed}. Received: {key} = {_shown(value)}")
         known = [path.stem for path in self._folder.glob("*.toml")]
         if key == "fallback" and value not in known:
             self._unknown([key], "profile", value, known)
@@ -188,7 +208,7 @@ class _File:
 
     def _rules(self, table, operators):
         if not isinstance(operators, dict):
-            self._fail([table], f"{table} must be a table. Received: {operators!r}")
+            self._fail([table], f"{table} must be a table. Received: {_shown(operators)}")
         return {name: self._rule(table, name, entry) for name, entry in operators.items()}
 
     def _rule(self, table, name, entry):
@@ -199,14 +219,14 @@ class _File:
             self._fail(
                 [table, name],
                 f"{name} must be a table of limits, or false where the target lacks it. "
-                f"Received: {entry!r}",
+                f"Received: {_shown(entry)}",
             )
         if name != "*" and self._path.parent != self._folder and name not in _builtin_names(name):
             self._unknown([table, name], "operator", name, _builtin_names(name))
         plain = {key: entry[key] for key in _RULE_KEYS if key in entry}
         for key, value in plain.items():
             if _RULE_KEYS[key](value) is None:
-                self._fail([table, name, key], f"{key} of {name} must not be {value!r}.")
+                self._fail([table, name, key], f"{key} of {name} must not be {_shown(value)}.")
         limits = {k: self._limit(table, name, k, v) for k, v in entry.items() if k not in plain}
         plain["fatal"] = tuple(plain.get("fatal", ()))
         return OperatorRule(limits=limits, **plain)
@@ -220,8 +240,24 @@ class _File:
         except ValueError as error:
             return self._fail(
                 [table, operator, name],
-                f"{name} of {operator} must be {error}. Received: {name} = {value!r}",
+                f"{name} of {operator} must be {error}. Received: {name} = {_shown(value)}",
             )
+
+
+def _largest_number(value):
+    if isinstance(value, dict | list):
+        entries = value.values() if isinstance(value, dict) else value
+        return max(map(_largest_number, entries), default=0)
+    return abs(value) if isinstance(value, int) else 0
+
+
+def _shown(value, longest=200):
+    """Return what `repr` gives, of a length that fits in a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return f"a value of type {type(value).__name__} too large to show"
+    return text if len(text) <= longest else f"{text[:longest]} …"
 
 
 def _builtin_names(name):

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # unless it is named here.
 HEIGHTS = [
     ["_version", "errors"],
-    ["files", "findings", "plugins", "spec", "graph"],
+    ["archives", "files", "findings", "plugins", "spec", "graph"],
     ["converters.*flatbuffer*", "converters.layer_names", "converters.file_kind"],
     ["converters.micro.encodings*"],
     ["converters.micro.decoding"],

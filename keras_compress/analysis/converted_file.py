@@ -7,8 +7,14 @@ from keras_compress.analysis.source import Source
 from keras_compress.converters import verification
 from keras_compress.converters.layer_names import LayerNames
 from keras_compress.converters.options import ConversionOptions, Mode
-from keras_compress.converters.tensor_values import TensorValues, real
+from keras_compress.converters.tensor_values import Kernels, TensorValues, real
+from keras_compress.evaluation.probe import probe
 
+_RUNTIMES = {
+    Kernels.REFERENCE: "litert_reference",
+    Kernels.BUILTIN: "litert_reference",
+    Kernels.XNNPACK: "litert",
+}
 # What writing a layer out as several operators appends to its name.
 _PARTS = ("_activation", "_sigmoid", "_product")
 
@@ -24,6 +30,9 @@ class ConvertedFile:
     """
 
     def __init__(self, converted, taps, observed, kernels):
+        if not hasattr(converted, "content"):
+            # A stranger's file may abort the process that runs it.
+            probe(converted, _RUNTIMES[Kernels(kernels)])
         self._values = TensorValues(converted, kernels)
         graph = self._values.graph
         self._names = LayerNames(

@@ -20,6 +20,13 @@ def define(values):
     )
     text("profile", None, "Also check the file for this target.", flag_values=values)
     text("report", None, "File for the report, .html, .json or .txt.", flag_values=values)
+    flags.DEFINE_float(
+        "time_limit",
+        600.0,
+        "Seconds that the file may show no progress; it runs in a process of its own.",
+        lower_bound=0.001,
+        flag_values=values,
+    )
     define_json(values)
 
 
@@ -28,7 +35,8 @@ def execute(values):
     import keras_compress as kc
 
     x, y = load_arrays(values.data)
-    result = kc.evaluate(values.model, x, y, baseline=_baseline(values.baseline))
+    limits = kc.Isolation(seconds=values.time_limit)
+    result = kc.evaluate(values.model, x, y, baseline=_baseline(values.baseline), untrusted=limits)
     answer(result, values)
     verdict = None
     if values.profile:

@@ -7,7 +7,12 @@ import sys
 from absl import flags
 
 from keras_compress._version import __version__
-from keras_compress.errors import CompressionError, InvalidArgumentError, UnknownNameError
+from keras_compress.errors import (
+    CompressionError,
+    ConversionError,
+    InvalidArgumentError,
+    UnknownNameError,
+)
 
 # Verb -> module; the order is that of the way through.
 VERBS = {
@@ -55,11 +60,15 @@ def main(arguments):
     except flags.Error as error:
         return _fail(f"{error}. See: keras-compress {arguments[0]} --help", BAD_INPUT)
     except (InvalidArgumentError, OSError) as error:
-        return _fail(error, BAD_INPUT)
-    except CompressionError as error:
+        return _fail(_one_line(error), BAD_INPUT)
+    except ConversionError as error:
         return _fail(error, CHECK_FAILED)
+    except CompressionError as error:
+        return _fail(_one_line(error), CHECK_FAILED)
     except ModuleNotFoundError as error:
         return _fail(f"{error}. {_missing(error.name)}", BAD_INPUT)
+    except MemoryError as error:
+        return _fail(f"There is not enough memory. {_one_line(error)}".rstrip(), BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("Interrupted; nothing is half-written.", BAD_INPUT)
 
@@ -118,6 +127,10 @@ def _summary(verb):
 def _missing(name):
     extra = "tensorflow" if name in ("tensorflow", "keras", "tf_keras") else "all"
     return f'Install it with: pip install "keras-compress[{extra}]"'
+
+
+def _one_line(error):
+    return " ".join(str(error).split())
 
 
 def _fail(error, code):

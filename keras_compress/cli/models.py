@@ -3,9 +3,8 @@
 import contextlib
 import os
 import sys
-import zipfile
 
-from keras_compress.errors import InvalidArgumentError
+from keras_compress.converters import model_file
 
 
 def import_keras():
@@ -48,13 +47,6 @@ def load_keras(path):
     Raises:
         InvalidArgumentError: Not a `.keras` file that can be loaded.
     """
-    if not zipfile.is_zipfile(path):
-        raise InvalidArgumentError(
-            "A .keras file is wanted, as model.save(path) writes it. "
-            f"Received: {path}, which is no such file"
-        )
-    keras = import_keras()
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError) as error:
-        raise InvalidArgumentError(f"{path} cannot be loaded as a Keras model: {error}") from error
+    model_file.check(path)
+    import_keras()
+    return model_file.load(path)

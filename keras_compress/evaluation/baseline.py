@@ -4,9 +4,9 @@ import numpy as np
 
 from keras_compress.converters import flatbuffer
 from keras_compress.errors import EvaluationError, InvalidArgumentError
-from keras_compress.evaluation import runtimes
-from keras_compress.evaluation.batching import run_in_batches
+from keras_compress.evaluation import isolation, runtimes
 from keras_compress.evaluation.dataset import arrange_inputs, natural_order
+from keras_compress.evaluation.execution import run_file
 from keras_compress.evaluation.runtimes.base import input_details, output_details
 from keras_compress.evaluation.weight_histogram import file_histogram, keras_histogram
 
@@ -14,13 +14,14 @@ from keras_compress.evaluation.weight_histogram import file_histogram, keras_his
 _KERAS_BATCH = 256
 
 
-def open_baseline(baseline, file=None):
+def open_baseline(baseline, file=None, untrusted=None):
     """Return the baseline behind one interface.
 
     Args:
         baseline: A Keras model (of Keras 3 or `tf_keras`), or a float `.tflite` as bytes, path
             or an object whose `content` is the bytes.
         file: For a Keras model, its float `.tflite`, for size and weights.
+        untrusted: Whether a `.tflite` runs in a process of its own, as `evaluate` takes it.
 
     Returns:
         A `KerasBaseline` or a `FileBaseline`.
@@ -36,7 +37,9 @@ def open_baseline(baseline, file=None):
             "baseline_file is for a baseline that is a Keras model. "
             f"Received: a baseline of type {type(baseline).__name__}."
         )
-    return FileBaseline(flatbuffer.read(baseline))
+    runtime = runtimes.choose()
+    isolated = isolation.choose(untrusted, baseline, runtime)
+    return FileBaseline(flatbuffer.read(baseline), runtime, isolated)
 
 
 class KerasBaseline:
@@ -99,14 +102,22 @@ class KerasBaseline:
 
 
 class FileBaseline:
-    """A float `.tflite`, run in the first runtime that is installed."""
+    """A float `.tflite`, run without a Keras model behind it.
+
+    Args:
+        model: The file, a `flatbuffer.Model`.
+        runtime: Class of the runtime.
+        isolated: `Isolation` to run it in a process of its own; `None` for this process.
+    """
 
     kind = "tflite"
     input_order = None
     output_order = None
 
-    def __init__(self, model):
+    def __init__(self, model, runtime, isolated):
         self._model = model
+        self._runtime = runtime
+        self._isolated = isolated
 
     @property
     def bytes(self):
@@ -120,8 +131,8 @@ class FileBaseline:
     def outputs(self, x, names, **options):
         """Run the file; `options` are those of `run_in_batches`, the rest as in Keras' case."""
         arrays = arrange_inputs(x, input_details(self._model))
-        runtime = runtimes.choose()
-        answered = run_in_batches(self._model, arrays, runtime=runtime, **options).arrays
+        options = {**options, "runtime": self._runtime, "isolation": self._isolated}
+        answered = run_file(self._model, arrays, **options).arrays
         found = [tensor.name for tensor in output_details(self._model)]
         if set(found) == set(names):
             return _by_name(dict(zip(found, answered, strict=True)), names)

@@ -9,15 +9,12 @@ import numpy as np
 
 from keras_compress._version import __version__
 from keras_compress.converters import flatbuffer
-from keras_compress.errors import InvalidArgumentError
-from keras_compress.evaluation import labels, runtimes
+from keras_compress.evaluation import isolation, labels, runtimes
 from keras_compress.evaluation.baseline import open_baseline
-from keras_compress.evaluation.batching import Encoder, run_in_batches
 from keras_compress.evaluation.dataset import arrange_inputs, arrange_targets, natural_order
 from keras_compress.evaluation.error_measures import output_error
-from keras_compress.evaluation.latency import measure_latency
+from keras_compress.evaluation.execution import run_file, time_file
 from keras_compress.evaluation.metric_choice import choose_metrics, score
-from keras_compress.evaluation.probe import probe
 from keras_compress.evaluation.result import (
     BaselineResult,
     EvaluationResult,
@@ -47,7 +44,7 @@ def evaluate(
     latency_runs=100,
     progress=None,
     baseline_file=None,
-    untrusted=False,
+    untrusted=None,
 ):
     """Run a TFLite file on data and compare it with its float baseline.
 
@@ -74,7 +71,10 @@ def evaluate(
         progress: `True` or `False` for a progress bar or none; `None` for one on a terminal
             once it takes more than two seconds.
         baseline_file: Float `.tflite` of a Keras baseline, as bytes or path, for its size.
-        untrusted: Whether the file is first tried in a child process (`probe`).
+        untrusted: Whether the file and a `.tflite` baseline run in a process of their own, where
+            a crash, a hang or hunger for memory is an `EvaluationError`: `True`, `False`, or an
+            `Isolation` with limits. `None` isolates bytes and paths, and trusts what `kc.convert`
+            returned.
 
     Returns:
         An `EvaluationResult`.
@@ -95,28 +95,38 @@ def evaluate(
     """
     file = flatbuffer.read(model)
     chosen = runtimes.choose(runtime, file)
-    if untrusted:
-        probe(file.content, chosen)
-    reference = None if baseline is None else open_baseline(baseline, baseline_file)
+    isolated = isolation.choose(untrusted, model, chosen)
+    reference = None
+    if baseline is not None:
+        reference = open_baseline(baseline, baseline_file, untrusted)
     arrays = arrange_inputs(x, input_details(file), reference and reference.input_order)
     file_names = _output_names(file)
     names = _names_for(y, file_names, getattr(model, "output_layers", ()), reference)
     targets = dict(zip(names, arrange_targets(y, names, len(arrays[0])), strict=True))
     warnings = _range_warnings(arrays, input_details(file))
     running = {"threads": threads, "batch_size": batch_size, "progress": progress}
-    answered = run_in_batches(file, arrays, runtime=chosen, **running)
+    answered = run_file(file, arrays, runtime=chosen, isolation=isolated, **running)
     answers = dict(zip(names, _in_natural_order(answered.arrays, file), strict=True))
     expected = [None] * len(names)
     if reference is not None:
         expected = reference.outputs(_as_given(x, arrays), file_names, **running)
     outputs, why = _score(targets, answers, dict(zip(names, expected, strict=True)), metrics)
     main = _main_output(outputs, targets, answers)
+    figures = time_file(
+        file,
+        arrays,
+        runtime=chosen,
+        isolation=isolated,
+        threads=threads,
+        latency_runs=latency_runs,
+    )
     return EvaluationResult(
         samples=len(arrays[0]),
         model=ModelResult(
             metrics=main.metrics,
             **_file_figures(file, getattr(model, "scopes", None)),
-            **_run_figures(file, chosen, arrays, threads, latency_runs),
+            latency_ms=figures.latency,
+            arena=figures.arena,
         ),
         baseline=reference
         and BaselineResult(
@@ -238,23 +248,6 @@ def _file_figures(file, scopes):
         "weights": tuple(weights),
         "histogram": file_histogram(file),
     }
-
-
-def _run_figures(file, runtime, arrays, threads, latency_runs):
-    """Time single invocations and ask for the arena."""
-    if isinstance(latency_runs, bool) or not isinstance(latency_runs, int) or latency_runs < 0:
-        raise InvalidArgumentError(
-            "latency_runs must be a whole number of at least 0. "
-            f"Received: latency_runs={latency_runs!r}"
-        )
-    inputs = input_details(file)
-    rows = inputs[0].shape[0]
-    shapes = [t.shape[:1] + array.shape[1:] for t, array in zip(inputs, arrays, strict=True)]
-    sample = Encoder(inputs, rows)([array[:1].repeat(rows, 0) for array in arrays])
-    with runtime(file, threads=threads or 1, shapes=shapes) as opened:
-        opened.invoke(sample)
-        latency = measure_latency(opened, sample, latency_runs) if latency_runs else None
-        return {"latency_ms": latency, "arena": opened.arena()}
 
 
 def _versions(runtime):

@@ -14,12 +14,16 @@ def progress_bar(total, progress=None, unit="sample"):
     Args:
         total: How many units there are.
         progress: `True` for a bar at once, `False` for none, `None` for one where standard
-            error is a terminal and the work takes more than two seconds.
+            error is a terminal and the work takes more than two seconds; or a function that
+            is called with the number of units done, in place of a bar.
         unit: What is counted.
 
     Yields:
         A function to call with the number of units done since the last call.
     """
+    if callable(progress):
+        yield progress
+        return
     if progress is False or (progress is None and not _on_terminal()):
         yield lambda count: None
         return

@@ -191,15 +191,6 @@ def test_in_micro_it_reports_the_arena(files, images, labels):
     assert "64-bit host inflates" in str(result)
 
 
-def test_a_strangers_file_is_tried_first(files, images, monkeypatch):
-    tried = []
-    monkeypatch.setattr(
-        "keras_compress.evaluation.comparison.probe", lambda content, runtime: tried.append(content)
-    )
-    kc.evaluate(files.int8, images[:2], untrusted=True, **FAST)
-    assert tried == [files.int8]
-
-
 def test_data_on_another_scale_are_warned_of(files, images):
     with pytest.warns(UserWarning, match=r"lie outside .* Is x scaled as it was in training\?"):
         result = kc.evaluate(files.int8, images * 255, **FAST)

@@ -33,14 +33,14 @@ def test_a_crash_is_an_error(handmade):
         for name, scale in (("x", 1.0), ("y", 1e-9))
     ]
     content = handmade(tensors, [("ADD", [0, 0], [1], schema.AddOptionsT())], [0], [1])
-    with pytest.raises(EvaluationError, match="crashed .SIGABRT. on this file"):
+    with pytest.raises(EvaluationError, match="crashed .SIGABRT.*on this file"):
         probe(content, "litert_reference")
 
 
 def test_what_never_ends_is_killed(files):
     start = time.monotonic()
-    with pytest.raises(EvaluationError, match="did not end within 0.01 seconds"):
-        probe(files.int8, timeout=0.01)
+    with pytest.raises(EvaluationError, match="did not go on within 0.001 seconds"):
+        probe(files.int8, timeout=0.001)
     assert time.monotonic() - start < 10
 
 

@@ -1,0 +1,76 @@
+"""Zip archives from strangers (`.npz`, `.keras`): looked through before anything is unpacked."""
+
+import math
+import os
+import zipfile
+
+from keras_compress.errors import InvalidArgumentError
+
+# What numpy and Keras write. Python's readers of the other methods unpack without a bound.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x1
+_MACHINE_SHARE = 0.5
+
+
+def check(path, limit_bytes=None):
+    """Refuse an archive that would not unpack safely; nothing of it is unpacked.
+
+    Args:
+        path: The file.
+        limit_bytes: What all members together may take unpacked; `None` for half of the
+            machine's memory. `zipfile` reads no member beyond the size that it declares.
+
+    Returns:
+        Dict from the members' names to their declared sizes in bytes.
+
+    Raises:
+        InvalidArgumentError: No zip archive, or one with members that lie outside of it by name,
+            overlap, are encrypted or packed in an unusual way, or that unpacks to too much.
+
+    Example:
+        >>> np.savez("data.npz", x=np.zeros(3))
+        >>> check("data.npz")
+        {'x.npy': 152}
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except OSError as error:
+        raise _refused(path, f"cannot be read ({error.strerror or error})") from None
+    except Exception as error:
+        # zipfile raises whatever the bytes lead it to.
+        raise _refused(path, f"is no zip archive, or a damaged one ({error})") from None
+    limit_bytes = limit_bytes or _limit()
+    total = sum(member.file_size for member in members)
+    names = [member.filename for member in members]
+    for member in members:
+        _check_member(path, member)
+    if len(set(names)) < len(names):
+        raise _refused(path, "holds two members of one name")
+    if sum(member.compress_size for member in members) > os.path.getsize(path):
+        raise _refused(path, "has members that overlap")
+    if total > limit_bytes:
+        raise _refused(path, f"unpacks to {total:,} bytes, more than {limit_bytes:,}")
+    return {member.filename: member.file_size for member in members}
+
+
+def _check_member(path, member):
+    parts = member.filename.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or ":" in parts[0]:
+        raise _refused(path, f"has a member that lies outside of it, {member.filename!r}")
+    if member.flag_bits & _ENCRYPTED:
+        raise _refused(path, "is encrypted")
+    if member.compress_type not in _METHODS:
+        raise _refused(path, f"has members packed by method {member.compress_type}")
+
+
+def _limit():
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return math.floor(memory * _MACHINE_SHARE)
+
+
+def _refused(path, what):
+    return InvalidArgumentError(
+        "An archive must be whole, plain and of a size that memory can hold. "
+        f"Received: {path}, which {what}"
+    )
