@@ -75,6 +75,8 @@ class Reader:
         self._array = np.frombuffer(content, np.uint8)
         # A well-formed file is walked once; twice its size leaves room for shared vectors.
         self._budget = 2 * len(content) + 65536
+        # Subgraphs may share all weights; what looks at every tensor looks at each anew.
+        self._values_budget = 64 * len(content) + (1 << 20)
         self._root = schema().Model.GetRootAs(content, 0)
 
     def model(self):
@@ -104,6 +106,11 @@ class Reader:
         self._budget -= size
         if self._budget < 0:
             raise FlatbufferError("It refers to more data than it holds.")
+
+    def _spend_values(self, size):
+        self._values_budget -= size
+        if self._values_budget < 0:
+            raise FlatbufferError("Its tensors refer to more data than it holds.")
 
     def _tables(self, parent, name):
         """Yield the tables of a vector."""
@@ -190,6 +197,7 @@ class Reader:
             "is_sparse": tensor.Sparsity() is not None,
             "stored": self._pick(self._buffers, tensor.Buffer(), "buffer"),
         }
+        self._spend_values(fields["stored"].size)
         self._check_size(**fields)
         return Tensor(
             scales=scales,
