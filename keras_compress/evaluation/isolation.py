@@ -11,9 +11,7 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 
 import numpy as np
@@ -198,6 +196,10 @@ class _Process:
     """The worker, which forks for each job; where there is no fork it does one job and ends."""
 
     def __init__(self):
+        # Only those who isolate pay for these.
+        import subprocess
+        import tempfile
+
         self._jobs = 0
         self._owner = os.getpid()
         self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `end` closes it
