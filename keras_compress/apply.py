@@ -21,6 +21,8 @@ from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.settings import Settings, resolve_settings
+from keras_compress.recipe import Recipe
+from keras_compress.recipe_steps import smaller, specs
 from keras_compress.spec import Clustering, Pruning
 from keras_compress.wrapper import CompressedLayer
 from keras_compress.wrapper_config import (
@@ -36,7 +38,16 @@ from keras_compress.wrapper_config import (
 _FLOAT_BITS = 32
 
 
-def compress(model, pruning=None, quantization=None, clustering=None):
+def compress(
+    model,
+    pruning=None,
+    quantization=None,
+    clustering=None,
+    *,
+    recipe=None,
+    data=None,
+    steps=0,
+):
     """Return a copy of a model that prunes, clusters and quantizes itself while it is trained.
 
     Every layer of a known type is wrapped: `kernel -> mask -> cluster -> fake-quantize -> the
@@ -50,6 +61,10 @@ def compress(model, pruning=None, quantization=None, clustering=None):
             for those layers alone.
         quantization: `Quantization`, or the name of a profile.
         clustering: `Clustering`, for all layers that it does not leave out.
+        recipe: In place of these, a `kc.Recipe`, or the path of its TOML file; the channels and
+            blocks that it removes are removed first. `kc.recipe_callbacks` goes with it.
+        data: `(x, y)`, for a recipe whose criterion looks at data.
+        steps: Updates of the training to come, over which a recipe's zeros grow.
 
     Returns:
         A functional `keras.Model`, not compiled, with the model's weights. A class of your own
@@ -67,6 +82,15 @@ def compress(model, pruning=None, quantization=None, clustering=None):
         >>> type(compressed.get_layer("head")).__name__
         'CompressedLayer'
     """
+    if recipe is not None:
+        if any(given is not None for given in (pruning, quantization, clustering)):
+            raise InvalidArgumentError(
+                "A recipe says all: give recipe= alone. Received: recipe= and another of "
+                "pruning=, quantization=, clustering="
+            )
+        recipe = Recipe.of(recipe)
+        model = smaller(model, recipe, data)
+        return compress(model, **specs(model, recipe, steps))
     if pruning is None and quantization is None and clustering is None:
         raise InvalidArgumentError(
             "There is nothing to do: give pruning=kc.Pruning(...), "

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # unless it is named here.
 HEIGHTS = [
     ["_version", "errors"],
-    ["archives", "files", "findings", "plugins", "spec", "graph"],
+    ["archives", "files", "findings", "plugins", "spec", "recipe", "graph"],
     ["converters.*flatbuffer*", "converters.layer_names", "converters.file_kind"],
     ["converters.micro.encodings*"],
     ["converters.micro.decoding"],
@@ -39,6 +39,7 @@ HEIGHTS = [
     ["converters*"],
     ["reporting*"],
     ["*"],
+    ["searching*"],
     ["cli*", "__main__"],
 ]
 # What turns a model into a file does not know who runs or shows the file.

@@ -19,6 +19,7 @@ def define(values):
         flag_values=values,
     )
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
+    text("recipe", None, "A recipe's .toml, as search writes it.", flag_values=values)
     text("output", None, "The .tflite file to write.", required=True, flag_values=values)
     define_json(values)
 
@@ -27,10 +28,15 @@ def execute(values):
     """Run the verb."""
     import keras_compress as kc
 
-    samples, _ = load_arrays(values.representative_data)
-    converted = kc.convert(
-        load_keras(values.model), profile=values.profile, representative_dataset=samples
-    )
+    samples, labels = load_arrays(values.representative_data)
+    model, profile = load_keras(values.model), values.profile
+    if values.recipe:
+        from keras_compress.searching.trial import compressed_at_once
+
+        recipe = kc.Recipe.of(values.recipe)
+        model = compressed_at_once(model, recipe, (samples, labels))
+        profile = recipe.profile
+    converted = kc.convert(model, profile=profile, representative_dataset=samples)
     converted.save(values.output)
     answer(converted, values)
     return 0

@@ -24,6 +24,7 @@ VERBS = {
     "export": "keras_compress.cli.export",
     "evaluate": "keras_compress.cli.evaluate",
     "analyze": "keras_compress.cli.analyze",
+    "search": "keras_compress.cli.search",
     "profiles": "keras_compress.cli.profiles",
 }
 # They answer at once and log nothing; absl's logging would take a tenth of their time to import.

@@ -1,0 +1,199 @@
+"""What kc.search finds on CIFAR-10 for a Cortex-M4, and whether its parts are worth it.
+
+    python benchmarks/search.py search --network resnet8 --budget 1800
+    python benchmarks/search.py uniform --network resnet8 --seeds 0 1 2
+    python benchmarks/search.py distillation --network resnet8 --seeds 0 1 2
+
+`search` asks for at most one point of accuracy lost, half of the bytes of plain int8 and 0.6 of
+its multiply-accumulates. One half of the test images is what the search chooses by, the other
+half has the last word. `uniform` trains the recipe that the search found beside one with the
+same sparsity in every layer and as many bytes. `distillation` trains int8 with half of the
+channels with and without the teacher.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from cifar10_data import augmented, load, load_uint8, source
+from results import provenance, table, write_section
+from training import CACHE, baseline, one_cycle, versions
+
+import keras_compress as kc
+from keras_compress.searching.trial import Context, FineTuning, Job, run
+
+PROFILE, BATCH = "cortex_m4", 128
+FOUND = Path(os.environ.get("KERAS_COMPRESS_SEARCH_FOUND", CACHE / "search"))
+
+
+def images(count, seed=0):
+    return augmented(*load_uint8("train", count), BATCH, seed)
+
+
+def optimizer(steps):
+    return one_cycle(0.05, steps, 1e-3)
+
+
+def halves():
+    x, y = load("test")
+    middle = len(y) // 2
+    return (x[:middle], y[:middle]), (x[middle:], y[middle:])
+
+
+def accuracy(file, x, y):
+    return kc.evaluate(file, x, y, latency_runs=0, progress=False).model.accuracy
+
+
+def search(options):
+    model, record = baseline(options.network)
+    plain = kc.convert(model, PROFILE, load("train", 256)[0], progress=False)
+    choosing, last = halves()
+    begin, processor = time.perf_counter(), time.process_time()
+    result = kc.search(
+        model,
+        functools.partial(images, options.images),
+        choosing,
+        profile=PROFILE,
+        constraints=kc.Constraints(max_accuracy_drop=0.01, flash_bytes=len(plain) // 2, macs=0.6),
+        budget=options.budget,
+        epochs=options.epochs,
+        generation=options.generation,
+        space={"clusters": [0], "weight_quantizer": ["abs_max"]},
+        folder=FOUND / options.network,
+        optimizer=optimizer,
+        batch_size=BATCH,
+    )
+    seconds, processor = time.perf_counter() - begin, time.process_time() - processor
+    print(result, flush=True)
+    result.save(FOUND / f"{options.network}_result")
+    floats = kc.convert(model, "float32", progress=False)
+    rows = [
+        {
+            "network": options.network,
+            "model": name,
+            "choosing half %": round(100 * accuracy(dense, *choosing), 2),
+            "other half %": round(100 * accuracy(dense, *last), 2),
+            "bytes": len(file),
+            "of int8": round(len(file) / len(plain), 3),
+            "MACs": kc.check(dense, PROFILE).macs,
+        }
+        for name, file, dense in (
+            ("float", floats.content, floats.content),
+            ("int8 after training", plain.content, plain.content),
+            ("found", result.file, result.dense_file),
+        )
+    ]
+    facts = {
+        "seconds": f"{seconds:.0f} (of processor time {processor:.0f}), budget {options.budget:g}",
+        "trials": len(result.trials) - 1,
+        "met": result.meets_constraints or result.unmet,
+        "recipe": json.dumps(result.recipe.to_json()),
+        "training": f"{options.epochs} epochs of {options.images:,} images",
+        "data": source(),
+        "baseline": f"{record['network']}, {record['epochs']} epochs",
+    }
+    write_section(f"Search: {options.network}", table(rows), provenance(versions(), **facts))
+
+
+def uniform(options):
+    found = kc.Recipe.of(FOUND / f"{options.network}_result" / "recipe.toml")
+    model, _ = baseline(options.network)
+    rows = []
+    for seed in options.seeds:
+        searched = _tuned(model, found, seed, options)
+        even = _tuned(model, _even(model, found, searched["bytes"], options), seed, options)
+        rows += [
+            {"seed": seed, "recipe": name, **figures}
+            for name, figures in (("searched", searched), ("uniform", even))
+        ]
+        print(json.dumps(rows[-2:]), flush=True)
+    _write(f"Search: {options.network}, searched and uniform zeros", rows, options)
+
+
+def _even(model, recipe, most, options):
+    """Return the recipe with the same zeros in every layer that takes no more bytes."""
+    for share in np.arange(0.3, 0.95, 0.01):
+        even = dataclasses.replace(recipe, sparsity=round(float(share), 2))
+        if _bytes_at_once(model, even) <= most:
+            return even
+    raise SystemExit("no uniform recipe is as small")
+
+
+def _bytes_at_once(model, recipe):
+    from keras_compress.searching.objectives import device_file
+    from keras_compress.searching.trial import compressed_at_once
+
+    data = load("train", 256)
+    return len(device_file(kc.convert(compressed_at_once(model, recipe, data), PROFILE), recipe))
+
+
+def distillation(options):
+    model, _ = baseline(options.network)
+    recipe = kc.Recipe(profile=PROFILE, channels=0.5, criterion="taylor")
+    rows = []
+    for seed in options.seeds:
+        for alpha in (0.0, 0.5):
+            rows.append(
+                {"seed": seed, "alpha": alpha, **_tuned(model, recipe, seed, options, alpha)}
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    _write(f"Distillation: {options.network}, int8 and half of the channels", rows, options)
+
+
+def _tuned(model, recipe, seed, options, alpha=0.5):
+    """Train a recipe and return the figures of its file on all test images."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "baseline.keras"
+        model.save(path)
+        context = Context(
+            baseline=str(path),
+            train=functools.partial(images, options.images, seed),
+            validation=load("test"),
+            tuning=FineTuning(
+                epochs=options.epochs,
+                batch_size=BATCH,
+                optimizer=optimizer,
+                alpha=alpha,
+                seed=seed,
+            ),
+        )
+        job = Job(number=0, recipe=recipe, until=options.epochs, folder=f"{folder}/trial")
+        found = run(job, context)["objectives"]
+        return {
+            "accuracy %": round(100 * found["accuracy"], 2),
+            "bytes": found["flash_bytes"],
+            "MACs": found["macs"],
+        }
+
+
+def _write(title, rows, options):
+    facts = {
+        "training": f"{options.epochs} epochs of {options.images:,} images; 5,000 test images",
+        "data": source(),
+    }
+    write_section(title, table(rows), provenance(versions(), **facts))
+
+
+def main():
+    keras.utils.set_random_seed(0)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("part", choices=["search", "uniform", "distillation"])
+    parser.add_argument("--network", default="resnet8")
+    parser.add_argument("--budget", type=float, default=1800.0)
+    parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--generation", type=int, default=4)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    {"search": search, "uniform": uniform, "distillation": distillation}[options.part](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The smallest, fastest model that keeps its accuracy, found under constraints."""

@@ -1,0 +1,76 @@
+"""Compression in one call: `kc.autocompress`."""
+
+import shutil
+import tempfile
+import weakref
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.searching.constraints import Constraints
+from keras_compress.searching.search import search
+from keras_compress.searching.splitting import split
+
+
+def autocompress(
+    model,
+    data,
+    max_accuracy_drop=0.01,
+    seconds=600,
+    *,
+    validation=None,
+    profile="generic_int8",
+    epochs=3,
+    folder=None,
+    progress=None,
+    **options,
+):
+    """Find the smallest, fastest form of a model that keeps its accuracy, in a given time.
+
+    One call of `kc.search` with the accuracy as the only limit beside the profile's memory. A
+    bar shows the best so far.
+
+    Args:
+        model: The trained float model, a built Sequential or functional `keras.Model`.
+        data: `(x, y)` arrays to train on; a fifth is kept for validation if none are given.
+        max_accuracy_drop: Most accuracy that may be lost; 0.01 is one point.
+        seconds: Time that it may take; what has begun is finished.
+        validation: `(x, y)` arrays that accuracy is measured on.
+        profile: Name or path of the target.
+        epochs: Epochs of fine-tuning of a trial that is not stopped.
+        folder: As in `kc.search`. Default: a temporary one, gone with the result.
+        progress: Whether to show a bar; `None` shows it on a terminal.
+        **options: Further arguments of `kc.search`.
+
+    Returns:
+        A `SearchResult`: `model`, `file`, `recipe`, `unmet`.
+
+    Raises:
+        InvalidArgumentError: Data that are no `(x, y)` arrays, or as for `kc.search`.
+        MissingPackageError: Optuna is not installed.
+
+    Example:
+        >>> result = kc.autocompress(model, (x, y), seconds=600)  # doctest: +SKIP
+        >>> open("model.tflite", "wb").write(result.file)  # doctest: +SKIP
+    """
+    if validation is None:
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise InvalidArgumentError(
+                "data must be (x, y) arrays, or anything that fit takes together with "
+                f"validation=(x, y). Received: an object of type {type(data).__name__}"
+            )
+        data, validation = split(*data)
+    place = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
+    result = search(
+        model,
+        data,
+        validation,
+        profile=profile,
+        constraints=Constraints(max_accuracy_drop=max_accuracy_drop),
+        budget=seconds,
+        epochs=epochs,
+        folder=place,
+        progress=progress,
+        **options,
+    )
+    if folder is None:
+        weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
+    return result

@@ -1,0 +1,17 @@
+"""Trials one after the other in this process."""
+
+from keras_compress.errors import CompressionError
+from keras_compress.searching import trial
+from keras_compress.searching.executors.base import Executor, failure
+
+
+class Local(Executor):
+    """Runs trials in this process."""
+
+    def run(self, jobs, context):
+        """See `Executor.run`."""
+        for job in jobs:
+            try:
+                yield job, trial.run(job, context)
+            except CompressionError as error:
+                yield job, failure(error)

@@ -1,0 +1,149 @@
+"""All that a search must not forget, in an Optuna study."""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_compress.errors import InvalidArgumentError, MissingPackageError
+
+_STUDY = "keras_compress"
+# More is better of the first; the last is time where it can be measured, else MACs.
+DIRECTIONS = ("maximize", "minimize", "minimize")
+
+
+class Ledger:
+    """Trials and outcomes of a search, in Optuna's storage.
+
+    Whatever a search decides or measures is written down before it goes on, so that a search
+    that was killed replays what is known and goes on where it was.
+
+    Args:
+        storage: URL of an Optuna storage.
+        fingerprint: Dict that says which search this is.
+        seed: Seed of the sampler.
+
+    Raises:
+        MissingPackageError: Optuna is not installed.
+        InvalidArgumentError: The storage holds another search.
+    """
+
+    def __init__(self, storage, fingerprint, seed):
+        if importlib.util.find_spec("optuna") is None:
+            raise MissingPackageError(
+                "kc.search needs Optuna, which this installation lacks. "
+                'Install it: pip install "keras-compress[search]"'
+            )
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna, self._seed = optuna, seed
+        self.study = optuna.create_study(
+            storage=storage, study_name=_STUDY, directions=DIRECTIONS, load_if_exists=True
+        )
+        known = self.remember("fingerprint", lambda: fingerprint)
+        changed = [key for key in fingerprint if known.get(key) != _plain(fingerprint[key])]
+        if changed:
+            raise InvalidArgumentError(
+                f"The storage holds a search with another {', '.join(changed)}. Give another "
+                f"folder=, or delete it to begin anew. Received: {storage}"
+            )
+        self._excesses: dict[int, list[float]] = {}
+
+    def remember(self, key, make: Callable):
+        """Return what is written under a key; make and write it where nothing is."""
+        known = self.study.user_attrs
+        if key not in known:
+            self.study.set_user_attr(key, _plain(make()))
+        return self.study.user_attrs[key]
+
+    def known(self, key):
+        """Return what is written under a key, or `None`."""
+        return self.study.user_attrs.get(key)
+
+    def generation(self, index, size, distributions, starts, fresh: Callable):
+        """Return the trials of a generation, asked for once and then remembered.
+
+        A generation is asked for as a whole, from what was told before it and from a seed of its
+        own, so that neither the executor nor a restart changes what is tried.
+
+        Args:
+            index: The generation's number.
+            size: How many trials.
+            distributions: Optuna's distributions.
+            starts: Parameter dicts that are tried before the sampler is asked.
+            fresh: `fresh(parameters) -> bool`, false for what was tried already.
+
+        Returns:
+            Dict from a trial's number to its parameters; fewer than `size` when the space is
+            used up.
+        """
+        found = self.remember(
+            f"generation {index}",
+            lambda: self._asked(index, size, distributions, starts, fresh),
+        )
+        return {int(number): parameters for number, parameters in found.items()}
+
+    def tell(self, number, values, excesses):
+        """Close a trial.
+
+        Args:
+            number: The trial's number.
+            values: Values of the objectives, or `None` where the trial failed.
+            excesses: By how much each constraint is broken.
+        """
+        self._excesses[number] = [float(value) for value in excesses]
+        failed = self._optuna.trial.TrialState.FAIL
+        if values is None:
+            self.study.tell(number, state=failed, skip_if_finished=True)
+        else:
+            self.study.tell(number, values, skip_if_finished=True)
+
+    def _asked(self, index, size, distributions, starts, fresh):
+        self._drop_unfinished()
+        sampler = self._sampler(index)
+        found: dict[int, dict] = {}
+        waiting = list(starts)
+        for _ in range(len(waiting) + 4 * size):
+            if len(found) == size:
+                break
+            self.study.sampler = self._fixed(sampler, waiting.pop(0)) if waiting else sampler
+            trial = self.study.ask(distributions)
+            parameters = dict(trial.params)
+            if fresh(parameters):
+                found[trial.number] = parameters
+            else:
+                self.study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        return found
+
+    def _drop_unfinished(self):
+        """Close what a killed process asked for and never wrote down as a generation."""
+        states = self._optuna.trial.TrialState
+        for trial in self.study.get_trials(deepcopy=False, states=(states.RUNNING, states.WAITING)):
+            self.study.tell(trial.number, state=states.FAIL)
+
+    def _fixed(self, sampler, parameters):
+        """Return a sampler that chooses what it is told to."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._optuna.samplers.PartialFixedSampler(parameters, sampler)
+
+    def _sampler(self, index):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._optuna.samplers.TPESampler(
+                seed=1000 * self._seed + index,
+                n_startup_trials=8,
+                multivariate=True,
+                constraints_func=lambda trial: self._excesses.get(trial.number, [0.0]),
+            )
+
+
+def sqlite(folder):
+    """Return the URL of the SQLite file in a folder."""
+    return f"sqlite:///{Path(folder).resolve() / 'search.db'}"
+
+
+def _plain(value):
+    return json.loads(json.dumps(value))

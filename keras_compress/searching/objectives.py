@@ -1,0 +1,120 @@
+"""What a trial is judged by, measured on its own file."""
+
+import dataclasses
+
+from keras_compress.converters.micro.compressed_weights import compress_weights
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.verdict import check
+from keras_compress.errors import CompressionError, InvalidArgumentError
+from keras_compress.evaluation.comparison import evaluate
+from keras_compress.evaluation.runtimes import choose
+from keras_compress.reporting.target_figures import target_figures
+
+_TFLITE_MICRO, _LITERT = "(TFLite Micro)", "(LiteRT)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """The figures of one file.
+
+    Args:
+        accuracy: Value of the metric on the validation data, more is better.
+        flash_bytes: Bytes in flash.
+        sram_bytes: Bytes of working memory.
+        latency_ms: Time of one inference, `None` where nothing here can tell it.
+        macs: Multiply-accumulates of one inference.
+        verdict: That of `kc.check`.
+        sources: Figure -> where it comes from.
+    """
+
+    accuracy: float
+    flash_bytes: int
+    sram_bytes: int | None
+    latency_ms: float | None
+    macs: int
+    verdict: str
+    sources: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_json(self):
+        """Return the fields as a dictionary that `json.dumps` takes."""
+        return dataclasses.asdict(self)
+
+
+def device_file(converted, recipe):
+    """Return the bytes that go onto the target.
+
+    For TFLite Micro, files with zeros or clusters are stored compressed and without names.
+
+    Args:
+        converted: A `ConvertedModel`.
+        recipe: The `Recipe` that it was made by.
+    """
+    target = edge_profile.get(recipe.profile)
+    pays = recipe.prunes or recipe.clusters is not None
+    if not pays or not target.engine.endswith(_TFLITE_MICRO) or not has_runtime("tflite_micro"):
+        return converted.content
+    return compress_weights(converted, strip=True).content
+
+
+def measure(file, profile, x, y, metric=None, dense=None):
+    """Measure a file: run it on the data, check it, ask TFLite Micro, Vela or LiteRT.
+
+    Args:
+        file: Bytes of a `.tflite`.
+        profile: Name, path or `Profile` of the target.
+        x: Inputs.
+        y: Targets.
+        metric: As `metrics` of `kc.evaluate`; more must be better.
+        dense: The file that answers in place of one whose weights are compressed: LiteRT runs
+            it, which is many times faster than TFLite Micro on a PC.
+
+    Returns:
+        `Objectives`.
+    """
+    target = edge_profile.get(profile)
+    runs = 50 if target.engine.endswith(_LITERT) else 0
+    answers = dense or file
+    result = evaluate(answers, x, y, metrics=metric, latency_runs=runs, progress=False)
+    figures, verdict = target_figures(file, target, result), check(file, target)
+    name, value = main_metric(result)
+    found = {key: getattr(figures, key) for key in ("flash_bytes", "sram_bytes", "latency_ms")}
+    runtime = f"{result.runtime.name} {result.runtime.version}"
+    stands_in = " with the weights not compressed" if answers != file else ""
+    return Objectives(
+        accuracy=value,
+        **{key: figure.value for key, figure in found.items()},
+        macs=verdict.macs,
+        verdict=verdict.verdict,
+        sources={
+            "accuracy": f"{name} of {result.samples:,} samples in {runtime}{stands_in}",
+            **{key: figure.source for key, figure in found.items()},
+            "macs": "counted in the file",
+        },
+    )
+
+
+def main_metric(result):
+    """Return the (name, value) of the metric that a search keeps.
+
+    Args:
+        result: An `EvaluationResult`.
+
+    Raises:
+        InvalidArgumentError: No metric of which more is better.
+    """
+    for name, value in result.model.metrics.items():
+        if name not in ("mse", "rmse", "mae"):
+            return name, float(value)
+    raise InvalidArgumentError(
+        "A search keeps a metric of which more is better. Give class labels as y, or a function "
+        "metric(y_true, y_pred) -> float. Received: "
+        f"{', '.join(result.model.metrics) or 'no metric: validation without y'}"
+    )
+
+
+def has_runtime(name):
+    """Tell whether a runtime is installed."""
+    try:
+        return choose(name) is not None
+    except CompressionError:
+        return False

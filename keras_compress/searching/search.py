@@ -1,0 +1,180 @@
+"""Find the compression that keeps to a budget: `kc.search`."""
+
+from keras_compress import plugins
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.searching.constraints import Constraints
+from keras_compress.searching.executors.base import Executor
+from keras_compress.searching.halving import Halving
+from keras_compress.searching.ledger import sqlite
+from keras_compress.searching.progress import SearchBar
+from keras_compress.searching.trial import FineTuning
+
+EXECUTORS = "keras_compress.searching.executors"
+_TRIALS = 12
+
+
+def search(
+    build_or_model,
+    train,
+    validation,
+    *,
+    profile="generic_int8",
+    constraints=None,
+    budget=None,
+    trials=None,
+    epochs=3,
+    generation=6,
+    space=None,
+    starts=None,
+    folder="keras_compress_search",
+    storage=None,
+    executor="local",
+    batch_size=64,
+    loss="sparse_categorical_crossentropy",
+    metric=None,
+    optimizer=None,
+    temperature=4.0,
+    alpha=0.5,
+    features=(),
+    jit_compile=False,
+    seed=0,
+    progress=None,
+):
+    """Find the smallest, fastest compression of a model that keeps to constraints.
+
+    Plain quantization is measured first, and how much each layer minds zeros and few bits. Then
+    generations of recipes are tried, the first ones from these figures, the others from Optuna's
+    multi-objective sampler (accuracy, bytes, time). Each recipe's file is measured before any
+    training; those that break a limit are not trained. The others are fine-tuned with the float
+    model as teacher, by successive halving: after a ninth and a third of the epochs only the best
+    third of a generation goes on. Everything is written down: a search that was killed and is
+    started again with the same arguments goes on where it was.
+
+    Args:
+        build_or_model: The trained float model, a built Sequential or functional `keras.Model`,
+            or a function that returns it.
+        train: `(x, y)` arrays, a `keras.utils.PyDataset` or a `tf.data.Dataset` of batches, or a
+            function that makes one anew for every training.
+        validation: `(x, y)` arrays that accuracy is measured on. What is chosen by them is a
+            little too good on them: keep other data for the last word.
+        profile: Name or path of the target.
+        constraints: `kc.Constraints`. Default: at most one point lost, the profile's memory.
+        budget: Seconds that the search may take, earlier runs of it included. `None`: no limit.
+            What has begun when they are over is finished.
+        trials: At most so many recipes. Default: 12 without a budget, no limit with one.
+        epochs: Epochs of fine-tuning of a trial that is not stopped. 0 tries post-training
+            compression alone.
+        generation: Recipes that are asked for together.
+        space: Dict from the name of a choice to values, in place of the usual ones: `"macs"`,
+            `"blocks"`, `"sparsity"`, `"narrow"` (share of weights with 4 bits), `"clusters"`,
+            `"allocation"` (`"sensitivity"` or `"uniform"`), `"pattern"`, `"criterion"`,
+            `"weight_quantizer"`, `"calibrator"`, `"rounding"`.
+        starts: List of dicts of choices to try first, in place of those that are worked out.
+        folder: Where the storage, checkpoints and files are; all workers must see it.
+        storage: URL of an Optuna storage. Default: a SQLite file in `folder`.
+        executor: `"local"`, `"ray"`, or an instance.
+        batch_size: Samples in a batch that is cut from arrays.
+        loss: A Keras loss or its name.
+        metric: Function f(y_true, y_pred) -> float, more being better. Default: the accuracy.
+        optimizer: Name of a Keras optimizer, or a function from the number of updates to an
+            optimizer. Default: Adam from 0.002 along a cosine.
+        temperature: Of the distillation, see `kc.Distillation`.
+        alpha: The teacher's share of the loss; 0 trains without it.
+        features: Layers whose outputs are compared too.
+        jit_compile: As in `keras.Model.compile`. Default false: on a CPU XLA is slower.
+        seed: Of the sampler and every training.
+        progress: Whether to show a bar with the best so far; `None` shows it on a terminal.
+
+    Returns:
+        A `SearchResult`: `model`, `file`, `recipe`, `trials`, `pareto`. Where no recipe keeps to
+        the constraints it has the nearest one, and `unmet` says which binds and by how much.
+
+    Raises:
+        InvalidArgumentError: Arguments out of range, a latency that cannot be measured here, or
+            a folder that holds another search.
+        MissingPackageError: Optuna, or the executor's package, is not installed.
+
+    Example:
+        >>> result = kc.search(  # doctest: +SKIP
+        ...     model,
+        ...     (x, y),
+        ...     (x_val, y_val),
+        ...     profile="cortex_m4",
+        ...     constraints=kc.Constraints(max_accuracy_drop=0.01, flash_bytes=60_000),
+        ...     budget=1800,
+        ... )
+        >>> result.recipe.save("recipe.toml")  # doctest: +SKIP
+
+    Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and
+    hyperparameter optimization" (successive halving); Watanabe 2023, "Tree-structured Parzen
+    estimator" (Optuna's sampler); Han et al. 2015, "Learning both weights and connections for
+    efficient neural networks", section 3.4 (sensitivity of layers).
+    """
+    _check(budget, trials, epochs, generation, validation)
+    constraints = Constraints() if constraints is None else constraints
+    target = edge_profile.get(profile)
+    _check_latency(constraints, target)
+    if trials is None and budget is None:
+        trials = _TRIALS
+    halving = Halving(
+        build_or_model,
+        train,
+        validation,
+        profile=str(profile) if isinstance(profile, str) else target.name,
+        constraints=constraints,
+        budget=budget,
+        trials=trials,
+        generation=generation,
+        space=space,
+        starts=starts,
+        folder=folder,
+        storage=storage or sqlite(folder),
+        executor=plugins.resolve(EXECUTORS, executor, Executor),
+        seed=seed,
+        tuning=FineTuning(
+            epochs=epochs,
+            batch_size=batch_size,
+            loss=loss,
+            metric=metric,
+            optimizer=optimizer,
+            temperature=temperature,
+            alpha=alpha,
+            features=features,
+            jit_compile=jit_compile,
+            seed=seed,
+        ),
+    )
+    with SearchBar(budget, trials, progress) as bar:
+        return halving.run(bar)
+
+
+def _check(budget, trials, epochs, generation, validation):
+    for name, value, least in (
+        ("trials", trials, 1),
+        ("epochs", epochs, 0),
+        ("generation", generation, 1),
+    ):
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise InvalidArgumentError(
+                f"{name} must be a whole number of at least {least}. Received: {name}={value!r}"
+            )
+    if budget is not None and not budget > 0:
+        raise InvalidArgumentError(
+            f"budget is a number of seconds above 0, or None. Received: budget={budget!r}"
+        )
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise InvalidArgumentError(
+            "validation must be (x, y) arrays: files are evaluated on them. "
+            f"Received: an object of type {type(validation).__name__}"
+        )
+
+
+def _check_latency(constraints, target):
+    timed = bool(target.vela) or target.engine.endswith("(LiteRT)")
+    if constraints.latency_ms is not None and not timed:
+        raise InvalidArgumentError(
+            f"No latency of {target.name} can be had on this machine: LiteRT times files for "
+            "its own targets and Vela those of an Ethos-U. Limit macs= in place of it. "
+            f"Received: latency_ms={constraints.latency_ms!r}"
+        )

@@ -1,0 +1,203 @@
+"""What a search may choose from, and the recipe that a choice stands for."""
+
+import dataclasses
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.recipe import Recipe
+from keras_compress.searching.probes import Probes
+
+_NEUTRAL: dict[str, Any] = {
+    "macs": 1.0,
+    "blocks": 1.0,
+    "sparsity": 0.0,
+    "narrow": 0.0,
+    "clusters": 0,
+    "allocation": "sensitivity",
+    "pattern": "unstructured",
+    "criterion": "taylor",
+    "weight_quantizer": "abs_max",
+    "calibrator": "moving_average",
+    "rounding": "nearest",
+}
+_STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# A bitmap takes a bit for each weight.
+_BITMAP = 1 / 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Space:
+    """Choices by name, and what is needed to turn one of each into a recipe.
+
+    Args:
+        profile: Name or path of the target.
+        choices: Name -> values to choose from.
+        probes: Sensitivities of the layers.
+    """
+
+    profile: str
+    choices: Mapping[str, tuple]
+    probes: Probes
+
+    @classmethod
+    def of(cls, profile, probes, given=None, blocks=False):
+        """Return the space of a target.
+
+        Args:
+            profile: Name or path of the target.
+            probes: Sensitivities of the layers.
+            given: Dict from name to values, in place of the usual ones; one value fixes it.
+            blocks: Whether the model has blocks that can be removed.
+
+        Raises:
+            UnknownNameError: A name that is no choice.
+            InvalidArgumentError: No values.
+        """
+        target = edge_profile.get(profile)
+        stores_zeros = zeros_pay(target)
+        usual: dict[str, tuple] = {
+            "macs": tuple(round(0.3 + 0.05 * k, 2) for k in range(15)),
+            "blocks": (1.0, 0.9) if blocks else (1.0,),
+            "sparsity": tuple(round(0.1 * k, 1) for k in range(10)) if stores_zeros else (0.0,),
+            "narrow": _STEPS if target.int4 else (0.0,),
+            "clusters": (0, 32, 16) if stores_zeros else (0,),
+            "allocation": ("sensitivity", "uniform"),
+            "weight_quantizer": ("abs_max", "least_squares"),
+        }
+        for name, values in (given or {}).items():
+            if name not in _NEUTRAL:
+                raise UnknownNameError("choice of a search", name, _NEUTRAL)
+            if isinstance(values, str | numbers.Number) or not len(tuple(values)):
+                raise InvalidArgumentError(
+                    f"space maps names to lists of values. Received: space={{{name!r}: {values!r}}}"
+                )
+            usual[name] = tuple(values)
+        return cls(profile=str(profile), choices=usual, probes=probes)
+
+    def distributions(self):
+        """Return Optuna's distributions of what there is to choose."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+        found = {}
+        for name, values in self.choices.items():
+            if len(values) < 2:
+                continue
+            steps = _even_step(values)
+            if steps is None:
+                found[name] = CategoricalDistribution(values)
+            else:
+                found[name] = FloatDistribution(min(values), max(values), step=steps)
+        return found
+
+    def recipe(self, parameters):
+        """Return the `Recipe` of a choice.
+
+        Args:
+            parameters: Dict from name to value; what is missing has its only or neutral value.
+        """
+        chosen = self.filled(parameters)
+        sparsity, bits = round(float(chosen["sparsity"]), 6), None
+        even = chosen["allocation"] == "uniform"
+        if sparsity and not even:
+            sparsity = {n: s for n, s in self.probes.sparsities(sparsity).items() if s}
+        if chosen["narrow"]:
+            # Uniform widths are the same in every layer, or in none.
+            share = 1.0 if even else float(chosen["narrow"])
+            bits = self.probes.widths(share) or None
+        rounding = chosen["rounding"]
+        return Recipe(
+            profile=self.profile,
+            macs=round(float(chosen["macs"]), 6),
+            blocks=round(float(chosen["blocks"]), 6),
+            criterion=chosen["criterion"],
+            sparsity=sparsity,
+            pattern=chosen["pattern"],
+            clusters=int(chosen["clusters"]) or None,
+            weight_bits=bits,
+            weight_quantizer=chosen["weight_quantizer"],
+            calibrator=chosen["calibrator"],
+            rounding=None if rounding == "nearest" else rounding,
+        )
+
+    def filled(self, parameters):
+        """Return a value for every name."""
+        only = {name: values[0] for name, values in self.choices.items() if len(values) == 1}
+        return {**_NEUTRAL, **only, **parameters}
+
+    def starts(self, limits, plain, count):
+        """List choices to begin with: those of which the files should fit, the mildest first.
+
+        Args:
+            limits: `Constraints` with all limits as numbers.
+            plain: `Objectives` of the plain quantized model.
+            count: At most so many.
+
+        Returns:
+            List of parameter dicts.
+        """
+        weights = sum(self.probes.kernel_sizes.values())
+        around = plain.flash_bytes - weights
+        most = 1.0 if limits.macs is None else limits.macs / plain.macs
+        shares = [m for m in self.choices["macs"] if m <= most + 1e-9] or [
+            min(self.choices["macs"])
+        ]
+        shares = sorted(shares, reverse=True)[:: 1 if most < 1 else 5][:3]
+        found = []
+        for narrow in [n for n in self.choices["narrow"] if n in (0.0, 1.0)]:
+            for macs in shares:
+                fitting = [
+                    sparsity
+                    for sparsity in self.choices["sparsity"]
+                    if limits.flash_bytes is None
+                    or around + weights * macs * _bytes_each(sparsity, narrow) <= limits.flash_bytes
+                ]
+                if narrow and self.choices["sparsity"][0] not in fitting:
+                    continue
+                milder = fitting[:2] if fitting else [max(self.choices["sparsity"])]
+                found += [
+                    {"macs": macs, "sparsity": s, "narrow": narrow}
+                    for s in (milder[:1] if narrow else milder)
+                ]
+        unique = list({repr(start): start for start in self.opened(found)}.values())
+        return unique[:count]
+
+    def opened(self, starts):
+        """Return starts with a value for each name that leaves a choice."""
+        return [self._open(start) for start in starts]
+
+    def _open(self, start):
+        """Return a value for each name that leaves a choice, the neutral one where it can."""
+        wanted = {**_NEUTRAL, **start}
+        return {
+            name: wanted[name] if wanted[name] in values else values[0]
+            for name, values in self.choices.items()
+            if len(values) > 1
+        }
+
+
+def zeros_pay(target):
+    """Tell whether a target stores zeros and clusters in fewer bytes.
+
+    Args:
+        target: A `Profile`.
+    """
+    return target.sparsity != "none" or target.engine.endswith("(TFLite Micro)")
+
+
+def _bytes_each(sparsity, narrow):
+    """Estimate the bytes of a weight: only to choose where to begin, files are measured."""
+    dense = 1 - narrow / 2
+    return min(dense, _BITMAP + 1 - sparsity) if not narrow else dense
+
+
+def _even_step(values):
+    """Return the step of values that grow evenly, or `None`."""
+    if not all(isinstance(value, float) for value in values):
+        return None
+    steps = np.diff(sorted(values))
+    return round(float(steps[0]), 9) if np.allclose(steps, steps[0]) and steps[0] > 0 else None

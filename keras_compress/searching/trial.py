@@ -1,0 +1,240 @@
+"""One trial: recipe -> smaller model -> compress -> fine-tune -> file -> figures."""
+
+import dataclasses
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_compress.apply import compress
+from keras_compress.converters.tflite import convert
+from keras_compress.distilling.distillation import Distillation
+from keras_compress.files import write_atomically
+from keras_compress.post_training.weight_rounding import round_weights
+from keras_compress.pruning.masks import compute_masks
+from keras_compress.pruning.targets import CompressedTargets
+from keras_compress.quantization.calibration import calibrate
+from keras_compress.recipe import Recipe
+from keras_compress.recipe_steps import recipe_callbacks, smaller, specs
+from keras_compress.searching.objectives import device_file, measure
+from keras_compress.searching.training_data import TrainingData
+from keras_compress.training_step import compressed_layers
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuning:
+    """How every trial is trained. See `kc.search` for what the fields mean."""
+
+    epochs: int = 3
+    batch_size: int = 64
+    loss: Any = "sparse_categorical_crossentropy"
+    metric: Any = None
+    optimizer: Any = None
+    temperature: float = 4.0
+    alpha: float = 0.5
+    features: Any = ()
+    feature_loss: str = "attention"
+    scored: int = 256
+    calibrated: int = 256
+    jit_compile: Any = False
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """A piece of a trial: train it up to an epoch, and measure what comes out.
+
+    Args:
+        number: The trial's number.
+        recipe: Its `Recipe`.
+        until: Epochs that it is trained for in all; 0 measures the file before any training.
+        folder: Where it keeps its checkpoints and files.
+    """
+
+    number: int
+    recipe: Recipe
+    until: int
+    folder: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Context:
+    """What all trials share.
+
+    Args:
+        baseline: Path of the float model, a `.keras` file.
+        train: Data to train on, as `TrainingData` takes them.
+        validation: `(x, y)` arrays.
+        tuning: `FineTuning`.
+    """
+
+    baseline: str
+    train: Any
+    validation: tuple
+    tuning: FineTuning
+
+
+def run(job, context):
+    """Run a piece of a trial; what an earlier run of it finished is not done again.
+
+    Args:
+        job: A `Job`.
+        context: A `Context`.
+
+    Returns:
+        Dict of plain values: `epochs`, `accuracy`, `seconds`, and `objectives` where there is a
+        file: before training and at the end of it.
+    """
+    begin = time.perf_counter()
+    trial = _Trial(job, context)
+    if job.until == 0:
+        found = trial.measured(trial.at_once(), "untrained")
+    elif job.until < context.tuning.epochs:
+        found = {"accuracy": trial.simulated(trial.trained())}
+    else:
+        found = trial.measured(trial.trained(), "model")
+        shutil.rmtree(trial.backup, ignore_errors=True)
+    keras.utils.clear_session(free_memory=True)
+    return {**found, "epochs": job.until, "seconds": time.perf_counter() - begin}
+
+
+def compressed_at_once(model, recipe, data):
+    """Carry out a recipe without training: zeros and clusters at once, ranges from samples.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`; it is not changed.
+        recipe: A `Recipe`.
+        data: `(x, y)`; y may be `None` where the recipe's criterion needs none.
+
+    Returns:
+        A compressed model, ready to be converted.
+    """
+    x, y = data
+    compressed = compress(model, recipe=recipe, data=x if y is None else (x, y))
+    return _rounded(_prune_at_once(compressed, x), recipe, x)
+
+
+def _prune_at_once(model, x):
+    for target in CompressedTargets(model).targets:
+        (mask,) = compute_masks([target.prunable_weights()], target.pruning.schedule(0))
+        target.set_mask(mask)
+    for layer in compressed_layers(model):
+        layer.begin_clustering()
+    return calibrate(model, x, method="min_max")
+
+
+def _rounded(model, recipe, x, seed=0):
+    if recipe.rounding in (None, "nearest"):
+        return model
+    return round_weights(model, x, recipe.rounding, seed=seed, progress=False)
+
+
+class _Trial:
+    def __init__(self, job, context):
+        self.job, self.recipe, self.tuning = job, job.recipe, context.tuning
+        self.folder = Path(job.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.backup = self.folder / "backup"
+        self.validation = context.validation
+        self.data = TrainingData(context.train, self.tuning.batch_size)
+        self.teacher = keras.saving.load_model(context.baseline, compile=False)
+        keras.utils.set_random_seed(self.tuning.seed)
+        self.base = self._smaller()
+
+    def at_once(self):
+        """Compress without training."""
+        model = compress(self.base, **specs(self.base, self.recipe))
+        return _prune_at_once(model, self._samples())
+
+    def trained(self):
+        """Fine-tune up to the job's epoch, from where an earlier run stopped."""
+        steps = self.data.steps * self.tuning.epochs
+        student = compress(self.base, **specs(self.base, self.recipe, steps))
+        if self.recipe.calibrator not in ("moving_average", "min_max"):
+            calibrate(student, self._samples())
+        tuned = Distillation(
+            student,
+            self.teacher,
+            temperature=self.tuning.temperature,
+            alpha=self.tuning.alpha,
+            features=self._features(student),
+            feature_loss=self.tuning.feature_loss,
+        )
+        tuned.compile(
+            _optimizer(self.tuning.optimizer, steps),
+            self.tuning.loss,
+            jit_compile=self.tuning.jit_compile,
+        )
+        tuned.fit(
+            **self.data.fit_arguments(),
+            epochs=self.job.until,
+            callbacks=[
+                keras.callbacks.BackupAndRestore(self.backup, delete_checkpoint=False),
+                *recipe_callbacks(self.recipe, steps),
+            ],
+            verbose=0,
+        )
+        return student
+
+    def simulated(self, student):
+        """Return the metric of a model on its way, in Keras."""
+        x, y = self.validation
+        outputs = student.predict(x, batch_size=250, verbose=0)
+        if self.tuning.metric is not None and callable(self.tuning.metric):
+            return float(self.tuning.metric(y, outputs))
+        labels = np.argmax(y, -1) if np.ndim(y) > 1 and np.shape(y)[-1] > 1 else np.ravel(y)
+        return float((np.argmax(outputs, -1) == labels).mean())
+
+    def measured(self, model, name):
+        """Convert, write the files, and measure."""
+        model = _rounded(model, self.recipe, self._samples(), self.tuning.seed)
+        converted = convert(model, self.recipe.profile, self._samples(), progress=False)
+        file = device_file(converted, self.recipe)
+        objectives = measure(
+            file,
+            self.recipe.profile,
+            *self.validation,
+            self.tuning.metric,
+            dense=converted.content,
+        )
+        write_atomically(self.folder / f"{name}.tflite", file)
+        if file != converted.content:
+            write_atomically(self.folder / f"{name}_dense.tflite", converted.content)
+        if name == "model" or self.job.number < 0 or not self.tuning.epochs:
+            model.save(self.folder / f"{name}.keras")
+        return {"accuracy": objectives.accuracy, "objectives": objectives.to_json()}
+
+    def _smaller(self):
+        """Remove channels once: later pieces of the trial take the model from its folder."""
+        if not self.recipe.removes:
+            return self.teacher
+        path = self.folder / "smaller.keras"
+        if not path.exists():
+            data = self.data.samples(self.tuning.scored)
+            model = smaller(self.teacher, self.recipe, data, self.tuning.loss)
+            aside = self.folder / "unfinished.keras"
+            model.save(aside)
+            aside.replace(path)
+        return keras.saving.load_model(path, compile=False)
+
+    def _samples(self):
+        return self.data.samples(self.tuning.calibrated)[0]
+
+    def _features(self, student):
+        """Keep the features whose layers were not removed."""
+        features = self.tuning.features
+        pairs = dict(features) if hasattr(features, "items") else {n: n for n in features or ()}
+        names = {layer.name for layer in student.layers}
+        return {own: other for own, other in pairs.items() if own in names}
+
+
+def _optimizer(optimizer, steps):
+    if callable(optimizer) and not isinstance(optimizer, keras.optimizers.Optimizer):
+        return optimizer(steps)
+    if optimizer is None:
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, steps, alpha=0.02)
+        return keras.optimizers.Adam(rate)
+    return keras.optimizers.get(keras.optimizers.serialize(keras.optimizers.get(optimizer)))
