@@ -30,6 +30,7 @@ HEIGHTS = [
     ["pruning*.callback", "quantization.callback"],
     [
         "clustering.callback",
+        "recipe_steps",
         "apply",
         "custom_model",
         "serialization",
