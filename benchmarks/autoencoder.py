@@ -10,7 +10,7 @@ calibration. Each file is measured over frames of machines that calibration has 
 for frames without and with a knock: how far its reconstruction error (mean squared error of input
 and output, the score of anomaly detection) is from the float model's, frame by frame, and the
 mean squared difference of its outputs from the float model's. The calibrator, with channels
-equalized or not, is chosen in the Keras simulation by the median frame of calibration; then the
+equalized or not, is chosen in the Keras simulation on the calibration frames; then the
 rounding is. Writes its section of RESULTS.md; `--section ""` prints only.
 """
 
@@ -111,12 +111,12 @@ def nearest_to_float(model, samples, roads, seed):
     wanted = model.predict(samples, verbose=0)
     models = {road: quantized(model, samples, road, seed) for road in roads}
     errors = {
-        road: float(np.median(((one.predict(samples, verbose=0) - wanted) ** 2).mean(axis=1)))
+        road: float(np.mean((one.predict(samples, verbose=0) - wanted) ** 2))
         for road, one in models.items()
     }
     best = min(errors, key=errors.get)
     for road, error in errors.items():
-        print(f"{name_of(road)}: {error:.3g}, median frame of calibration", flush=True)
+        print(f"{name_of(road)}: {error:.3g} on the calibration frames", flush=True)
     return best, models[best]
 
 

@@ -34,7 +34,7 @@ class Method:
         calibrator: Activation calibrator.
         rounding: Rounding of weights; `None` leaves the nearest.
         correction: Function of (model, data) that mends the quantized model; `None` for none.
-        equalized: Whether channels are equalized first.
+        equalized: Whether channels are equalized first; `"data"` also looks at activations.
         trained: Whether it is fine-tuned in `fit`.
     """
 
@@ -42,7 +42,7 @@ class Method:
     calibrator: str = "min_max"
     rounding: str | None = None
     correction: object = None
-    equalized: bool = False
+    equalized: bool | str = False
     trained: bool = False
 
 
@@ -58,6 +58,7 @@ ACTIVATIONS = {
 }
 MENDED = {
     "min-max, equalized": Method(equalized=True),
+    "min-max, equalized by data": Method(equalized="data"),
     "min-max, BatchNorm re-estimated": Method(correction=kc.reestimate_batch_norm),
     "min-max, biases corrected": Method(correction=kc.correct_biases),
     "min-max, GPTQ": Method(rounding="gptq"),
@@ -67,11 +68,11 @@ MENDED = {
 }
 TRAINED = {"LSQ (trained)": Method("learned_step", "mse", trained=True)}
 METHODS = {PLAIN: Method(), **WEIGHTS, **ACTIVATIONS, **MENDED, **TRAINED}
-# What a width says little about is left out: ranges at 8 bits, training at W8A8.
+# What a width says little about is left out: roundings and training at W8A8, weights at W4A4.
 CHOICE = {
-    "W8A8": [PLAIN, *ACTIVATIONS, "min-max, biases corrected", "min-max, AdaRound"],
+    "W8A8": [PLAIN, *ACTIVATIONS, "min-max, biases corrected"],
     "W4A8": [PLAIN, *WEIGHTS, *MENDED, *TRAINED],
-    "W4A4": [PLAIN, *ACTIVATIONS, *list(MENDED)[2:], *TRAINED],
+    "W4A4": [PLAIN, *ACTIVATIONS, "min-max, biases corrected", *list(MENDED)[-2:], *TRAINED],
 }
 
 
@@ -84,8 +85,9 @@ def quantize(float_model, method, widths, data, options):
         weight_quantizer=method.quantizer,
         calibrator="moving_average",
     )
-    source_model = kc.equalize(float_model) if method.equalized else float_model
-    model = kc.compress(source_model, quantization=spec)
+    seen = data if method.equalized == "data" else None
+    even = kc.equalize(float_model, seen) if method.equalized else float_model
+    model = kc.compress(even, quantization=spec)
     kc.calibrate(model, data, method=method.calibrator)
     if method.rounding:
         kc.round_weights(model, data, method.rounding, samples=len(data), seed=options.seed)
@@ -101,7 +103,11 @@ def train(model, options):
     keras.utils.set_random_seed(options.seed)
     data = augmented(*load_uint8("train", options.images), seed=options.seed)
     steps = options.epochs * len(data)
-    model.compile(one_cycle(options.learning_rate, steps), "sparse_categorical_crossentropy")
+    model.compile(
+        one_cycle(options.learning_rate, steps),
+        "sparse_categorical_crossentropy",
+        jit_compile=False,  # XLA takes longer on two processor cores
+    )
     freeze = kc.QuantizationCallback(freeze_step=int(0.5 * steps))
     model.fit(data, epochs=options.epochs, callbacks=[freeze], verbose=2)
 

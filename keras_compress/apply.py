@@ -20,6 +20,7 @@ from keras_compress.quantization.lowering import lower
 from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.quantization.roles import Role, activation_name, role
 from keras_compress.quantization.settings import Settings, resolve_settings
 from keras_compress.recipe import Recipe
 from keras_compress.recipe_steps import smaller, specs
@@ -250,7 +251,7 @@ class _Compressor:
             outputs = args[0]
         else:
             layer = self._layer(call)
-            kwargs = {**kwargs, **self._input_step(layer, call, args)}
+            kwargs = {**kwargs, **self._steps(layer, call, args)}
             outputs = layer(*args, **kwargs)
         flat = keras.tree.flatten(outputs)
         ranged = [
@@ -266,23 +267,50 @@ class _Compressor:
         if choice.tied_to is not None:
             quantizer = self.quantizers[choice.tied_to]
             return quantizer(tensor, observe=False, averages=choice.averages)
-        quantizer = ActivationQuantizer(
-            bits=self.settings.activation_bits,
-            calibrator=self.settings.calibrator,
-            fixed_range=_fixed_range(choice.fixed, self.settings.activation_bits),
-            name=self.copies.free_name(f"{name}_range"),
-        )
-        self.quantizers[value] = quantizer
-        return quantizer(tensor)
+        return self._quantizer(value, name)(tensor)
 
-    def _input_step(self, layer, call, args):
-        """The step of the values that a quantized kernel reads, which rounds its bias."""
-        if not isinstance(layer, CompressedLayer) or not layer.rounds_bias:
+    def _quantizer(self, value, name):
+        """The layer that holds the range of a value, made where it is first asked for."""
+        if value not in self.quantizers:
+            bits = self.settings.activation_bits
+            self.quantizers[value] = ActivationQuantizer(
+                bits=bits,
+                calibrator=self.settings.calibrator,
+                fixed_range=_fixed_range(self.placement.ranges[value].fixed, bits),
+                name=self.copies.free_name(f"{name}_range"),
+            )
+        return self.quantizers[value]
+
+    def _steps(self, layer, call, args):
+        """The steps of what a quantized kernel reads, which rounds its bias, and of its output."""
+        if not isinstance(layer, CompressedLayer) or layer.quantization is None:
             return {}
         source = self.placement.governing.get(call.inputs[0])
-        if source not in self.quantizers:
+        twice = self._output_range(layer, call)
+        if source not in self.quantizers or not (layer.rounds_bias or twice):
             return {}
-        return {"input_step": self.quantizers[source](args[0], step_only=True)}
+        steps = {"input_step": self.quantizers[source](args[0], step_only=True)}
+        if twice:
+            steps["output_step"] = self._quantizer(*twice)(args[0], step_only=True)
+        return steps
+
+    def _output_range(self, layer, call):
+        """The value whose range follows a kernel that rounds twice, and the name of its call.
+
+        Those are convolutions over packed weights; LiteRT's other kernels round once.
+        """
+        packed = self.settings.packs_int4 and layer.quantization.bits <= 4
+        twice = packed and layer.layer_type.rounds_twice_when_packed
+        if not twice or activation_name(layer.layer) not in (None, "linear", "relu", "relu6"):
+            return None
+        call = self.placement.folded.get(call, call)
+        readers = call.output.consumers
+        if call.output not in self.placement.ranges and len(readers) == 1:
+            call = readers[0] if role(readers[0].operation) is Role.RELU else call
+        choice = self.placement.ranges.get(call.output)
+        free = choice is not None and choice.tied_to is None and choice.fixed is None
+        quantized = self.settings.activation_bits != _FLOAT_BITS
+        return (call.output, call.name) if free and quantized else None
 
     def _layer(self, call):
         layer = call.operation

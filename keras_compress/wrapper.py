@@ -11,6 +11,7 @@ from keras_compress.layers.prunable import PrunableKernel
 from keras_compress.quantization.folding import batch_norm_affine
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.quantization.projection import Projection
+from keras_compress.quantization.requantization import rounded_twice
 from keras_compress.wrapper_config import (
     clustering_config,
     clustering_from,
@@ -169,7 +170,7 @@ class CompressedLayer(PhasedLayer):
         """Return the Keras variable of a kernel."""
         return getattr(self.layer, kernel.attribute)
 
-    def call(self, inputs, input_step=None, training=None):
+    def call(self, inputs, input_step=None, output_step=None, training=None):
         """Call the layer with its weights as they will be deployed.
 
         Args:
@@ -177,14 +178,16 @@ class CompressedLayer(PhasedLayer):
             input_step: Step of the input's grid, a scalar. The file rounds the bias to multiples
                 of it times the kernel's; so does this layer, but for training steps before the
                 ranges and statistics are frozen, for they still move.
+            output_step: Step of the grid that the output is rounded to next, a scalar, where the
+                file's kernel rounds twice on the way there (`requantization`).
             training: Whether this is a training step.
 
         Returns:
             The layer's output, normalized if it has a BatchNormalization.
         """
         learning = bool(training) and self.phase != Phase.FROZEN
-        rounds_bias = self.rounds_bias and input_step is not None and not learning
-        rounding = self._bias_rounding(input_step) if rounds_bias else None
+        settled = input_step is not None and not learning
+        rounding = self._bias_rounding(input_step) if settled and self.rounds_bias else None
         replaced = [
             (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
         ]
@@ -192,10 +195,13 @@ class CompressedLayer(PhasedLayer):
             replaced.append((self.layer.bias, self.layer.bias + rounding))
         with keras.StatelessScope(state_mapping=replaced):
             outputs = self.layer(inputs)
-        if self.batch_norm is None:
-            return outputs
-        outputs = self.batch_norm(outputs, training=learning)
-        return outputs if rounding is None else outputs + ops.cast(rounding, outputs.dtype)
+        if self.batch_norm is not None:
+            outputs = self.batch_norm(outputs, training=learning)
+            if rounding is not None:
+                outputs = outputs + ops.cast(rounding, outputs.dtype)
+        if settled and output_step is not None:
+            outputs = rounded_twice(outputs, self._accumulator_step(input_step), output_step)
+        return outputs
 
     @property
     def rounds_bias(self):
@@ -203,17 +209,22 @@ class CompressedLayer(PhasedLayer):
         has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
         return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
 
-    def _bias_rounding(self, input_step):
-        """What rounding adds to the bias of each channel after folding (Jacob et al. 2018, 2.4)."""
+    def _accumulator_step(self, input_step):
+        """What one unit of the file's sums stands for, in each output channel."""
         (kernel,) = self.kernels
         step = input_step * ops.reshape(self.scale(kernel), (-1,))
+        if self.batch_norm is not None and self.folding_factor(kernel) is None:
+            factor, _ = batch_norm_affine(self.batch_norm)
+            step = step * ops.abs(factor)
+        return ops.stop_gradient(step)
+
+    def _bias_rounding(self, input_step):
+        """What rounding adds to the bias of each channel after folding (Jacob et al. 2018, 2.4)."""
+        step = self._accumulator_step(input_step)
         bias = 0.0 if self.layer.bias is None else ops.convert_to_tensor(self.layer.bias)
         if self.batch_norm is not None:
             factor, shift = batch_norm_affine(self.batch_norm)
             bias = bias * factor + shift
-            if self.folding_factor(kernel) is None:
-                step = step * ops.abs(factor)
-        step = ops.stop_gradient(step)
         rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
         return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
 

@@ -15,21 +15,35 @@ class KeptZeros(Check):
 
     def run(self, evidence):
         """Return one finding for each kernel that lost zeros."""
-        operators = {}
+        operators, everything = {}, []
         for operator, layers in evidence.operators():
+            everything.append(operator)
             for layer in layers.of_operator(operator):
                 operators.setdefault(layer, []).append(operator)
-        found = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in evidence.zeros)
+        found = (
+            # An operator that makes an output of the model may have lost its layer's name.
+            _compare(kernel, _holders(kernel, operators.get(kernel.layer, []), everything))
+            for kernel in evidence.zeros
+        )
         return [finding for finding in found if finding is not None]
 
 
-def _compare(kernel, operators):
-    lost = [
-        (_lost(kernel, tensor), operator)
-        for operator in operators
-        for tensor in operator.inputs
-        if tensor is not None and tensor.is_constant and tensor.size == kernel.zeros.size
-    ]
+def _holders(kernel, own, everything):
+    """Pairs of operator and constant of a kernel's size: those of its layer if there are any."""
+    for operators in (own, everything):
+        found = [
+            (operator, tensor)
+            for operator in operators
+            for tensor in operator.inputs
+            if tensor is not None and tensor.is_constant and tensor.size == kernel.zeros.size
+        ]
+        if found:
+            return found
+    return []
+
+
+def _compare(kernel, holders):
+    lost = [(_lost(kernel, tensor), operator) for operator, tensor in holders]
     count, operator = min(lost, key=lambda pair: pair[0], default=(None, None))
     if count == 0 or (operator is None and not kernel.placed):
         return None

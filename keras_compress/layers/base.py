@@ -72,12 +72,14 @@ class LayerType:
     """A type of Keras layer whose weights can be pruned and quantized.
 
     A file of this package is named after the Keras class in snake case and holds one subclass.
-    Its flags say whether the operator takes in a BatchNormalization that follows, and whether
-    its bias is stored as integers of the step input x kernel.
+    Its flags say whether the operator takes in a BatchNormalization that follows, whether its
+    bias is stored as integers of the step input x kernel, and whether LiteRT's kernel for weights
+    of 4 bits rounds its sums twice (`quantization/requantization.py`).
     """
 
     fuses_batch_norm = False
     has_integer_bias = False
+    rounds_twice_when_packed = False
 
     def kernels(self, layer):
         """List the kernels of a layer.

@@ -9,6 +9,7 @@ class DepthwiseConv2D(LayerType):
 
     fuses_batch_norm = True
     has_integer_bias = True
+    rounds_twice_when_packed = True
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""

@@ -22,6 +22,7 @@ class Settings:
         calibrator: Name or instance.
         layers: Predicate on a layer, or `None` for all.
         layer_bits: Layer name -> width of its weights.
+        packs_int4: Whether the target stores weights of at most 4 bits two to a byte.
     """
 
     weight_bits: int
@@ -32,6 +33,7 @@ class Settings:
     calibrator: Any
     layers: Callable | None
     layer_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    packs_int4: bool = False
 
 
 def resolve_settings(quantization):
@@ -67,6 +69,7 @@ def resolve_settings(quantization):
         calibrator=quantization.calibrator,
         layers=quantization.layers,
         layer_bits=layer_bits,
+        packs_int4=target.int4,
     )
     for width in (chosen.weight_bits, *layer_bits.values()):
         if quantization.profile is not None and width not in target.weight_bits:
