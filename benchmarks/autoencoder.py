@@ -27,7 +27,8 @@ from training import versions
 import keras_compress as kc
 
 BANDS, FRAMES = 128, 5
-CALIBRATORS = ("min_max", "percentile", "mse", "octav")
+CALIBRATORS = ("min_max", "mse", "octav")
+STRENGTHS = (0, 0.5, 0.8)
 
 
 def spectrograms(machines, columns, seed):
@@ -96,9 +97,13 @@ def tensorflow_file(model, samples):
 
 
 def quantized(model, samples, road, seed):
-    """Return the model of a road (calibrator, equalized, rounding), ready to be converted."""
-    calibrator, equalized, rounding = road
-    model = kc.equalize(model, samples) if equalized else model
+    """Return the model of a road (calibrator, strength, rounding), ready to be converted.
+
+    `strength` is that of equalization by data; 0 for none.
+    """
+    calibrator, strength, rounding = road
+    if strength:
+        model = kc.equalize(model, samples, strength=strength)
     compressed = kc.compress(model, quantization=kc.Quantization())
     kc.calibrate(compressed, samples, method=calibrator)
     if rounding:
@@ -122,10 +127,9 @@ def nearest_to_float(model, samples, roads, seed):
 
 def name_of(road):
     """Return a road in words."""
-    calibrator, equalized, rounding = road
-    return ", ".join(
-        [calibrator, *(["equalized"] if equalized else []), *([rounding] if rounding else [])]
-    )
+    calibrator, strength, rounding = road
+    equalized = [f"equalized {strength}"] if strength else []
+    return ", ".join([calibrator, *equalized, *([rounding] if rounding else [])])
 
 
 def outputs(content, x):
@@ -151,8 +155,8 @@ def distances(found, wanted, x):
 
 def files_of(model, samples, options, seed):
     """Return the names and contents of TensorFlow's file, the plain one and the chosen ones."""
-    plain = "min_max", False, None
-    roads = [(calibrator, equal, None) for equal in (False, True) for calibrator in CALIBRATORS]
+    plain = "min_max", 0, None
+    roads = [(calibrator, strength, None) for strength in STRENGTHS for calibrator in CALIBRATORS]
     best, best_model = nearest_to_float(model, samples, roads, seed)
     rounded = [(*best[:2], rounding) for rounding in options.roundings]
     chosen, chosen_model = nearest_to_float(model, samples, rounded, seed)

@@ -14,9 +14,9 @@ def rounded_twice(values, accumulator_step, output_step):
     The inner rounding is to whole numbers, so in units of the output's step to multiples of 2^-n;
     the outer one, which is left to the quantizer that follows, takes the middle between two
     integers up, as LiteRT's default kernels do (the reference kernels and TFLite Micro take it
-    away from zero, which is the same but for negative results). With weights of 8 bits n is about 9 and nothing is seen of the inner
-    rounding; steps of 4-bit weights are sixteen times as wide, n is about 5, and every
-    64th result is another one.
+    away from zero, which is the same but for negative results). With weights of 8 bits n is about
+    9 and nothing is seen of the inner rounding; steps of 4-bit weights are sixteen times as wide,
+    n is about 5, and every 64th result is another one.
 
     Source: Jacob et al. 2018, "Quantization and training of neural networks for efficient
     integer-arithmetic-only inference", section 2.2 and appendix B; measured with LiteRT 2.
