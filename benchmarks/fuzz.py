@@ -208,7 +208,7 @@ def _report(rows, arguments):
     versions = {name: importlib.metadata.version(name) for name in names}
     text = results.table(rows)
     print(text)
-    if arguments.tflite >= 10_000 and arguments.kinds == list(SEEDS):
+    if arguments.tflite >= 10_000 and set(arguments.kinds) == set(SEEDS):
         about = (
             "Each damaged file goes through the library and the command line. A verb that is done "
             "took the file as it is: much damage leaves a valid file."

@@ -1,15 +1,13 @@
 """Compiles a TFLite file for Coral's Edge TPU, where Google's `edgetpu_compiler` is installed."""
 
 import dataclasses
-import pathlib
 import re
 import shutil
 import subprocess
-import tempfile
 
 from keras_compress.converters import flatbuffer
 from keras_compress.errors import ConversionError, InvalidArgumentError
-from keras_compress.files import write_atomically
+from keras_compress.files import temporary_folder, write_atomically
 
 COMPILER = "edgetpu_compiler"
 MAPPED = "Mapped to Edge TPU"
@@ -123,8 +121,7 @@ def compile_model(model, *, multiple_subgraphs=False, runtime_version=None, time
     read = flatbuffer.read(model)
     options = ["-a"] * multiple_subgraphs
     options += [] if runtime_version is None else ["-m", str(runtime_version)]
-    with tempfile.TemporaryDirectory(prefix="keras_compress_coral_") as folder:
-        folder = pathlib.Path(folder)
+    with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(read.content)
         said = _run(folder, options, timeout_s)
         content = (folder / "model_edgetpu.tflite").read_bytes()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tempfile
 import warnings
 
 import numpy as np
@@ -23,6 +22,7 @@ from keras_compress.converters.verification import collect_evidence, require, ve
 from keras_compress.converters.weight_scales import carry_scales
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.files import temporary_folder
 from keras_compress.graph import all_layers, trace
 from keras_compress.wrapper import CompressedLayer
 
@@ -98,7 +98,7 @@ def convert(
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
-    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+    with temporary_folder() as folder:
         path = os.path.join(folder, "saved_model")
         exported = export.export(deployable.model, path, inputs, batch_size)
         _check_names(options.allow_float, exported.scopes)

@@ -4,16 +4,14 @@ import collections
 import csv
 import dataclasses
 import importlib.util
-import pathlib
 import subprocess
 import sys
-import tempfile
 
 from keras_compress.converters import flatbuffer
 from keras_compress.converters.layer_names import LayerNames
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
-from keras_compress.files import write_atomically
+from keras_compress.files import temporary_folder, write_atomically
 
 _OPTIONS = ("accelerator", "system_config", "memory_mode")
 _OPTIMISE = ("Performance", "Size")
@@ -122,8 +120,7 @@ def compile_model(model, profile, *, optimise="Performance", timeout_s=600):
     read = flatbuffer.read(model)
     names = _layer_names(model, read)
     _refuse_weights(read, names)
-    with tempfile.TemporaryDirectory(prefix="keras_compress_vela_") as folder:
-        folder = pathlib.Path(folder)
+    with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(read.content)
         _run(folder, target, optimise, timeout_s)
         content = (folder / "model_vela.tflite").read_bytes()

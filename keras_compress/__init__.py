@@ -11,6 +11,7 @@ from keras_compress._version import __version__ as __version__
 
 _HOMES = {
     "AccuracyGuard": "keras_compress.accuracy_guard",
+    "BackupAndRestore": "keras_compress.backup",
     "Clustering": "keras_compress.spec",
     "ClusteringCallback": "keras_compress.clustering.callback",
     "CompressionError": "keras_compress.errors",

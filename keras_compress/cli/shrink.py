@@ -6,6 +6,7 @@ from keras_compress.cli.arrays import load_arrays
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import define_json, write_json
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.files import whole_file
 
 AMOUNTS = ("macs", "channels", "bytes")
 
@@ -51,7 +52,8 @@ def execute(values):
         round_to=int(round_to) if round_to and round_to.isdigit() else round_to,
         return_report=True,
     )
-    smaller.save(values.output)
+    with whole_file(values.output) as aside:
+        smaller.save(aside)
     print(report)
     if values.json:
         write_json(values.json, report.to_json())

@@ -1,9 +1,7 @@
 """OpenVINO, Intel's runtime for its processors, which reads `.tflite` files."""
 
-import pathlib
-import tempfile
-
 from keras_compress.evaluation.runtimes.base import Runtime
+from keras_compress.files import temporary_folder
 
 # Its 8-bit kernels saturate sums of two products at 16 bits where the processor has no VNNI: a
 # network of two inputs was 80 steps away from LiteRT with them, and 3 without.
@@ -53,8 +51,8 @@ class OpenVINO(Runtime):
 
         core = openvino.Core()
         # Its reader of .tflite takes paths only.
-        with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
-            path = pathlib.Path(folder, "model.tflite")
+        with temporary_folder() as folder:
+            path = folder / "model.tflite"
             path.write_bytes(self.model.content)
             network = core.read_model(path)
         if shapes is not None:

@@ -1,0 +1,99 @@
+"""backup.py: whatever moment a backup is interrupted at, training goes on from a whole one."""
+
+import os
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+import keras_compress as kc  # noqa: E402
+
+EPOCHS, BATCHES = 4, 3
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, name="dense")])
+    model = kc.compress(model, pruning=kc.Pruning())
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 8 * BATCHES, 6)), rng.normal(size=(2, 8 * BATCHES, 8))
+    schedule = kc.PolynomialDecay(0.8, begin_step=2, end_step=11, frequency=3)
+    pruning = kc.PruningCallback(schedule)
+    epochs = []
+    seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: epochs.append(epoch))
+    callbacks = [pruning, *([backup(folder, **options)] if folder else ()), seen, *callbacks]
+    fixed = {"batch_size": 8, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
+    model.fit(x[0], y[0], callbacks=callbacks, **fixed)
+    return epochs, [np.asarray(weight) for weight in model.weights]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return fit(None)[1]
+
+
+def interrupt(monkeypatch, where, save):
+    """Make the third backup end as a kill would end it, before or after what is named."""
+    count = 0
+    real = getattr(*where)
+
+    def interrupted(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count == 3:
+            save and real(*args, **kwargs)
+            raise Killed
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(*where, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("where", "save", "resumed"),
+    [
+        ((keras.Model, "save_weights"), False, 2),
+        ((keras.Model, "save_weights"), True, 2),
+        ((os, "rename"), False, 2),
+        ((os, "rename"), True, 3),
+    ],
+)
+def test_a_kill_while_saving_loses_one_backup_at_most(
+    where, save, resumed, uninterrupted, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        interrupt(patched, where, save)
+        fit(tmp_path / "backup")
+    epochs, weights = fit(tmp_path / "backup", delete_checkpoint=False)
+    assert epochs == list(range(resumed, EPOCHS))
+    keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
+    assert len(os.listdir(tmp_path / "backup")) == 1
+
+
+def test_keras_own_callback_is_ahead_of_its_number_there(uninterrupted, tmp_path, monkeypatch):
+    """Why there is a callback of ours: weights of three epochs, and two on the label."""
+    keras_own = keras.callbacks.BackupAndRestore
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        interrupt(patched, (keras.Model, "save_weights"), True)
+        fit(tmp_path / "backup", backup=keras_own)
+    epochs, weights = fit(tmp_path / "backup", backup=keras_own)
+    assert epochs == [2, 3]
+    assert any(not np.array_equal(a, b) for a, b in zip(weights, uninterrupted, strict=True))
+
+
+def test_backups_of_keras_own_callback_are_restored(uninterrupted, tmp_path):
+    def kill(epoch, logs):
+        if epoch == 2:
+            raise Killed
+
+    killer = keras.callbacks.LambdaCallback(on_epoch_begin=kill)
+    with pytest.raises(Killed):
+        fit(tmp_path / "backup", killer, backup=keras.callbacks.BackupAndRestore)
+    epochs, weights = fit(tmp_path / "backup")
+    assert epochs == [2, 3] and not (tmp_path / "backup").exists()
+    keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
