@@ -10,9 +10,12 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_compress.apply import LayerCopies, strip
+from keras_compress.apply import strip
+from keras_compress.converters import deployed_parts
 from keras_compress.errors import ConversionError
 from keras_compress.graph import Value, all_layers, rebuild, trace
+from keras_compress.layer_copies import LayerCopies
+from keras_compress.parts.attention_layers import AttentionProjection
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.quantization.folding import batch_norm_affine
@@ -120,7 +123,7 @@ def prepare(model, batch_size=1, ranges=True):
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     _check_clustered(model, wrappers)
     if not quantizers and not any(wrapper.quantization for wrapper in wrappers):
-        plain = strip(model) if wrappers else model
+        plain = _stripped(model, graph, wrappers)
         if batch_size is not None:
             plain = _with_batch_size(plain, batch_size)
         return Deployable(plain, kernels=_pruned_kernels(wrappers))
@@ -137,6 +140,13 @@ def prepare(model, batch_size=1, ranges=True):
         per_channel=_common_granularity(wrappers, dense=False),
         per_channel_dense=_common_granularity(wrappers, dense=True),
     )
+
+
+def _stripped(model, graph, wrappers):
+    """The plain model; attentions stay in parts, whose kernels the file holds as they are."""
+    if any(isinstance(wrapper.layer, AttentionProjection) for wrapper in wrappers):
+        return _deployed_model(graph, batch_size=None, ranges=False)
+    return strip(model) if wrappers else model
 
 
 def _common_granularity(wrappers, dense):
@@ -206,6 +216,8 @@ def _deployed_model(graph, batch_size, ranges):
             return outputs
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
+        if (layer := deployed_parts.replacement(call, copies, ranges)) is not None:
+            return layer(*args)
         if _is_lone_norm(operation, args):
             layer = copies.custom(operation, lambda name: _norm_as_depthwise(name))
             weights.append((layer, operation))
@@ -235,6 +247,8 @@ def _on_table_grid(wrapper, name):
 
 def _deployed_layer(wrapper, name):
     config = {**wrapper.layer.get_config(), "name": name}
+    if isinstance(wrapper.layer, AttentionProjection):
+        config["factor"] = 1.0
     if wrapper.batch_norm is not None:
         config["use_bias"] = True
     return type(wrapper.layer).from_config(config)
@@ -251,6 +265,11 @@ def _is_lone_norm(operation, args):
 def _norm_as_depthwise(name):
     """One integer operator with a scale a channel, instead of a MUL and an ADD with one in all."""
     return keras.layers.DepthwiseConv2D(1, name=name)
+
+
+def _factor(wrapper):
+    """What the outputs of a layer are multiplied by: in the file, its weights are."""
+    return getattr(wrapper.layer, "factor", 1.0)
 
 
 def _set_weights(layer, source):
@@ -275,7 +294,7 @@ def deployed_kernel(wrapper, kernel):
     Returns:
         Float array: masked, on its grid, folded.
     """
-    weights = np.asarray(wrapper.effective_kernel(kernel))
+    weights = np.asarray(wrapper.effective_kernel(kernel)) * np.float32(_factor(wrapper))
     if wrapper.batch_norm is None:
         return weights
     return wrapper.layer_type.fold(weights, _affine(wrapper.batch_norm)[0])
@@ -284,7 +303,7 @@ def deployed_kernel(wrapper, kernel):
 def _bias(wrapper):
     """The bias after folding, or `None` where there is none."""
     bias = getattr(wrapper.layer, "bias", None)
-    bias = None if bias is None else np.asarray(bias)
+    bias = None if bias is None else np.asarray(bias) * np.float32(_factor(wrapper))
     if wrapper.batch_norm is None:
         return bias
     factor, shift = _affine(wrapper.batch_norm)
@@ -324,7 +343,7 @@ def _clusters(wrapper, kernel):
 def _scales(wrapper, kernel):
     """The scales that the folded kernel has on its grid."""
     shape = wrapper.variable(kernel).shape
-    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape)
+    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape) * np.float32(_factor(wrapper))
     per_channel = wrapper.quantization.per_channel and kernel.per_channel
     if not per_channel:
         return steps.flat[0]

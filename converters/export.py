@@ -205,7 +205,18 @@ class _Replay:
             else:
                 stack.enter_context(tf.name_scope(call.name))
             self.scopes[tf.get_current_name_scope()] = _path(call)
+            if type(operation) is keras.layers.Embedding and not operation.lora_enabled:
+                return _look_up(operation, args[0])
             return operation(*args, **kwargs)
+
+
+def _look_up(embedding, tokens):
+    """A lookup as one GATHER: Keras would also count negative tokens from the table's end."""
+    import tensorflow as tf
+
+    tokens = tokens if tokens.dtype.is_integer else tf.cast(tokens, "int32")
+    rows = tf.gather(tf.convert_to_tensor(embedding.embeddings), tokens)
+    return tf.cast(rows, embedding.compute_dtype)
 
 
 def _path(call):

@@ -6,8 +6,8 @@ import dataclasses
 import keras
 
 from keras_compress import plugins
-from keras_compress.apply import LayerCopies
 from keras_compress.graph import Value, rebuild, trace
+from keras_compress.layer_copies import LayerCopies
 
 REWRITES = "keras_compress.converters.rewrites"
 

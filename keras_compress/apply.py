@@ -11,7 +11,10 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 from keras_compress.custom_model import keep_class
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph import Graph, Value, rebuild, trace
+from keras_compress.layer_copies import LayerCopies
 from keras_compress.layers import base as layer_types
+from keras_compress.parts import whole
+from keras_compress.parts.attention import split_attention
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
@@ -100,12 +103,17 @@ def compress(
         )
     graph = trace(model)
     _refuse_compressed(graph)
+    parts = _split_attention(graph, pruning, quantization, clustering)
+    pruning = _named_by_parts(pruning, parts)
     _check_layer_names(graph, pruning)
     clustering = _resolved_clustering(clustering)
     _check_finite(model)
     settings = resolve_settings(quantization)
     placement = None
     if settings is not None:
+        settings = dataclasses.replace(
+            settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
+        )
         placement = place(lower(graph))
         _check_known(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
@@ -140,6 +148,11 @@ def strip(model):
         operation = call.operation
         if isinstance(operation, ActivationQuantizer):
             return args[0]
+        part = operation.layer if isinstance(operation, CompressedLayer) else operation
+        if (piece := whole.collect(operation, part, args)) is not None:
+            return piece
+        if whole.is_whole(part):
+            return copies.together(operation, part, args[0])
         if isinstance(operation, CompressedLayer):
             return copies.stripped(operation)(args[0])
         if isinstance(operation, PhasedNormalization):
@@ -149,84 +162,6 @@ def strip(model):
     stripped = rebuild(graph, apply)
     copies.copy_weights()
     return keep_class(stripped, model)
-
-
-class LayerCopies:
-    """Copies of layers for a rebuilt model: one a layer, each name once, weights set at the end."""
-
-    def __init__(self):
-        self._copies = {}
-        self._sources = []
-        self._names = set()
-
-    def plain(self, operation):
-        """Return the copy of a layer; operations that are no layers have no state and serve as is.
-
-        Args:
-            operation: A Keras layer or operation.
-
-        Returns:
-            An unbuilt layer of the same configuration, always the same one for the same layer.
-        """
-        if not isinstance(operation, keras.layers.Layer):
-            return operation
-        if operation not in self._copies:
-            config = {**operation.get_config(), "name": self.free_name(operation.name)}
-            self._copies[operation] = self._register(type(operation).from_config(config), operation)
-        return self._copies[operation]
-
-    def stripped(self, wrapper):
-        """Return the plain layers in a wrapper, as one callable.
-
-        Args:
-            wrapper: A `CompressedLayer`.
-        """
-        if wrapper not in self._copies:
-            config = {**wrapper.layer.get_config(), "name": self.free_name(wrapper.name)}
-            layer = type(wrapper.layer).from_config(config)
-            self._sources.append((layer, wrapper))
-            self._copies[wrapper] = layer
-        layer, norm = self._copies[wrapper], wrapper.batch_norm
-        if norm is None:
-            return layer
-        norm = self.plain(norm)
-        return lambda inputs: norm(layer(inputs))
-
-    def inner(self, layer):
-        """Return a copy of a layer to be held by a wrapper, under its own name.
-
-        Args:
-            layer: A Keras layer.
-        """
-        return self._register(type(layer).from_config(layer.get_config()), layer)
-
-    def custom(self, operation, make):
-        """Return a layer that `make(name)` builds in place of another, with no weights copied."""
-        if operation not in self._copies:
-            self._copies[operation] = make(self.free_name(operation.name))
-        return self._copies[operation]
-
-    def free_name(self, name):
-        """Return the name, or the name with a number where a nested model had the same one."""
-        free, number = name, 1
-        while free in self._names:
-            free, number = f"{name}_{number}", number + 1
-        self._names.add(free)
-        return free
-
-    def copy_weights(self):
-        """Set the weights of all copies; to be called when the model is built."""
-        for copy, source in self._sources:
-            if isinstance(source, CompressedLayer):
-                copy.set_weights(source.layer.get_weights())
-                for kernel in source.kernels:
-                    getattr(copy, kernel.attribute).assign(source.clustered_kernel(kernel))
-            elif copy.weights:
-                copy.set_weights(source.get_weights())
-
-    def _register(self, copy, source):
-        self._sources.append((copy, source))
-        return copy
 
 
 @dataclasses.dataclass
@@ -273,10 +208,12 @@ class _Compressor:
         """The layer that holds the range of a value, made where it is first asked for."""
         if value not in self.quantizers:
             bits = self.settings.activation_bits
+            choice = self.placement.ranges[value]
             self.quantizers[value] = ActivationQuantizer(
                 bits=bits,
                 calibrator=self.settings.calibrator,
-                fixed_range=_fixed_range(self.placement.ranges[value].fixed, bits),
+                fixed_range=_fixed_range(choice.fixed, bits),
+                masked=choice.masked,
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
@@ -418,6 +355,24 @@ def _check_finite(model):
                 "checkpoint, lower the learning rate or clip gradients. "
                 f"Received: NaN or infinite values in {variable.path}"
             )
+
+
+def _split_attention(graph, pruning, quantization, clustering):
+    """Take attentions apart where something in them is to be compressed."""
+    if quantization is None and clustering is None and isinstance(pruning, Mapping):
+        named = tuple(str(name) for name in pruning)
+        return split_attention(
+            graph, lambda name: any(n == name or n.startswith(f"{name}_") for n in named)
+        )
+    return split_attention(graph)
+
+
+def _named_by_parts(choices, parts):
+    """Have what was chosen for an attention hold for each of its projections."""
+    if not isinstance(choices, Mapping):
+        return choices
+    spread = {part: choice for name, choice in choices.items() for part in parts.get(name, (name,))}
+    return {**spread, **{name: choices[name] for name in spread if name in choices}}
 
 
 def _check_layer_names(graph, pruning):

@@ -189,6 +189,30 @@ def insert_after(graph, value, operation, arguments=None):
     return result
 
 
+def replace(graph, call, calls, result):
+    """Put other calls where a call with one output was.
+
+    Args:
+        graph: A `Graph`, changed in place.
+        call: One of its calls.
+        calls: New calls in the order of the data, with producers and inputs set.
+        result: The value of theirs that is read instead of the call's output.
+    """
+    for value in dict.fromkeys(call.inputs):
+        value.consumers.remove(call)
+    for new in calls:
+        for value in dict.fromkeys(new.inputs):
+            value.consumers.append(new)
+    for reader in call.output.consumers:
+        _redirect(reader, call.output, result)
+    result.consumers += call.output.consumers
+    graph.outputs = keras.tree.map_structure(
+        lambda leaf: result if leaf is call.output else leaf, graph.outputs
+    )
+    position = graph.calls.index(call)
+    graph.calls[position : position + 1] = calls
+
+
 def _makers(values):
     return [value.producer for value in values if value.producer]
 

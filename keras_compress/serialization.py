@@ -8,6 +8,8 @@ import keras
 
 from keras_compress import wrapper as _wrapper  # noqa: F401
 from keras_compress.distilling import distillation as _distillation  # noqa: F401
+from keras_compress.parts import attention_layers as _attention_layers  # noqa: F401
+from keras_compress.parts import normalization_layers as _normalization_layers  # noqa: F401
 from keras_compress.quantization import activation_quantizer as _activation_quantizer  # noqa: F401
 from keras_compress.quantization import phased_normalization as _phased_normalization  # noqa: F401
 

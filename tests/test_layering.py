@@ -23,7 +23,7 @@ HEIGHTS = [
     ["converters.micro.decoding"],
     ["edge_profiles*"],
     ["evaluation*"],
-    ["layers*", "pruning*", "quantization*", "clustering*"],
+    ["layers*", "parts*", "pruning*", "quantization*", "clustering*"],
     ["wrapper_config"],
     ["wrapper"],
     ["training_step", "phase_callback", "pruning.targets"],
@@ -31,6 +31,7 @@ HEIGHTS = [
     [
         "clustering.callback",
         "recipe_steps",
+        "layer_copies",
         "apply",
         "custom_model",
         "serialization",

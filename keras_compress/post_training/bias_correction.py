@@ -93,6 +93,8 @@ def _add_to_shift(wrapper, change):
     norm = wrapper.batch_norm
     if norm is None:
         variable = wrapper.layer.bias
+        # The queries of an attention are multiplied by a constant after their bias.
+        change = change / getattr(wrapper.layer, "factor", 1.0)
     elif norm.center:
         variable = norm.beta
     else:

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from keras_compress.apply import LayerCopies
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import Value, rebuild, trace
+from keras_compress.layer_copies import LayerCopies
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
 from keras_compress.post_training.streams import Stream, collect

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_compress import plugins
+from keras_compress.parts.attention_layers import MASKED_SCORE
 from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
 from keras_compress.quantization.fake_quant import (
     activation_grid,
@@ -12,6 +13,8 @@ from keras_compress.quantization.fake_quant import (
 )
 from keras_compress.quantization.phase import Phase, PhasedLayer
 
+# exp(-10) of the largest weight: 100 masked places take less than half a step of softmax's grid.
+MASK_MARGIN = 10.0
 CALIBRATORS = "keras_compress.quantization.calibrators"
 
 
@@ -27,10 +30,16 @@ class ActivationQuantizer(PhasedLayer):
         bits: Width, 2 to 8, or 16. Default 8.
         calibrator: Name or instance of a calibrator. Default `"moving_average"`.
         fixed_range: Pair (minimum, maximum) that the operator fixes (softmax); `None` learns it.
+        masked: Whether values below half of `MASKED_SCORE` are masked scores: the range learns
+            from them that it has to reach `MASK_MARGIN` below all others, where softmax makes
+            nothing of them.
     """
 
-    def __init__(self, bits=8, calibrator="moving_average", fixed_range=None, **kwargs):
+    def __init__(
+        self, bits=8, calibrator="moving_average", fixed_range=None, masked=False, **kwargs
+    ):
         super().__init__(**kwargs)
+        self.masked = masked
         self.bits = bits
         self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
         self.fixed_range = None if fixed_range is None else tuple(map(float, fixed_range))
@@ -73,7 +82,7 @@ class ActivationQuantizer(PhasedLayer):
             return self.step
         if self.observer is not None:
             if observe and self.fixed_range is None:
-                self.observer.observe(ops.cast(inputs, "float32"))
+                self.observer.observe(self._seen(inputs))
             return inputs
         if self.phase == Phase.OFF:
             return inputs
@@ -105,7 +114,7 @@ class ActivationQuantizer(PhasedLayer):
         return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
     def _observe(self, inputs):
-        values = ops.stop_gradient(ops.cast(inputs, "float32"))
+        values = ops.stop_gradient(self._seen(inputs))
         minimum, maximum = self.calibrator.update(
             ops.convert_to_tensor(self.minimum),
             ops.convert_to_tensor(self.maximum),
@@ -119,6 +128,15 @@ class ActivationQuantizer(PhasedLayer):
         self.maximum.assign(maximum)
         self.count.assign_add(1.0)
         return minimum, maximum
+
+    def _seen(self, inputs):
+        """What the range learns from."""
+        values = ops.cast(inputs, "float32")
+        if not self.masked:
+            return values
+        hidden = values < MASKED_SCORE / 2
+        lowest = ops.min(ops.where(hidden, ops.max(values), values))
+        return ops.where(hidden, lowest - MASK_MARGIN, values)
 
     def _trained_range(self, first_minimum, first_maximum):
         """Return the trained range, which the first batch sets."""
@@ -179,6 +197,7 @@ class ActivationQuantizer(PhasedLayer):
             "bits": self.bits,
             "calibrator": plugins.to_config(CALIBRATORS, self.calibrator),
             "fixed_range": self.fixed_range,
+            "masked": self.masked,
         }
 
     @classmethod

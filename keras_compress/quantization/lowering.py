@@ -9,6 +9,7 @@ import keras
 
 from keras_compress import graph as graphs
 from keras_compress.layers import base as layer_types
+from keras_compress.parts.normalization import split_normalization
 from keras_compress.quantization.roles import activation_name, is_fusable
 
 
@@ -22,6 +23,7 @@ def lower(graph):
         The same graph. Layers that were taken apart are replaced by new, built ones.
     """
     made = {}
+    split_normalization(graph)
     for call in list(graph.calls):
         if type(call.operation).__name__ == "SeparableConv2D":
             call = _split_separable(graph, call, made)

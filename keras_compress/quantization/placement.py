@@ -7,6 +7,8 @@ import keras
 
 from keras_compress.graph import Value
 from keras_compress.layers import base as layer_types
+from keras_compress.parts import attention, normalization
+from keras_compress.parts.attention_layers import AttentionMask
 from keras_compress.quantization.roles import FIXED_RANGES, Role, activation_name, role
 
 
@@ -18,11 +20,13 @@ class Range:
         fixed: Pair (minimum, maximum) that the operator fixes, or `None`.
         tied_to: The value whose range this tensor shares, or `None` for one of its own.
         averages: Whether it holds means of integers, whose ties TFLite rounds away from zero.
+        masked: Whether values in it are masked, which the range is to lie a little above.
     """
 
     fixed: tuple | None = None
     tied_to: Value | None = None
     averages: bool = False
+    masked: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +98,7 @@ def warn_unknown(calls):
     Args:
         calls: Calls of these layers.
     """
-    names = sorted({f"{call.name} ({type(call.operation).__name__})" for call in calls})
+    names = sorted({f"{call.name} ({_kind(call)})" for call in calls})
     if names:
         warnings.warn(
             f"No quantization is trained inside {len(names)} layer(s) of a type that is not "
@@ -102,6 +106,16 @@ def warn_unknown(calls):
             "them by calibration, so the file's accuracy may differ from the one seen in fit.",
             stacklevel=3,
         )
+
+
+def _kind(call):
+    """The type of a layer, and why it was not taken apart where others of its type are."""
+    kind, reason = type(call.operation).__name__, None
+    if attention.is_attention(call.operation):
+        reason = attention.obstacle(call)
+    elif isinstance(call.operation, keras.layers.LayerNormalization):
+        reason = normalization.obstacle(call)
+    return kind if reason is None else f"{kind}: {reason}"
 
 
 class _Planner:
@@ -140,6 +154,9 @@ class _Planner:
         else:
             if found is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)
+            if isinstance(call.operation, AttentionMask):
+                self.give_range(call.output, masked=True)
+                return
             for value in call.outputs:
                 self._materialise(value)
 

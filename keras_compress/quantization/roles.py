@@ -39,14 +39,15 @@ _SAME_SCALE = {
     *("AveragePooling1D", "AveragePooling2D", "AveragePool", "Resizing", "Resize"),
     "UpSampling2D",
 }
-_JOIN = {"Concatenate", "Maximum", "Minimum", "Stack"}
+_JOIN = {"Concatenate", "Maximum", "Minimum", "Stack", "AttentionMask"}
 _FUSABLE = {"BatchNormalization", "Add", "Subtract", "Multiply", "Rescaling", "Normalization"}
 _OWN = {
     *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "Mean", "Sum", "Average", "LeakyReLU"),
     *("PReLU", "ELU", "Dot", "Matmul", "Einsum", "Divide", "TrueDivide", "Negative", "Square"),
     *("Sqrt", "Rsqrt", "Exp", "Absolute", "Power", "Log", "Sin", "Cos", "Gelu", "LeakyRelu"),
     *("Elu", "HardSwish", "HardSigmoid", "Silu", "Swish", "Softplus", "Softsign", "Clip"),
-    *("Normalize", "L2Normalize", "UnitNormalization"),
+    *("Normalize", "L2Normalize", "UnitNormalization", "AttentionScores", "AttentionContext"),
+    *("NormalizationStep", "NormalizationAffine"),
 }
 _OPERATION_ACTIVATIONS = {
     "Relu": "relu",

@@ -74,11 +74,6 @@ def test_the_whole_road_calibrates_them(trained):
     compressed = kc.compress(model, quantization=kc.Quantization())
     kc.calibrate(compressed, x[:100], method="min_max")
     names = [layer.name for layer in model.layers]
-    if "attention" in names:
-        # Not supported yet, and said so: the plain model converts (see above).
-        with pytest.raises(ConversionError, match="bias whose scale"):
-            kc.convert(compressed, representative_dataset=x[:100])
-        return
     # Where ranges inside a layer are not trained, TensorFlow's converter mixes up bias scales.
     engine = "litert" if "memory" in names else "tensorflow"
     converted = kc.convert(compressed, representative_dataset=x[:100], engine=engine)

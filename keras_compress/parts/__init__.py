@@ -1,0 +1,1 @@
+"""Layers that are taken apart into what TFLite runs, and put together again."""
