@@ -50,10 +50,9 @@ def compressed(trained, data, tmp_path_factory):
     return kc.load_model(path)
 
 
-@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
-def test_the_file_answers_as_the_simulation_does(trained, compressed, data, engine):
+def test_the_file_answers_as_the_simulation_does(trained, compressed, data):
     x, labels = data
-    converted = kc.convert(compressed, engine=engine)
+    converted = kc.convert(compressed)
     assert kc.inspect(converted.content).float_tensors == 0
     result = kc.evaluate(converted, x, labels, baseline=trained)
     assert result.baseline.accuracy > 0.95
