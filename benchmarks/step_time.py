@@ -5,10 +5,12 @@
 Each variant has a model of its own. The variants take turns of a few steps each, so that a
 machine's drift meets all of them; a ratio is the median, over the turns, of the variant's step
 time to the plain model's in that turn. A step runs from the begin of one batch to the begin of
-the next, callbacks included. Writes its section of RESULTS.md; `--section ""` prints only.
+the next, callbacks included. Keras compiles with XLA by default; `--xla no` measures without it.
+Writes its section of RESULTS.md; `--section ""` prints only.
 """
 
 import argparse
+import itertools
 import time
 
 import keras
@@ -62,14 +64,15 @@ def variants(network):
     }
 
 
-def step_times(network, batch_size, turns):
+def step_times(network, batch_size, turns, xla=False):
     """Return {variant: [seconds per step of each turn]}."""
     rng = np.random.default_rng(0)
     x = rng.random((batch_size * STEPS, 32, 32, 3), np.float32)
     y = rng.integers(0, 10, len(x))
     trained = variants(network)
     for model, _ in trained.values():
-        model.compile(keras.optimizers.SGD(0.01, 0.9), "sparse_categorical_crossentropy")
+        optimizer = keras.optimizers.SGD(0.01, 0.9)
+        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
     times = {name: [] for name in trained}
     timer = StepTimer()
     for turn in range(turns + 1):
@@ -86,24 +89,27 @@ def ratios(times):
     return {name: float(np.median(np.array(t) / plain)) for name, t in times.items()}
 
 
-def row(network, batch_size, times):
+def row(network, batch_size, xla, times):
     plain = 1000 * float(np.median(times["plain"]))
     compressed = {n: round(r, 3) for n, r in ratios(times).items() if n != "plain"}
-    return {"network": f"{network}, batch {batch_size}", "plain ms": round(plain, 1), **compressed}
+    name = f"{network}, batch {batch_size}, {'with' if xla else 'without'} XLA"
+    return {"network": name, "plain ms": round(plain, 1), **compressed}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="+", default=["resnet8", "mobilenet_v1_025"])
     parser.add_argument("--batch_sizes", nargs="+", type=int, default=[64, 256])
+    parser.add_argument("--xla", nargs="+", choices=["no", "yes"], default=["no", "yes"])
     parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--section", default="Training step: ratio to plain fit")
     options = parser.parse_args()
     rows = []
-    for network in options.networks:
-        for batch_size in options.batch_sizes:
-            rows.append(row(network, batch_size, step_times(network, batch_size, options.turns)))
-            print(rows[-1], flush=True)
+    for case in itertools.product(options.networks, options.batch_sizes, options.xla):
+        network, batch_size, xla = *case[:2], case[2] == "yes"
+        times = step_times(network, batch_size, options.turns, xla)
+        rows.append(row(network, batch_size, xla, times))
+        print(rows[-1], flush=True)
     if options.section:
         facts = results.provenance(versions(), turns=f"{options.turns} of {STEPS} steps")
         results.write_section(options.section, facts, results.table(rows))

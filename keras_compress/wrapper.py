@@ -9,6 +9,7 @@ from keras_compress.clustering.codebook import Codebook
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.prunable import PrunableKernel
 from keras_compress.quantization.folding import batch_norm_affine
+from keras_compress.quantization.fused_normalization import normalize
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.quantization.projection import Projection
 from keras_compress.quantization.requantization import rounded_twice
@@ -196,7 +197,7 @@ class CompressedLayer(PhasedLayer):
         with keras.StatelessScope(state_mapping=replaced):
             outputs = self.layer(inputs)
         if self.batch_norm is not None:
-            outputs = self.batch_norm(outputs, training=learning)
+            outputs = normalize(self.batch_norm, outputs, learning)
             if rounding is not None:
                 outputs = outputs + ops.cast(rounding, outputs.dtype)
         if settled and output_step is not None:

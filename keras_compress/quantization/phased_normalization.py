@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_compress.quantization.fused_normalization import normalize
 from keras_compress.quantization.phase import Phase, PhasedLayer
 
 
@@ -33,7 +34,7 @@ class PhasedNormalization(PhasedLayer):
     def call(self, inputs, training=None, mask=None):
         """Normalize the inputs, in training by the batch's statistics until they are frozen."""
         learning = bool(training) and self.phase != Phase.FROZEN
-        return self.layer(inputs, training=learning, mask=mask)
+        return normalize(self.layer, inputs, learning, mask)
 
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""
