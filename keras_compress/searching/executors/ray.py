@@ -8,6 +8,24 @@ from keras_compress.errors import CompressionError, InvalidArgumentError, Missin
 from keras_compress.searching.executors.base import Executor, failure
 
 
+def run_in_worker(job, context):
+    """Run a job in a worker, where TensorFlow is imported for the first time.
+
+    Args:
+        job: A `Job`.
+        context: The `Context`.
+
+    Returns:
+        Its outcome.
+    """
+    from keras_compress.searching import trial
+
+    try:
+        return trial.run(job, context)
+    except CompressionError as error:
+        return failure(error)
+
+
 class Ray(Executor):
     """Runs trials as tasks of a Ray cluster that exists already.
 
@@ -24,6 +42,9 @@ class Ray(Executor):
         MissingPackageError: Ray is not installed.
         InvalidArgumentError: No cluster.
     """
+
+    # What a worker runs.
+    task = staticmethod(run_in_worker)
 
     def __init__(self, cpus=1, gpus=0, retries=3, address=None):
         if importlib.util.find_spec("ray") is None:
@@ -48,7 +69,7 @@ class Ray(Executor):
         if id(context) not in self._contexts:
             self._contexts[id(context)] = (context, self._ray.put(context))
         _, shared = self._contexts[id(context)]
-        task = self._ray.remote(_run).options(
+        task = self._ray.remote(self.task).options(
             **self._options, runtime_env={"env_vars": self._threads}
         )
         waiting = {task.remote(job, shared): job for job in jobs}
@@ -64,13 +85,3 @@ class Ray(Executor):
                 "executor='ray' runs on a cluster that exists: start one with `ray start --head`, "
                 f"or call ray.init() first. Received: address={address!r} ({error})"
             ) from error
-
-
-def _run(job, context):
-    """Run a job in a worker, where TensorFlow is imported for the first time."""
-    from keras_compress.searching import trial
-
-    try:
-        return trial.run(job, context)
-    except CompressionError as error:
-        return failure(error)
