@@ -27,7 +27,8 @@ from results import provenance, table, write_section
 from training import CACHE, baseline, one_cycle, versions
 
 import keras_compress as kc
-from keras_compress.searching.trial import Context, FineTuning, Job, run
+from keras_compress.searching.jobs import Context, FineTuning, Job
+from keras_compress.searching.trial import run
 
 PROFILE, BATCH = "cortex_m4", 128
 FOUND = Path(os.environ.get("KERAS_COMPRESS_SEARCH_FOUND", CACHE / "search"))

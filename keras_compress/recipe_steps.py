@@ -89,14 +89,16 @@ def recipe_callbacks(recipe, steps):
     recipe = Recipe.of(recipe)
     if steps < 1:
         raise InvalidArgumentError(f"steps must be 1 or more. Received: steps={steps!r}")
-    grown, frozen = int(_GROWN * steps), int(_FROZEN * steps)
+    grown = int(_GROWN * steps)
+    # At least one batch is seen before anything is fixed, however short the training.
+    clustered, frozen = (max(grown + 1, int(s * steps)) for s in (_CLUSTERED, _FROZEN))
     callbacks = []
     if recipe.prunes:
         # Each layer has a schedule of its own; this one is for layers that have none.
         callbacks.append(PruningCallback(ConstantSparsity(0.0)))
     if recipe.clusters is not None:
-        callbacks.append(ClusteringCallback(grown, max(grown, int(_CLUSTERED * steps))))
-    callbacks.append(QuantizationCallback(grown, max(grown, frozen)))
+        callbacks.append(ClusteringCallback(grown, clustered))
+    callbacks.append(QuantizationCallback(grown, frozen))
     return callbacks
 
 

@@ -86,3 +86,9 @@ def test_zeros_grow_layer_by_layer_in_fit():
     plain = kc.strip(model)
     zeros = [float(np.mean(plain.get_layer(n).kernel.numpy() == 0)) for n in "abc"]
     assert zeros == [0.25, 0.75, 0.0]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_ranges_are_seen_before_they_are_fixed_however_short_the_training(steps):
+    for callback in kc.recipe_callbacks(kc.Recipe(clusters=16), steps):
+        assert callback.begin_step < callback.freeze_step

@@ -16,13 +16,13 @@ from keras_compress.pruning.structural.blocks import find_blocks
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.recipe import Recipe
 from keras_compress.searching.choice import best_of, cost, described, promoted
+from keras_compress.searching.jobs import Context, Job
 from keras_compress.searching.ledger import Ledger
 from keras_compress.searching.objectives import Objectives, main_metric, measure
 from keras_compress.searching.probes import Probes, probe
 from keras_compress.searching.result import SearchResult, Trial
 from keras_compress.searching.space import Space, zeros_pay
 from keras_compress.searching.training_data import TrainingData
-from keras_compress.searching.trial import Context, Job
 
 _PLAIN = -1
 _REDUCTION = 3

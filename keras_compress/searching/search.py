@@ -6,9 +6,9 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.executors.base import Executor
 from keras_compress.searching.halving import Halving
+from keras_compress.searching.jobs import FineTuning
 from keras_compress.searching.ledger import sqlite
 from keras_compress.searching.progress import SearchBar
-from keras_compress.searching.trial import FineTuning
 
 EXECUTORS = "keras_compress.searching.executors"
 _TRIALS = 12

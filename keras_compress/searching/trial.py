@@ -1,10 +1,8 @@
 """One trial: recipe -> smaller model -> compress -> fine-tune -> file -> figures."""
 
-import dataclasses
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,64 +15,10 @@ from keras_compress.post_training.weight_rounding import round_weights
 from keras_compress.pruning.masks import compute_masks
 from keras_compress.pruning.targets import CompressedTargets
 from keras_compress.quantization.calibration import calibrate
-from keras_compress.recipe import Recipe
 from keras_compress.recipe_steps import recipe_callbacks, smaller, specs
 from keras_compress.searching.objectives import device_file, measure
 from keras_compress.searching.training_data import TrainingData
 from keras_compress.training_step import compressed_layers
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTuning:
-    """How every trial is trained. See `kc.search` for what the fields mean."""
-
-    epochs: int = 3
-    batch_size: int = 64
-    loss: Any = "sparse_categorical_crossentropy"
-    metric: Any = None
-    optimizer: Any = None
-    temperature: float = 4.0
-    alpha: float = 0.5
-    features: Any = ()
-    feature_loss: str = "attention"
-    scored: int = 256
-    calibrated: int = 256
-    jit_compile: Any = False
-    seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Job:
-    """A piece of a trial: train it up to an epoch, and measure what comes out.
-
-    Args:
-        number: The trial's number.
-        recipe: Its `Recipe`.
-        until: Epochs that it is trained for in all; 0 measures the file before any training.
-        folder: Where it keeps its checkpoints and files.
-    """
-
-    number: int
-    recipe: Recipe
-    until: int
-    folder: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Context:
-    """What all trials share.
-
-    Args:
-        baseline: Path of the float model, a `.keras` file.
-        train: Data to train on, as `TrainingData` takes them.
-        validation: `(x, y)` arrays.
-        tuning: `FineTuning`.
-    """
-
-    baseline: str
-    train: Any
-    validation: tuple
-    tuning: FineTuning
 
 
 def run(job, context):
