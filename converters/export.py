@@ -45,6 +45,20 @@ class ExportedModel:
     loops: tuple[str, ...]
 
 
+@contextlib.contextmanager
+def _without_notices():
+    """Keep TensorFlow from telling where the temporary SavedModel went."""
+    import tensorflow as tf
+
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def input_specs(model, ranges=None):
     """Describe the inputs of a model.
 
@@ -107,7 +121,8 @@ def export(model, path, inputs, batch_size=1):
     try:
         function = _traced(replay, signature)
         archive.add_endpoint("serving_default", function)
-        archive.write_out(path, verbose=False)
+        with _without_notices():
+            archive.write_out(path, verbose=False)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UnsupportedModelError(

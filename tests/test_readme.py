@@ -1,0 +1,87 @@
+"""The readme keeps its word: code runs, calls exist, figures are those of RESULTS.md."""
+
+import ast
+import inspect
+import re
+
+import numpy as np
+import pytest
+
+import keras_compress as kc
+from tests.conftest import ROOT
+
+keras = pytest.importorskip("keras")
+
+README = (ROOT / "README.md").read_text()
+PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+CODE = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_first_code_has_fifteen_lines_and_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    code = CODE[0]
+    assert len([line for line in code.splitlines() if line]) <= 15
+    x = np.random.default_rng(0).normal(size=(320, 6)).astype("float32")
+    y = (x[:, 0] > 0).astype("int32")
+    trained = keras.Sequential([keras.Input((6,)), keras.layers.Dense(16, activation="relu")])
+    trained.add(keras.layers.Dense(2, activation="softmax"))
+    # The same code with a hundredth of the steps.
+    code, steps = re.subn(r"\b([23])000\b", r"\g<1>0", code)
+    assert steps == 3
+    exec(code, found := {"trained": trained, "x": x, "y": y, "x_test": x, "y_test": y})
+    assert found["result"].model.sparsity == pytest.approx(0.75, abs=0.02)
+    kernel = found["converted"].inspect().tensors
+    assert all(tensor["dtype"] != "float32" for tensor in kernel)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.tflite", "report.html"}
+
+
+def _calls(page):
+    """Yield each `kc.` expression between backticks that is Python."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    for span in re.findall(r"`(kc\.[^`]+)`", text):
+        # `name=` alone stands for an argument of any value.
+        whole = re.sub(r"=(?=[,)])", "=None", span).replace("...", "None")
+        try:
+            yield span, ast.parse(whole, mode="eval").body
+        except SyntaxError:
+            raise AssertionError(f"{page}: {span} is no Python") from None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_calls_in_words_exist_with_their_arguments(page):
+    for span, tree in _calls(page):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "kc":
+                assert node.attr in kc.__all__, span
+            if isinstance(node, ast.Call) and getattr(node.func, "value", None) is not None:
+                _check_arguments(span, node)
+
+
+def _check_arguments(span, call):
+    if getattr(call.func.value, "id", "") != "kc":
+        return
+    signature = inspect.signature(getattr(kc, call.func.attr))
+    named = {keyword.arg for keyword in call.keywords}
+    assert named <= set(signature.parameters), span
+    # `kc.PolynomialDecay(initial_sparsity=, ...)` names what it takes, and not all that it needs.
+    signature.bind_partial(*call.args, **dict.fromkeys(named))
+
+
+def test_tables_of_figures_are_those_of_the_results():
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text().splitlines()
+    part = README.split("## Results")[1].split("\n## ")[0]
+    rows = [line for line in part.splitlines() if line.startswith("| ") and "---" not in line]
+    assert len(rows) > 10
+    assert not [row for row in rows if row not in results]
+
+
+def test_links_lead_to_files_and_the_picture_is_small():
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", README):
+        assert "://" in link or (ROOT / link).is_file(), link
+    assert (ROOT / "docs/images/report.png").stat().st_size < 150_000
+
+
+def test_every_profile_is_in_the_table_of_targets():
+    table = README.split("## Targets")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(kc.profiles())
