@@ -15,7 +15,7 @@ import tempfile
 from PIL import Image
 
 PICTURE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "report.png"
-WIDTH, HEIGHT = 1200, 980
+WIDTH, HEIGHT = 1200, 1075
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -39,6 +39,7 @@ def photograph(page, picture, width=WIDTH, height=HEIGHT):
 
 def main():
     page = sys.argv[1] if len(sys.argv) > 1 else "demo_output/report.html"
+    PICTURE.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         shot = pathlib.Path(folder, "report.png")
         photograph(page, shot)

@@ -40,8 +40,9 @@ def test_links_lead_to_files(page):
     text = (DOCS / page).read_text()
     for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if "://" not in link:
-            # A page of the site cannot link to what lies outside docs/.
-            assert (DOCS / link).is_file() and ".." not in link, link
+            assert (DOCS / link).is_file(), link
+            # Of what lies outside docs/ the site has this page alone (docs/_links.py).
+            assert ".." not in link or link == "../benchmarks/RESULTS.md", link
 
 
 @pytest.mark.parametrize("page", FAMILIES)

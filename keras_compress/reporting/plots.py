@@ -123,6 +123,10 @@ def metric_against_bytes(results, metric):
             color = _MODELS[number % len(_MODELS)] if is_model else _BASELINE
             axes.plot(size / 1000, scale * value, "o", color=color, markersize=8, label=name)
         _spread(axes, points, level, scale)
+        if scale == 100:
+            # The room for names above 100 % has no ticks, for there is no such accuracy.
+            low, high = axes.get_ylim()
+            axes.set_yticks([t for t in axes.get_yticks() if low <= t <= min(high, 100)])
         if len(points) > 2:
             # Names beside the points would cover each other where files are alike.
             _legend_above(axes)
