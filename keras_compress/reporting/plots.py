@@ -126,7 +126,7 @@ def metric_against_bytes(results, metric):
         if scale == 100:
             # The room for names above 100 % has no ticks, for there is no such accuracy.
             low, high = axes.get_ylim()
-            axes.set_yticks([t for t in axes.get_yticks() if low <= t <= min(high, 100)])
+            axes.set_yticks([t for t in axes.get_yticks() if low <= t <= min(high, 100 + 1e-6)])
         if len(points) > 2:
             # Names beside the points would cover each other where files are alike.
             _legend_above(axes)

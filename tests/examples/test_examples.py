@@ -1,15 +1,24 @@
 """The examples run from the first line to the last."""
 
 import os
+import re
 import subprocess
 import sys
 
 import nbclient
 import nbformat
+import pytest
 
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples"
+# Notebook -> the metric of its result table, and how much of it the file may lose.
+ROADS = {
+    "image": ("accuracy", 1.0),
+    "audio": ("accuracy", 1.0),
+    "text": ("accuracy", 1.0),
+    "tabular": ("rmse", 0.01),
+}
 
 
 def test_script_prints_the_comparison(tmp_path):
@@ -40,3 +49,30 @@ def test_notebook_runs_and_shows_the_result_and_the_report(tmp_path):
     pages = [data["text/html"] for data in shown if "text/html" in data]
     assert len(pages) >= 2
     assert any("accuracy" in page.lower() for page in pages)
+
+
+def _read(name):
+    return nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+
+
+@pytest.mark.parametrize("name", ROADS)
+def test_stored_outputs_show_the_whole_road(name):
+    notebook = _read(name)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert "google.colab" in code[0].source and "pip install" in code[0].source
+    called = "\n".join(cell.source for cell in code)
+    for call in ("compress(", "convert(", "evaluate(", "report(", "QuantizationCallback("):
+        assert f"kc.{call}" in called
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    shown = [output.data for output in outputs if "data" in output]
+    assert any("image/png" in data for data in shown)
+    metric, loss = ROADS[name]
+    pages = [data["text/html"] for data in shown if "text/html" in data]
+    page = next(page for page in pages if re.search(rf"{metric} +[\d.]+", page))
+    before, after = re.search(rf"{metric} +([\d.]+)%? +([\d.]+)%?", page).groups()
+    lost = float(before) - float(after)
+    assert (lost if metric == "accuracy" else -lost) <= loss
+    bytes_before, bytes_after = re.search(r"bytes +([\d,]+) +([\d,]+)", page).groups()
+    assert int(bytes_after.replace(",", "")) < int(bytes_before.replace(",", "")) / 2
