@@ -75,7 +75,9 @@ def measure(content, images, labels, rounds):
     quantized = quantize(content, images)
     ways = {
         "bare, batched, all cores": lambda: bare(content, quantized),
-        "kc.evaluate": lambda: kc.evaluate(content, images, labels, latency_runs=0),
+        "kc.evaluate": lambda: kc.evaluate(
+            content, images, labels, latency_runs=0, untrusted=False
+        ),
         "usual loop": lambda: usual(content, images, labels),
     }
     taken = np.array([[timed(way) for way in ways.values()] for _ in range(rounds + 1)])[1:]

@@ -66,9 +66,9 @@ def one_by_one(content, x, y):
 
 
 def evaluated(content, x, y):
-    """Return the seconds of `kc.evaluate`, its latency measurement left out."""
+    """Return the seconds of `kc.evaluate` on a trusted file, its latency measurement left out."""
     start = time.perf_counter()
-    kc.evaluate(content, x, y, latency_runs=0)
+    kc.evaluate(content, x, y, latency_runs=0, untrusted=False)
     return time.perf_counter() - start
 
 

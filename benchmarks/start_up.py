@@ -28,7 +28,8 @@ EVALUATE = """
 import os, sys, numpy, keras_compress as kc
 from keras_compress.evaluation.runtimes.litert import LiteRT
 LiteRT.invoke = lambda *_: os._exit(0)
-kc.evaluate(sys.argv[1], numpy.zeros((1, 32, 32, 3), "float32"), latency_runs=0)
+x = numpy.zeros((1, 32, 32, 3), "float32")
+kc.evaluate(sys.argv[1], x, latency_runs=0, untrusted=False)
 sys.exit("no inference was made")
 """
 BARE = "python -c pass"
@@ -47,7 +48,11 @@ COMMANDS = {
         False,
         ["-m", "keras_compress", "check", "--profile", "cortex_m4", "--model", "{file}"],
     ),
-    "kc.evaluate, until its first inference": (0.5, False, ["-c", EVALUATE, "{file}"]),
+    "kc.evaluate(untrusted=False), until its first inference": (
+        0.5,
+        False,
+        ["-c", EVALUATE, "{file}"],
+    ),
 }
 
 
