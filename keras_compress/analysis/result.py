@@ -143,4 +143,6 @@ class Analysis:
 
     def _repr_html_(self):
         drawn = [svg for svg in (plots.layer_errors(self), plots.sensitivity(self)) if svg]
-        return f"<pre>{html.escape(str(self))}</pre>{''.join(drawn)}"
+        # Lines that are sentences wrap, and plots stay as wide as a hand.
+        text = f'<pre style="white-space: pre-wrap">{html.escape(str(self))}</pre>'
+        return f"{text}<div style='max-width: 560px'>{''.join(drawn)}</div>"

@@ -202,4 +202,4 @@ class EvaluationResult:
         return summary.text(self)
 
     def _repr_html_(self):
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return f'<pre style="white-space: pre-wrap">{html.escape(str(self))}</pre>'

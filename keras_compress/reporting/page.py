@@ -11,6 +11,7 @@ from keras_compress.reporting.overview import overview
 from keras_compress.reporting.target_figures import target_notes, target_rows
 
 _NEEDED = ("matplotlib", "jinja2")
+_ACRONYMS = ("mse", "rmse", "mae")
 
 
 def can_render():
@@ -84,7 +85,7 @@ def _render(template, report):
             _model(name, result, report.targets.get(name, []))
             for name, result in report.results.items()
         ],
-        curves=plots.training_curves(report.history),
+        curves=[(_heading(key), svg) for key, svg in plots.training_curves(report.history)],
         versions=_versions(report.results),
     )
 
@@ -96,7 +97,12 @@ def _read(name):
 def _comparison(results):
     metrics = dict.fromkeys(key for r in results.values() for key in r.model.metrics)
     drawn = ((key, plots.metric_against_bytes(results, key)) for key in metrics)
-    return [(key.replace("_", " "), svg) for key, svg in drawn if svg]
+    return [(_heading(key), svg) for key, svg in drawn if svg]
+
+
+def _heading(metric):
+    """Return a metric's name as a heading has it."""
+    return metric.upper() if metric in _ACRONYMS else metric.replace("_", " ").capitalize()
 
 
 def _model(name, result, targets):
