@@ -18,13 +18,16 @@ _WEIGHT_COUNTS = (("units",), ("filters",), ("input_dim", "output_dim"))
 _WEIGHTS_PER_BYTE = 2
 
 
-def load(model):
+def load(model, compile=False, safe_mode=True, custom_objects=None):
     """Return a model, loaded from its file where a path is given.
 
     Keras' safe mode stays as the user has set it, which is on: no code comes out of the file.
 
     Args:
         model: A `keras.Model`, or the path of a `.keras` file.
+        compile: Whether to compile the model as it was saved.
+        safe_mode: Whether to refuse Python code in the file.
+        custom_objects: Dict from name to class of the user's own layers.
 
     Returns:
         The model; what is no path is handed back as it is.
@@ -39,7 +42,9 @@ def load(model):
     import keras
 
     try:
-        return keras.models.load_model(path, compile=False)
+        return keras.models.load_model(
+            path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+        )
     except Exception as error:
         # Keras raises whatever the bytes of a file lead it to.
         raise InvalidArgumentError(

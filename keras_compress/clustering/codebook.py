@@ -84,6 +84,22 @@ class Codebook(PhasedLayer):
         self.places.assign(nearest(self._grouped(weights), self.values()))
         self.set_phase(Phase.FROZEN)
 
+    def adopt(self, weights):
+        """Take the values that weights share already for centroids, and enter `FROZEN`.
+
+        Args:
+            weights: Array of the kernel's shape, with at most `clusters` values in a set.
+        """
+        rows = self._grouped_array(weights)
+        self.centroids.assign(np.stack([self._shared(row) for row in rows]))
+        self.freeze(weights)
+
+    def _shared(self, row):
+        values = np.unique(row)
+        if self.keeps_zero:
+            values = np.concatenate([[0.0], values[values != 0]])
+        return np.pad(values, (0, max(0, self.clusters - len(values))), "edge")[: self.clusters]
+
     def values(self):
         """Return the centroids, tensor (groups, clusters)."""
         centroids = ops.convert_to_tensor(self.centroids)

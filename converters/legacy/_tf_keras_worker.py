@@ -1,0 +1,40 @@
+"""The child process that imports tf_keras: `predict MODEL IN.npz OUT.npz`, or `save MODEL OUT.h5`."""
+
+import importlib.util
+import sys
+
+import numpy as np
+
+
+def main(task, path, *rest):
+    """Do one task, see above."""
+    model = _load(path)
+    if task == "save":
+        model.save(rest[0], include_optimizer=False, save_format="h5")
+        return
+    with np.load(rest[0], allow_pickle=False) as given:
+        inputs = [given[name] for name in given.files]
+    found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    if isinstance(found, dict):
+        found = [found[name] for name in sorted(found)]
+    np.savez(rest[1], *(found if isinstance(found, list | tuple) else [found]))
+
+
+def _load(path):
+    if importlib.util.find_spec("tensorflow_model_optimization") is None:
+        import tf_keras
+
+        return tf_keras.models.load_model(path, compile=False)
+    import tensorflow_model_optimization as tfmot
+    import tf_keras
+
+    with (
+        tfmot.quantization.keras.quantize_scope(),
+        tfmot.sparsity.keras.prune_scope(),
+        tfmot.clustering.keras.cluster_scope(),
+    ):
+        return tf_keras.models.load_model(path, compile=False)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
