@@ -1,5 +1,6 @@
 """Load the Keras model that a path or an object stands for."""
 
+import importlib
 import json
 import math
 import os
@@ -41,6 +42,8 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
     check(path)
     import keras
 
+    # Its file may name classes of this package.
+    importlib.import_module("keras_compress.serialization")
     try:
         return keras.models.load_model(
             path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
@@ -76,7 +79,7 @@ def check(path):
     try:
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read(_CONFIG))
-        largest = max(_weight_counts(config), default=0)
+        largest = largest_layer(config)
     except Exception as error:
         # zipfile, zlib and json raise whatever the bytes lead them to.
         raise InvalidArgumentError(
@@ -87,6 +90,15 @@ def check(path):
             f"The .keras file describes a layer with at least {largest:,} weights. "
             f"Received: {path!r}, whose weights take {sizes[_WEIGHTS]:,} bytes"
         )
+
+
+def largest_layer(config):
+    """Return the least number of weights that the largest layer of a configuration must have.
+
+    Args:
+        config: A model's configuration.
+    """
+    return max(_weight_counts(config), default=0)
 
 
 def _weight_counts(value):

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_compress import plugins
 from keras_compress.apply import strip
-from keras_compress.converters import export, model_file, representative_dataset, signature_order
+from keras_compress.converters import export, legacy, representative_dataset, signature_order
 from keras_compress.converters._flatbuffer_reader import operator_names
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
@@ -47,8 +47,9 @@ def convert(
     """Convert a Keras model to a TFLite file, read it back and prove what it promises.
 
     Args:
-        model: A built Sequential or functional `keras.Model`, plain or compressed, or the path of
-            a `.keras` file.
+        model: A built Sequential or functional `keras.Model`, plain or compressed, or what
+            `kc.load_model` takes: the path of a `.keras` or `.h5` file or of a SavedModel of
+            Keras 2, or a `tf_keras` model.
         profile: Name, path or `Profile` of the target. `"float32"` makes the float file that
             others are compared with.
         representative_dataset: Samples that show the ranges of activations: an array
@@ -82,7 +83,7 @@ def convert(
     """
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
-    deployable, rewritten = _deployable(model_file.load(model), target), {}
+    deployable, rewritten = _deployable(legacy.load_model(model, compile=False), target), {}
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(

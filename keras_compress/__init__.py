@@ -42,7 +42,7 @@ _HOMES = {
     "equalize": "keras_compress.post_training.equalization",
     "evaluate": "keras_compress.evaluation.comparison",
     "inspect": "keras_compress.converters.inspection",
-    "load_model": "keras_compress.serialization",
+    "load_model": "keras_compress.converters.legacy",
     "profiles": "keras_compress.edge_profiles.profile",
     "recipe_callbacks": "keras_compress.recipe_steps",
     "reestimate_batch_norm": "keras_compress.post_training.batch_norm_statistics",

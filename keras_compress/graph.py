@@ -265,7 +265,7 @@ def _not_a_keras_model(model):
         f"Received: {type(model).__module__}.{type(model).__qualname__}"
     )
     if type(model).__module__.startswith("tf_keras"):
-        message += ". It belongs to Keras 2: save it as .h5 and load that with keras.models."
+        message += ". It belongs to Keras 2: kc.load_model(model) makes a Keras 3 model of it."
     return message
 
 

@@ -1,4 +1,4 @@
-"""The child process that imports tf_keras: `predict MODEL IN.npz OUT.npz`, or `save MODEL OUT.h5`."""
+"""The child process of tf_keras: `predict MODEL IN.npz OUT.npz`, or `save MODEL OUT.h5`."""
 
 import importlib.util
 import sys

@@ -1,10 +1,13 @@
 """Keras 2 models in HDF5 files: read as data, and written for Keras 3 to load."""
 
 import json
+import os
 
 from keras_compress.converters.legacy.source import Source
 from keras_compress.errors import InvalidArgumentError
 
+# Weights hardly shrink when they are packed, unless they are zero.
+_LARGEST_EXPANSION = 100
 _CONFIG, _GROUP = "model_config", "model_weights"
 
 
@@ -44,7 +47,8 @@ def _read(file, path):
             f"Received: {path!r}, an HDF5 file that holds {kind}"
         )
     group = file[_GROUP]
-    weights = {_text(name): _weights(group[_text(name)]) for name in group.attrs["layer_names"]}
+    _check_size(group, os.path.getsize(path), path)
+    weights = {name: _weights(group[name]) for name in _names(group, "layer_names")}
     top = group.get("top_level_model_weights")
     return Source(
         config=json.loads(_text(config)),
@@ -54,9 +58,30 @@ def _read(file, path):
     )
 
 
+def _check_size(group, size, path):
+    """Refuse weights that the file does not hold: HDF5 makes zeros of what was never written."""
+    sizes = []
+    group.visititems(lambda _, item: sizes.append(getattr(item, "nbytes", 0)))
+    if sum(sizes) > _LARGEST_EXPANSION * size:
+        raise InvalidArgumentError(
+            f"The weights of the HDF5 file would take {sum(sizes):,} bytes. "
+            f"Received: {path!r} of {size:,} bytes"
+        )
+
+
 def _weights(group):
-    names = [_text(name) for name in group.attrs.get("weight_names", ())]
-    return [(name, group[name][()]) for name in names]
+    return [(name, group[name][()]) for name in _names(group, "weight_names")]
+
+
+def _names(group, attribute):
+    """Return the names in an attribute, or in the several ones that long lists are cut into."""
+    if attribute in group.attrs:
+        return [_text(name) for name in group.attrs[attribute]]
+    names, number = [], 0
+    while f"{attribute}{number}" in group.attrs:
+        names += [_text(name) for name in group.attrs[f"{attribute}{number}"]]
+        number += 1
+    return names
 
 
 def _text(value):
@@ -90,7 +115,7 @@ def _write_weights(group, weights):
 
 
 def _set_names(group, attribute, names):
-    """Write names in as many attributes as HDF5's limit of 64 kB for one asks for, as Keras does."""
+    """Write names in several attributes where HDF5's 64 kB would not do, as Keras does."""
     encoded = [name.encode() for name in names]
     whole = sum(map(len, encoded)) + 64 * len(encoded)
     if whole < 60_000:

@@ -129,6 +129,7 @@ def _rebuild(source, safe_mode, custom_objects):
     if tfmot_wrappers.has_wrappers(source.config):
         source, taken = tfmot_wrappers.strip(source)
     config = keras2_config.translate(source.config, source.origin, safe_mode, custom_objects)
+    _check_size(config, source)
     with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
         path = os.path.join(folder, "model.h5")
         hdf5_file.write(dataclasses.replace(source, config=config), path)
@@ -138,6 +139,17 @@ def _rebuild(source, safe_mode, custom_objects):
     from keras_compress.converters.legacy import tfmot_takeover
 
     return tfmot_takeover.take_over(model, taken), taken
+
+
+def _check_size(config, source):
+    """Refuse a configuration of layers that would take memory for weights that are not there."""
+    largest = model_file.largest_layer(config)
+    arrays = [array for weights in source.weights.values() for _, array in weights]
+    if largest > sum(array.size for array in arrays):
+        raise InvalidArgumentError(
+            f"The configuration describes a layer with at least {largest:,} weights, more than "
+            f"were saved. Received: {source.origin}"
+        )
 
 
 def _load(path, origin, safe_mode, custom_objects):

@@ -35,7 +35,9 @@ def refuse(path):
     """
     kind = file_kind.describe_path(path)
     advice = _advice(path, kind)
-    raise InvalidArgumentError(" ".join(filter(None, (_WANTED, advice, f"Received: {path!r}, {kind}"))))
+    raise InvalidArgumentError(
+        " ".join(filter(None, (_WANTED, advice, f"Received: {path!r}, {kind}")))
+    )
 
 
 def _advice(path, kind):

@@ -73,7 +73,9 @@ def _weights(folder, nodes):
     except Exception as error:
         # TensorFlow and protobuf have errors of their own for each kind of damage.
         raise ValueError(f"its variables cannot be read: {error}") from error
-    children = [{child.local_name: child.node_id for child in node.children} for node in graph.nodes]
+    children = [
+        {child.local_name: child.node_id for child in node.children} for node in graph.nodes
+    ]
     weights = {}
     for name, place in children[0].items():
         if not name.startswith("layer-") or place not in nodes:

@@ -152,7 +152,9 @@ class _Stripper:
         if "inbound_nodes" in entry:
             unwrapped |= {"name": layer, "inbound_nodes": entry["inbound_nodes"]}
         if "batch_input_shape" in entry["config"]:
-            unwrapped["config"].setdefault("batch_input_shape", entry["config"]["batch_input_shape"])
+            unwrapped["config"].setdefault(
+                "batch_input_shape", entry["config"]["batch_input_shape"]
+            )
         # Entries without a module are read in the older way, as those around them are.
         if "module" not in entry:
             unwrapped.pop("module", None)
@@ -197,7 +199,9 @@ class _Stripper:
         arrays = {_last(weight): array for weight, array in own}
         for kernel, values in centroids.items():
             if config.get("preserve_sparsity"):
-                values = np.where(np.abs(values) == np.abs(values).min(-1, keepdims=True), 0, values)
+                values = np.where(
+                    np.abs(values) == np.abs(values).min(-1, keepdims=True), 0, values
+                )
             arrays[kernel] = _shared(values, places[kernel], arrays.get(kernel))
             if config.get("preserve_sparsity"):
                 self.taken.masks[layer] = (arrays[kernel] != 0).astype(np.float32)

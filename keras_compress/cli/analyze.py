@@ -11,7 +11,9 @@ def define(values):
     """Define the verb's flags."""
     text = flags.DEFINE_string
     text("model", None, "The .tflite file.", required=True, flag_values=values)
-    text("baseline", None, "The float model, a .keras file.", required=True, flag_values=values)
+    text(
+        "baseline", None, "Float model: .keras, .h5, SavedModel.", required=True, flag_values=values
+    )
     text(
         "data",
         None,

@@ -10,7 +10,7 @@ from keras_compress.cli.output import answer, define_json
 def define(values):
     """Define the verb's flags."""
     text = flags.DEFINE_string
-    text("model", None, "The Keras model, a .keras file.", required=True, flag_values=values)
+    text("model", None, "Keras model: .keras, .h5, SavedModel.", required=True, flag_values=values)
     text(
         "representative_data",
         None,

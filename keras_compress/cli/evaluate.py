@@ -14,7 +14,7 @@ def define(values):
     """Define the verb's flags."""
     text = flags.DEFINE_string
     text("model", None, "The .tflite file.", required=True, flag_values=values)
-    text("baseline", None, "The float model: .keras or .tflite.", flag_values=values)
+    text("baseline", None, "Float model: .keras, .h5, SavedModel, .tflite.", flag_values=values)
     text(
         "data", None, "An .npz with x (or inputs by name) and y.", required=True, flag_values=values
     )

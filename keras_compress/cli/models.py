@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-from keras_compress.converters import model_file
+from keras_compress.converters import legacy, model_file
 
 
 def import_keras():
@@ -36,17 +36,18 @@ def _silent_stderr():
 
 
 def load_keras(path):
-    """Load a `.keras` file, uncompiled.
+    """Load the model at a path, uncompiled.
 
     Args:
-        path: The file.
+        path: A `.keras` or `.h5` file, or a SavedModel folder of Keras 2.
 
     Returns:
         A `keras.Model`.
 
     Raises:
-        InvalidArgumentError: Not a `.keras` file that can be loaded.
+        InvalidArgumentError: No model, or one that cannot be loaded.
     """
-    model_file.check(path)
+    if path.endswith(".keras"):
+        model_file.check(path)
     import_keras()
-    return model_file.load(path)
+    return legacy.load_model(path, compile=False)

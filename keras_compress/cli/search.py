@@ -16,7 +16,7 @@ LIMITS = ("flash_bytes", "sram_bytes", "latency_ms", "macs")
 def define(values):
     """Define the verb's flags."""
     text, number = flags.DEFINE_string, flags.DEFINE_float
-    text("model", None, "The float model, a .keras file.", required=True, flag_values=values)
+    text("model", None, "Float model: .keras, .h5, SavedModel.", required=True, flag_values=values)
     text("data", None, "An .npz with x and y to train on.", required=True, flag_values=values)
     text("validation", None, "Another .npz; else a fifth of --data.", flag_values=values)
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)

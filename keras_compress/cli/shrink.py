@@ -14,7 +14,7 @@ AMOUNTS = ("macs", "channels", "bytes")
 def define(values):
     """Define the verb's flags."""
     text = flags.DEFINE_string
-    text("model", None, "The Keras model, a .keras file.", required=True, flag_values=values)
+    text("model", None, "Keras model: .keras, .h5, SavedModel.", required=True, flag_values=values)
     text("output", None, "The .keras file to write.", required=True, flag_values=values)
     for amount in AMOUNTS:
         flags.DEFINE_float(
