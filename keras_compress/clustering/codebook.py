@@ -88,17 +88,23 @@ class Codebook(PhasedLayer):
         """Take the values that weights share already for centroids, and enter `FROZEN`.
 
         Args:
-            weights: Array of the kernel's shape, with at most `clusters` values in a set.
-        """
-        rows = self._grouped_array(weights)
-        self.centroids.assign(np.stack([self._shared(row) for row in rows]))
-        self.freeze(weights)
+            weights: Array of the kernel's shape.
 
-    def _shared(self, row):
+        Returns:
+            Whether the weights have no more values than there are centroids. If not, nothing is
+            changed.
+        """
+        values = [self._distinct(row) for row in self._grouped_array(weights)]
+        if max(map(len, values)) > self.clusters:
+            return False
+        rows = [np.pad(row, (0, self.clusters - len(row)), "edge") for row in values]
+        self.centroids.assign(np.stack(rows))
+        self.freeze(weights)
+        return True
+
+    def _distinct(self, row):
         values = np.unique(row)
-        if self.keeps_zero:
-            values = np.concatenate([[0.0], values[values != 0]])
-        return np.pad(values, (0, max(0, self.clusters - len(values))), "edge")[: self.clusters]
+        return np.concatenate([[0.0], values[values != 0]]) if self.keeps_zero else values
 
     def values(self):
         """Return the centroids, tensor (groups, clusters)."""
