@@ -58,8 +58,23 @@ def translate(config, origin, safe_mode=True, custom_objects=None):
         config["config"] = {"name": "sequential", "layers": config["config"]}
     _refuse(config, origin, safe_mode, custom_objects or {})
     for entry in layer_entries(config):
+        if entry["class_name"] == "Sequential":
+            _begin_with_input(entry["config"]["layers"])
+    for entry in layer_entries(config):
         _translate_entry(entry)
     return config
+
+
+def _begin_with_input(layers):
+    """Write the shape that the first layer carries as an input of its own."""
+    shape = layers[0]["config"].get("batch_input_shape") if layers else None
+    if shape is None or layers[0]["class_name"] == "InputLayer":
+        return
+    name = f"{layers[0]['config'].get('name', 'model')}_input"
+    entry = {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": name}}
+    if "module" in layers[0]:
+        entry |= {"module": "keras.layers", "registered_name": None}
+    layers.insert(0, entry)
 
 
 def _refuse(config, origin, safe_mode, custom_objects):
@@ -101,6 +116,7 @@ def _translate_entry(entry):
                 del config[key]
         if "batch_input_shape" in config:
             config["batch_shape"] = config.pop("batch_input_shape")
+    config.pop("batch_input_shape", None)
     if kind in _RECURRENT:
         config.pop("implementation", None)
     if kind == "LeakyReLU" and "alpha" in config:
