@@ -106,7 +106,7 @@ class SearchResult:
     @functools.cached_property
     def model(self):
         """The winning model, a compressed `keras.Model`."""
-        from keras_compress.serialization import load_model
+        from keras_compress.converters.legacy import load_model
 
         return load_model(self._path("model.keras"), compile=False)
 
