@@ -35,10 +35,14 @@ def take_over(model, taken):
         )
     masks = {name: mask for name, mask in taken.masks.items() if name in known}
     clusters = {name: count for name, count in taken.clusters.items() if name in known}
+    clusterable = {name for name, layer in known.items() if _kernels(layer, prunable=True)}
+    if clusters and not clusterable <= clusters.keys():
+        # A predicate takes all kernels of a layer, also those that tfmot clusters in none.
+        clusters = {n: count for n, count in clusters.items() if not _kernels(known[n], False)}
     compressed = compress(
         model,
         pruning={name: Pruning(pattern=taken.patterns[name]) for name in masks} or None,
-        clustering=_clustering(clusters, taken.clustered_per_channel),
+        clustering=_clustering(clusters, clusterable, taken.clustered_per_channel),
         quantization=_quantization(taken),
     )
     for layer in all_layers(compressed):
@@ -50,13 +54,16 @@ def take_over(model, taken):
     return compressed
 
 
-def _clustering(clusters, per_channel):
+def _kernels(layer, prunable):
+    return [k for k in layer_types.find(layer).kernels(layer) if k.prunable == prunable]
+
+
+def _clustering(clusters, clusterable, per_channel):
     count = max(clusters.values(), default=0)
     if not 2 <= count <= _LARGEST_CODEBOOK:
         return None
-    return Clustering(
-        clusters=count, per_channel=per_channel, layers=lambda layer: layer.name in clusters
-    )
+    chosen = None if clusterable <= clusters.keys() else lambda layer: layer.name in clusters
+    return Clustering(clusters=count, per_channel=per_channel, layers=chosen)
 
 
 def _quantization(taken):
