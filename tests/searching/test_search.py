@@ -3,11 +3,15 @@
 import contextlib
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import keras_compress as kc
+from keras_compress.cli import main as cli
 from keras_compress.errors import InvalidArgumentError
 
 pytest.importorskip("optuna", reason="the search needs Optuna: keras-compress[search]")
@@ -96,3 +100,83 @@ def test_the_bar_shows_the_best_and_the_page_all_trials(tmp_path, no_files, caps
     assert json.loads(json.dumps(result.to_json()))["best"]["number"] == result.best.number
     assert kc.Recipe.from_toml(result.to_json()["recipe"]) == result.recipe
     assert str(result).count("\n") > len(result.trials)
+
+
+def test_the_command_line_finds_a_file_whose_figures_hold(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model = fake_trials.network()
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 8)).astype("float32")
+    np.savez("data.npz", x=x, y=model.predict(x, verbose=0).argmax(-1))
+    model.save("model.keras")
+    flags = ["--model=model.keras", "--data=data.npz", "--profile=cortex_m4", "--epochs=1"]
+    limits = ["--max_accuracy_drop=1", "--macs=0.8", "--trials=1", "--json=found.json"]
+    assert cli.main(["search", *flags, *limits, "--out=found"]) == cli.DONE
+    names = {path.name for path in Path("found").iterdir()}
+    assert {"model.tflite", "model.keras", "recipe.toml", "search.json", "search.html"} <= names
+    best = json.loads(Path("found.json").read_text())["best"]["objectives"]
+    verdict = kc.check("found/model.tflite", "cortex_m4")
+    assert (verdict.flash_bytes, verdict.macs) == (best["flash_bytes"], best["macs"])
+    assert best["macs"] <= 0.8 * 72
+    from keras_compress.searching.splitting import split
+
+    _, validation = split(x, np.load("data.npz")["y"])
+    assert kc.evaluate("found/model.tflite", *validation).model.accuracy == best["accuracy"]
+    micro = kc.evaluate("found/model.tflite", validation[0], runtime="tflite_micro")
+    assert micro.model.arena["total_bytes"] == best["sram_bytes"]
+
+
+ON_RAY = """
+import importlib.util, os, pathlib, signal, sys, time
+import ray
+spec = importlib.util.spec_from_file_location("fake_trials", sys.argv[1])
+fake_trials = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fake_trials)
+fake_trials.without_files(setattr)
+import keras_compress as kc
+from keras_compress.searching.executors.ray import Ray
+marks = pathlib.Path(sys.argv[2]) / "marks"
+marks.mkdir()
+
+def task(job, context):
+    macs, zeros = job.recipe.macs, job.recipe.sparsity
+    name = f"{job.number}_{job.until}_{os.getpid()}_{time.time_ns()}"
+    (marks / name).write_text("")
+    if (job.number, job.until) == (1, 0) and len(list(marks.glob("1_0_*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    zeros = sum(zeros.values()) / len(zeros) if isinstance(zeros, dict) else zeros
+    accuracy = 0.9 - 0.05 * (1 - macs) - 0.1 * zeros**2 + 0.001 * job.until
+    found = {"accuracy": accuracy, "epochs": job.until, "seconds": 0.01}
+    if job.until not in (0, context.tuning.epochs):
+        return found
+    flash = int(1000 * macs * (1 - zeros / 2))
+    figures = dict(accuracy=accuracy, flash_bytes=flash, sram_bytes=100, latency_ms=None)
+    return {**found, "objectives": {**figures, "macs": int(72 * macs), "verdict": "runs"}}
+
+class Fake(Ray):
+    task = staticmethod(task)
+
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+data = (fake_trials.X, fake_trials.Y)
+limits = kc.Constraints(max_accuracy_drop=0.1, flash_bytes=800)
+executor = Fake()
+result = kc.search(fake_trials.network(), data, data, profile="cortex_m4", trials=5,
+    generation=3, epochs=3, constraints=limits, folder=sys.argv[2] + "/ray", executor=executor)
+for trial in result.trials:
+    print("trial", trial.number, trial.recipe.to_json(), trial.state, trial.epochs, sep="|")
+print("workers", executor.workers, "runs of the killed", len(list(marks.glob("1_0_*"))), sep="|")
+"""
+
+
+def test_two_ray_workers_try_the_same_and_a_lost_one_costs_a_retry(tmp_path, no_files):
+    pytest.importorskip("ray", reason="trials on a cluster need Ray: keras-compress[ray]")
+    expected = search(tmp_path / "local", fake_trials.Counted())
+    command = [sys.executable, "-c", ON_RAY, str(HERE / "fake_trials.py"), str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr[-2000:]
+    lines = [line for line in run.stdout.splitlines() if line.startswith(("trial|", "workers|"))]
+    wanted = [
+        f"trial|{t.number}|{t.recipe.to_json()}|{t.state}|{t.epochs}" for t in expected.trials
+    ]
+    assert lines[:-1] == wanted
+    assert lines[-1] == "workers|2|runs of the killed|2"
