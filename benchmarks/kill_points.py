@@ -212,16 +212,19 @@ def _in_the_fork(stage, folder, kill_at, writer):
 
 
 def tree(folder):
-    """Return the names of all files and folders."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Return the names of all files and folders but those that TensorFlow leaves in `tmp`."""
+    return sorted(str(path.relative_to(folder)) for path in _paths(folder))
+
+
+def _paths(folder):
+    # TensorFlow removes what it traces from when a process ends by itself, which no fork does.
+    return [path for path in sorted(folder.rglob("*")) if "__autograph" not in path.name]
 
 
 def content(folder):
     """Return what each file holds, in a form that leaves times and compression out."""
     return {
-        str(path.relative_to(folder)): _content(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        str(path.relative_to(folder)): _content(path) for path in _paths(folder) if path.is_file()
     }
 
 

@@ -7,8 +7,10 @@ import shutil
 import tempfile
 
 import keras
+import numpy as np
 
 _SAVED = re.compile(r"saved_(\d+)")
+_GENERATORS = "generators.npz"
 _UNFINISHED = "unfinished_"
 
 
@@ -18,7 +20,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     Keras overwrites the weights of the last backup, then the number of the epoch: a process that
     is killed in between leaves a broken file, or weights that are an epoch ahead of their number,
     and the schedules of pruning and quantization with them. Here each backup is a folder of its
-    own that gets its name when it is whole.
+    own that gets its name when it is whole, and Dropout's random states are in it.
 
     Args:
         backup_dir: Folder for the backups. What Keras' own callback left there is restored, too.
@@ -47,18 +49,32 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         if saved:
             self._use(f"saved_{saved[-1]}")
         super().on_train_begin(logs)
+        if saved:
+            self._restore_generators(f"saved_{saved[-1]}")
 
     def _save_model(self):
         os.makedirs(self.backup_dir, exist_ok=True)
         aside = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
         self._use(os.path.basename(aside))
         super()._save_model()
+        states = {str(n): np.asarray(state) for n, state in enumerate(self._generators())}
+        np.savez(os.path.join(aside, _GENERATORS), **states)
         older = self._saved()
         name = f"saved_{older[-1] + 1 if older else 1}"
         os.rename(aside, os.path.join(self.backup_dir, name))
         self._use(name)
         for number in older:
             shutil.rmtree(os.path.join(self.backup_dir, f"saved_{number}"), ignore_errors=True)
+
+    def _generators(self):
+        """Return the states of random generators, which Keras does not count among the weights."""
+        return [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+
+    def _restore_generators(self, name):
+        path = os.path.join(self.backup_dir, name, _GENERATORS)
+        with np.load(path, allow_pickle=False) as states:
+            for number, state in enumerate(self._generators()):
+                state.assign(states[str(number)])
 
     def _use(self, name):
         # These two hold where Keras' callback reads and writes.
