@@ -63,7 +63,7 @@ def test_paths_are_taken_by_convert_and_by_the_command(tmp_path):
         f"--representative_data={tmp_path / 'x.npz'}",
         f"--output={output}",
     ]
-    assert main(["keras-compress", "convert", *arguments]) == 0
+    assert main(["convert", *arguments]) == 0
     by_path = kc.convert(SOURCES / "plain.h5", representative_dataset=x[:20])
     assert output.read_bytes() == by_path.content
 
