@@ -216,7 +216,7 @@ def test_paths(cnn, samples, converted, engine, tmp_path):
     (tmp_path / "cut.keras").write_bytes((tmp_path / "cnn.keras").read_bytes()[:900])
     (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     for name, words in (
-        ("cut.keras", "cannot be loaded"),
+        ("cut.keras", "damaged"),
         ("model.h5", "HDF5"),
         ("absent.keras", "no file"),
     ):
