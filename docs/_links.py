@@ -1,6 +1,10 @@
-"""Lets pages link to `../benchmarks/RESULTS.md`, which the site shows as a page of its own."""
+"""Lets pages link to what lies outside docs/ and is a page of the site all the same."""
+
+PAGES = {"../benchmarks/RESULTS.md": "results.md", "../CONTRIBUTING.md": "contributing.md"}
 
 
 def on_page_markdown(markdown, **_):
-    """Lead the link to that page (a hook of mkdocs)."""
-    return markdown.replace("](../benchmarks/RESULTS.md", "](results.md")
+    """Lead such links to those pages (a hook of mkdocs)."""
+    for link, page in PAGES.items():
+        markdown = markdown.replace(f"]({link}", f"]({page}")
+    return markdown

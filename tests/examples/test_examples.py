@@ -1,5 +1,6 @@
 """The examples run from the first line to the last."""
 
+import json
 import os
 import re
 import subprocess
@@ -19,6 +20,7 @@ ROADS = {
     "text": ("accuracy", 1.0),
     "tabular": ("rmse", 0.01),
 }
+SPARSITY = {"audio": 0.5, "text": 0.5, "tabular": 0.6}
 
 
 def test_script_prints_the_comparison(tmp_path):
@@ -76,3 +78,29 @@ def test_stored_outputs_show_the_whole_road(name):
     assert (lost if metric == "accuracy" else -lost) <= loss
     bytes_before, bytes_after = re.search(r"bytes +([\d,]+) +([\d,]+)", page).groups()
     assert int(bytes_after.replace(",", "")) < int(bytes_before.replace(",", "")) / 2
+
+
+def _shortened(notebook):
+    """Return its cells, to start without names and to train for one epoch at a time."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = re.sub(r"(\btrain\(\s*\w+,\s*)\d+", r"\g<1>1", cell.source)
+            cell.source = re.sub(r"\bsteps = \d+ \*", "steps = 1 *", cell.source)
+    reset = nbformat.v4.new_code_cell("%reset -f")
+    found = nbformat.v4.new_code_cell("import json\nprint(json.dumps(result.to_json()))")
+    return [reset, *notebook.cells, found]
+
+
+def test_notebooks_run_from_the_first_cell_to_the_last(tmp_path):
+    # One process for all: starting TensorFlow takes as long as some of them.
+    roads = {name: _shortened(_read(name)) for name in ROADS}
+    whole = nbformat.v4.new_notebook(cells=[cell for cells in roads.values() for cell in cells])
+    client = nbclient.NotebookClient(
+        whole, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    for name, cells in roads.items():
+        found = json.loads(cells[-1].outputs[-1].text)
+        assert found["model"]["bytes"] < found["baseline"]["bytes"] / 2
+        assert found["model"]["sparsity"] >= SPARSITY.get(name, 0) - 0.01
+        assert "kc-report" in cells[-2].outputs[-1].data["text/html"]
