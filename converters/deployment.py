@@ -94,6 +94,11 @@ class FixedQuantizer(keras.layers.Layer):
         """Round the inputs."""
         return fake_quantize_activations(inputs, self.minimum, self.maximum, self.bits)
 
+    def compute_output_spec(self, inputs):
+        """Return the input's shape and dtype."""
+        # A product with a number is sparse to Keras 3.15, which then builds with sparse inputs.
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
     def get_config(self):
         """Return the constructor's arguments."""
         own = {"minimum": self.minimum, "maximum": self.maximum, "bits": self.bits}
@@ -221,7 +226,7 @@ def _deployed_model(graph, batch_size, ranges):
         if _is_lone_norm(operation, args):
             layer = copies.custom(operation, lambda name: _norm_as_depthwise(name))
             weights.append((layer, operation))
-            return layer(args[0])
+            return _on_maps(layer, args[0])
         return copies.plain(operation)(*args, **kwargs)
 
     model = rebuild(graph, apply, batch_size=batch_size)
@@ -255,11 +260,13 @@ def _deployed_layer(wrapper, name):
 
 
 def _is_lone_norm(operation, args):
-    return (
-        isinstance(operation, keras.layers.BatchNormalization)
-        and len(args[0].shape) == 4
-        and operation.axis in (-1, 3)
-    )
+    if isinstance(operation, keras.layers.BatchNormalization):
+        return len(args[0].shape) == 4 and operation.axis in (-1, 3)
+    if not isinstance(operation, keras.layers.Normalization) or operation.invert:
+        return False
+    # The converter puts a DEQUANTIZE and a QUANTIZE before the SUB that Keras begins it with.
+    shape = args[0].shape
+    return set(operation.axis) <= {-1, len(shape) - 1} and None not in shape[1:]
 
 
 def _norm_as_depthwise(name):
@@ -272,10 +279,21 @@ def _factor(wrapper):
     return getattr(wrapper.layer, "factor", 1.0)
 
 
+def _on_maps(layer, inputs):
+    """Call a layer for maps (batch, height, width, channels) on inputs of any rank."""
+    if len(inputs.shape) == 4:
+        return layer(inputs)
+    rows = int(np.prod(inputs.shape[1:-1]))
+    maps = keras.ops.reshape(inputs, (-1, 1, rows, inputs.shape[-1]))
+    return keras.ops.reshape(layer(maps), (-1, *inputs.shape[1:]))
+
+
 def _set_weights(layer, source):
-    if isinstance(source, keras.layers.BatchNormalization):
+    if isinstance(source, keras.layers.BatchNormalization | keras.layers.Normalization):
         factor, shift = _affine(source)
-        layer.set_weights([factor.reshape(1, 1, -1, 1), shift])
+        channels = layer.kernel.shape[2]
+        layer.kernel.assign(np.broadcast_to(factor, channels).reshape(layer.kernel.shape))
+        layer.bias.assign(np.broadcast_to(shift, channels))
         return
     for kernel in source.kernels:
         getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
@@ -311,7 +329,11 @@ def _bias(wrapper):
 
 
 def _affine(norm):
-    """The factor and shift of a BatchNormalization as float32 arrays."""
+    """The factor and shift of a BatchNormalization or Normalization as float32 arrays."""
+    if isinstance(norm, keras.layers.Normalization):
+        deviation = np.sqrt(np.asarray(norm.variance, "float32")).ravel()
+        factor = 1 / np.maximum(deviation, keras.config.epsilon())
+        return factor, -np.asarray(norm.mean, "float32").ravel() * factor
     return tuple(np.asarray(values) for values in batch_norm_affine(norm))
 
 

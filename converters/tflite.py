@@ -14,6 +14,7 @@ from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.expected_zeros import expected_zeros
+from keras_compress.converters.full_precision import in_float32
 from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.progress_bar import ProgressBar
@@ -83,7 +84,10 @@ def convert(
     """
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
-    deployable, rewritten = _deployable(legacy.load_model(model, compile=False), target), {}
+    deployable, rewritten = (
+        _deployable(in_float32(legacy.load_model(model, compile=False)), target),
+        {},
+    )
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(

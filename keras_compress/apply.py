@@ -27,6 +27,7 @@ from keras_compress.quantization.roles import Role, activation_name, role
 from keras_compress.quantization.settings import Settings, resolve_settings
 from keras_compress.recipe import Recipe
 from keras_compress.recipe_steps import smaller, specs
+from keras_compress.replicas import refuse_several_workers
 from keras_compress.spec import Clustering, Pruning
 from keras_compress.wrapper import CompressedLayer
 from keras_compress.wrapper_config import (
@@ -60,7 +61,8 @@ def compress(
     are written out into one graph.
 
     Args:
-        model: A built Sequential or functional `keras.Model`. It is not changed.
+        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` gives a
+            graph (docs/custom_layers.md). It is not changed.
         pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
             for those layers alone.
         quantization: `Quantization`, or the name of a profile.
@@ -75,10 +77,10 @@ def compress(
         that functional models have, with its `train_step`, is kept.
 
     Raises:
-        UnsupportedModelError: The model is subclassed, unbuilt, or no Keras 3 model.
+        UnsupportedModelError: The model is unbuilt, no Keras 3 model, or gives no graph.
         UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
         InvalidArgumentError: Nothing to do, weights that are not finite, or the model is
-            compressed already.
+            compressed already; a strategy of several workers.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
@@ -101,6 +103,7 @@ def compress(
             "quantization=kc.Quantization(...), clustering=kc.Clustering(...), or several. "
             "Received: none of them"
         )
+    refuse_several_workers()
     graph = trace(model)
     _refuse_compressed(graph)
     parts = _split_attention(graph, pruning, quantization, clustering)
@@ -154,7 +157,8 @@ def strip(model):
         if whole.is_whole(part):
             return copies.together(operation, part, args[0])
         if isinstance(operation, CompressedLayer):
-            return copies.stripped(operation)(args[0])
+            training = {key: kwargs[key] for key in ("training",) if key in kwargs}
+            return copies.stripped(operation)(args[0], **training)
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
         return copies.plain(operation)(*args, **kwargs)
@@ -186,7 +190,7 @@ class _Compressor:
             outputs = args[0]
         else:
             layer = self._layer(call)
-            kwargs = {**kwargs, **self._steps(layer, call, args)}
+            kwargs = {**kwargs, **self._norm_training(call), **self._steps(layer, call, args)}
             outputs = layer(*args, **kwargs)
         flat = keras.tree.flatten(outputs)
         ranged = [
@@ -217,6 +221,12 @@ class _Compressor:
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
+
+    def _norm_training(self, call):
+        """What a normalization that the wrapper takes in was told of training."""
+        norm = self.placement.folded.get(call) if self.placement else None
+        training = None if norm is None else norm.kwargs.get("training")
+        return {} if training is None else {"training": training}
 
     def _steps(self, layer, call, args):
         """The steps of what a quantized kernel reads, which rounds its bias, and of its output."""

@@ -8,6 +8,9 @@ from keras_compress.graph import all_layers
 # What a class may define without changing how its models are trained and run.
 _HARMLESS = {"get_config", "from_config", "get_build_config", "build_from_config", "summary"}
 
+# What the graph that its `call` gave stands for.
+_IN_THE_GRAPH = {"call", "build", "compute_output_shape", "compute_output_spec"}
+
 # What compile and fit leave behind in a model.
 _OF_A_TRAINING = {"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"}
 
@@ -27,7 +30,8 @@ def keep_class(rebuilt, model):
         of the graph are the new model's.
 
     Raises:
-        UnsupportedModelError: A subclass of Sequential with training code of its own.
+        UnsupportedModelError: A subclass of Sequential with training code of its own, or a class
+            that has a `call` of its own as well.
 
     Example:
         >>> class Doubled(keras.Model):
@@ -39,8 +43,15 @@ def keep_class(rebuilt, model):
         'Doubled'
     """
     own = overridden(type(model))
-    if not own:
+    if not own - _IN_THE_GRAPH:
         return rebuilt
+    if "call" in own:
+        raise UnsupportedModelError(
+            "Training code can be kept where the layers make a graph by themselves. Let the class "
+            "extend keras.Model without a call, and make it with inputs and outputs: "
+            f"{type(model).__name__}(inputs, outputs). Received: {type(model).__name__}, which "
+            f"defines {', '.join(sorted(own))}"
+        )
     if isinstance(model, keras.Sequential):
         raise UnsupportedModelError(
             "The training code of a subclass of Sequential cannot be kept, for the new model may "

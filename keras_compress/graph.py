@@ -6,11 +6,13 @@ reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from keras_compress import subclassed
 from keras_compress.errors import UnsupportedModelError
 
 
@@ -93,16 +95,21 @@ class Graph:
 
 
 def trace(model):
-    """Read the graph of a Sequential or functional model, with nested models written out.
+    """Read the graph of a model, with nested models written out.
+
+    Layers of a user's that say `compress_inside = True` are written out likewise. A nested model
+    that was called with `training=False` hands that on to the layers in it, as Keras does.
 
     Args:
-        model: A built Sequential or functional `keras.Model`.
+        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` gives a
+            graph (`subclassed.functional`).
 
     Returns:
         The `Graph`. A layer called twice gives two calls with the same operation.
 
     Raises:
-        UnsupportedModelError: Not a Keras 3 model, subclassed, or not built.
+        UnsupportedModelError: Not a Keras 3 model, not built, or of a class whose `call` gives no
+            graph.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
@@ -244,19 +251,12 @@ def _functional(model):
                 "The model is not built: its shapes are unknown. Call model.build(input_shape), "
                 "or begin it with keras.Input(shape)."
             )
-    if not hasattr(model, "_nodes_by_depth") or _computes_by_itself(model):
-        raise UnsupportedModelError(
-            "A subclassed model has no graph of layers to compress. Write it as a functional "
-            "model, keras.Model(inputs, outputs), or wrap its layers before they are built. "
-            f"Received: {type(model).__name__}"
-        )
-    return model
+    return model if _is_plain(model) else subclassed.functional(model)
 
 
-def _computes_by_itself(model):
-    """Whether a subclass has a `call` of its own, which the graph knows nothing of."""
-    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
-    return definer.__module__.split(".")[0] != "keras"
+def _is_plain(model):
+    """Whether all that a model computes is in its graph."""
+    return is_functional(model) and not subclassed.computes_by_itself(model)
 
 
 def _not_a_keras_model(model):
@@ -274,14 +274,16 @@ def _remember(values, tensor):
     return value
 
 
-def _expand(functional, values, calls, scope):
+def _expand(functional, values, calls, scope, training=None):
     for node in _nodes(functional):
         arguments = node.arguments.convert(lambda leaf: values.get(id(leaf), leaf))
         operation = node.operation
-        if is_functional(operation):
-            _inline(operation, arguments, node, values, calls, scope)
-            continue
         args, kwargs = arguments
+        kwargs = _with_training(operation, kwargs, training)
+        nested = _nested(operation, args, kwargs)
+        if nested is not None:
+            _inline(nested, (args, kwargs), node, values, calls, (*scope, operation.name))
+            continue
         flat = keras.tree.flatten((args, kwargs))
         inputs = [leaf for leaf in flat if isinstance(leaf, Value)]
         call = Call(operation, args, kwargs, inputs, scope=scope)
@@ -294,6 +296,42 @@ def _expand(functional, values, calls, scope):
         calls.append(call)
 
 
+def _with_training(operation, kwargs, training):
+    """Hand on what a nested model was told, to layers that were told nothing themselves."""
+    if training is None or kwargs.get("training") is not None:
+        return kwargs
+    takes = isinstance(operation, keras.layers.Layer) and (
+        is_functional(operation) or "training" in inspect.signature(operation.call).parameters
+    )
+    return {**kwargs, "training": training} if takes else kwargs
+
+
+def _nested(operation, args, kwargs):
+    """Return the functional model to write out in place of a call; `None` for an ordinary layer."""
+    if is_functional(operation) and _is_plain(operation):
+        return operation._functional if isinstance(operation, keras.Sequential) else operation
+    asked = getattr(operation, "compress_inside", False)
+    if not asked and not isinstance(operation, keras.Model):
+        return None
+    others = [leaf for leaf in keras.tree.flatten((args[1:], kwargs)) if isinstance(leaf, Value)]
+    if others or not args:
+        if not asked:
+            return None
+        raise UnsupportedModelError(
+            "A layer with compress_inside = True takes its tensors as one argument: a tensor, a "
+            f"list or a dict. Received: {operation.name}, called with several"
+        )
+    inputs = keras.tree.map_structure(
+        lambda value: keras.Input(value.shape[1:], value.shape[0], value.dtype), args[0]
+    )
+    try:
+        return subclassed.functional(operation, inputs)
+    except UnsupportedModelError:
+        if asked:
+            raise
+        return None
+
+
 def _nodes(functional):
     for depth in sorted(functional._nodes_by_depth, reverse=True):
         for node in functional._nodes_by_depth[depth]:
@@ -301,11 +339,10 @@ def _nodes(functional):
                 yield node
 
 
-def _inline(nested, arguments, node, values, calls, scope):
-    functional = nested._functional if isinstance(nested, keras.Sequential) else nested
+def _inline(functional, arguments, node, values, calls, scope):
     outer = [leaf for leaf in keras.tree.flatten(arguments) if isinstance(leaf, Value)]
     inner = dict(zip((id(tensor) for tensor in functional.inputs), outer, strict=True))
-    _expand(functional, inner, calls, (*scope, nested.name))
+    _expand(functional, inner, calls, scope, arguments[1].get("training"))
     for tensor, result in zip(node.outputs, functional.outputs, strict=True):
         values[id(tensor)] = inner[id(result)]
 

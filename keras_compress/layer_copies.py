@@ -47,9 +47,9 @@ class LayerCopies:
             self._copies[wrapper] = layer
         layer, norm = self._copies[wrapper], wrapper.batch_norm
         if norm is None:
-            return layer
+            return lambda inputs, training=None: layer(inputs)
         norm = self.plain(norm)
-        return lambda inputs: norm(layer(inputs))
+        return lambda inputs, training=None: norm(layer(inputs), training=training)
 
     def together(self, operation, part, source):
         """Call the layer that was taken apart, where its last part is called.
@@ -100,6 +100,8 @@ class LayerCopies:
                 copy.set_weights(_stripped_weights(source))
             elif copy.weights:
                 copy.set_weights(source.get_weights())
+                if isinstance(copy, keras.layers.Normalization):
+                    copy.finalize_state()  # It computes with constants made of its weights.
 
     def _register(self, copy, source):
         self._sources.append((copy, source))

@@ -404,7 +404,11 @@ class CompressedLayer(PhasedLayer):
 
     def compute_output_shape(self, input_shape):
         """Return the wrapped layer's output shape."""
-        return self.layer.compute_output_shape(input_shape)
+        try:
+            return self.layer.compute_output_shape(input_shape)
+        except NotImplementedError:  # A user's layer that leaves it to Keras to find out.
+            inputs = keras.KerasTensor(input_shape, self.layer.compute_dtype)
+            return self.layer.compute_output_spec(inputs).shape
 
     def get_config(self):
         """Return the constructor's arguments."""

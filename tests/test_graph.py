@@ -58,7 +58,7 @@ class _Subclassed(keras.Model):
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        (_Subclassed(), "subclassed model has no graph"),
+        (_Subclassed(), "subclassed model is not built"),
         (keras.Sequential([keras.layers.Dense(3)]), "not built"),
         ("model.keras", "Received: builtins.str"),
     ],

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # unless it is named here.
 HEIGHTS = [
     ["_version", "errors"],
-    ["archives", "files", "findings", "plugins", "spec", "recipe", "graph"],
+    ["archives", "files", "findings", "plugins", "spec", "recipe", "graph", "subclassed"],
+    ["replicas"],
     ["converters.*flatbuffer*", "converters.layer_names", "converters.file_kind"],
     ["converters.micro.encodings*"],
     ["converters.micro.decoding"],

@@ -10,8 +10,11 @@ class LayerNormalization(Rewrite):
 
         y = (x - mean) * rsqrt(mean((x - mean)^2) + epsilon) * gamma + beta
 
-    As Keras writes it, the converter leaves a NEG in float.
+    As Keras writes it, the converter leaves a NEG in float. What lies in between has no ranges that
+    were trained, whichever way it is written.
     """
+
+    keeps_tensors = True
 
     def is_needed(self, profile):
         """For every integer target of 8 bits; RSQRT of 16 bits is not to be had."""

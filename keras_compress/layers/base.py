@@ -73,10 +73,12 @@ class LayerType:
 
     A file of this package is named after the Keras class in snake case and holds one subclass.
     Its flags say whether the operator takes in a BatchNormalization that follows, whether its
-    bias is stored as integers of the step input x kernel, and whether LiteRT's kernel for weights
-    of 4 bits rounds its sums twice (`quantization/requantization.py`).
+    bias is stored as integers of the step input x kernel, whether its `activation` is applied to
+    its outputs, and whether LiteRT's kernel for weights of 4 bits rounds its sums twice
+    (`quantization/requantization.py`).
     """
 
+    applies_activation = True
     fuses_batch_norm = False
     has_integer_bias = False
     rounds_twice_when_packed = False
@@ -120,7 +122,8 @@ def find(layer):
     """Return the layer type of a Keras layer.
 
     Args:
-        layer: A Keras layer; a subclass counts as its Keras parent.
+        layer: A Keras layer; a subclass counts as its Keras parent, unless it has a method
+            `compressed_weights` (docs/custom_layers.md).
 
     Returns:
         A `LayerType`, or `None` when the type is not known.
@@ -130,6 +133,10 @@ def find(layer):
         >>> [kernel.attribute for kernel in find(keras.layers.Conv2D(8, 3)).kernels(None)]
         ['kernel']
     """
+    if callable(getattr(layer, "compressed_weights", None)):
+        from keras_compress.layers._custom import Custom
+
+        return Custom()
     for parent in type(layer).__mro__:
         if parent.__module__.split(".")[0] != "keras":
             continue

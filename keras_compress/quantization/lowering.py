@@ -35,7 +35,8 @@ def lower(graph):
 
 
 def _has_inner_activation(operation):
-    if layer_types.find(operation) is None or not hasattr(operation, "activation"):
+    found = layer_types.find(operation)
+    if found is None or not found.applies_activation or not hasattr(operation, "activation"):
         return False
     return not (activation_name(operation) == "linear" or is_fusable(operation))
 

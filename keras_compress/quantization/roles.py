@@ -40,7 +40,10 @@ _SAME_SCALE = {
     "UpSampling2D",
 }
 _JOIN = {"Concatenate", "Maximum", "Minimum", "Stack", "AttentionMask"}
-_FUSABLE = {"BatchNormalization", "Add", "Subtract", "Multiply", "Rescaling", "Normalization"}
+_FUSABLE = {
+    *("BatchNormalization", "Add", "Subtract", "Multiply", "Rescaling", "Normalization"),
+    "LayerScale",  # of keras.applications.convnext: a product with one factor a channel
+}
 _OWN = {
     *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "Mean", "Sum", "Average", "LeakyReLU"),
     *("PReLU", "ELU", "Dot", "Matmul", "Einsum", "Divide", "TrueDivide", "Negative", "Square"),
@@ -105,7 +108,8 @@ def activation_name(operation):
         operation: A layer, or an operation of `keras.ops`.
     """
     # Layers of other types, such as LSTM, have activations inside them.
-    applies = isinstance(operation, keras.layers.Activation) or layer_types.find(operation)
+    found = layer_types.find(operation)
+    applies = isinstance(operation, keras.layers.Activation) or found and found.applies_activation
     activation = getattr(operation, "activation", None) if applies else None
     if activation is not None:
         return getattr(activation, "__name__", type(activation).__name__)

@@ -1,0 +1,74 @@
+"""A model trained in half precision, written out in float32 for the converter."""
+
+import keras
+
+from keras_compress.graph import Value, all_layers, rebuild, trace
+from keras_compress.layer_copies import LayerCopies
+from keras_compress.quantization.phase import PhasedLayer
+
+
+def in_float32(model):
+    """Return the same model with every layer computing in float32.
+
+    Under a policy such as `mixed_bfloat16` layers cast their inputs down. TFLite has no bfloat16,
+    and its converter mixes the types up. The weights of such policies are float32 anyway.
+
+    Args:
+        model: A built `keras.Model`, plain or compressed.
+
+    Returns:
+        A functional copy; `model` itself where everything is in float32 already.
+
+    Example:
+        >>> layer = keras.layers.Dense(2, dtype="mixed_bfloat16", name="head")
+        >>> model = keras.Sequential([keras.Input((4,)), layer])
+        >>> in_float32(model).get_layer("head").compute_dtype
+        'float32'
+    """
+    halves = [layer for layer in all_layers(model) if _is_half(layer.compute_dtype)]
+    if not halves:
+        return model
+    copies = _Float32Copies()
+
+    def apply(call, args, kwargs):
+        return args[0] if isinstance(call, Value) else copies.plain(call.operation)(*args, **kwargs)
+
+    copy = rebuild(trace(model), apply)
+    copies.copy_weights()
+    for layer in all_layers(copy):
+        if isinstance(layer, PhasedLayer):
+            layer.read_state()
+    return copy
+
+
+class _Float32Copies(LayerCopies):
+    def plain(self, operation):
+        """See `LayerCopies.plain`; the copy computes in float32."""
+        if isinstance(operation, keras.layers.Layer) and operation not in self._copies:
+            config = _without_policies({**operation.get_config()})
+            config["name"] = self.free_name(operation.name)
+            self._copies[operation] = self._register(type(operation).from_config(config), operation)
+        return super().plain(operation)
+
+    def copy_weights(self):
+        """Set the weights of all copies, wrappers with what is in them."""
+        for copy, source in self._sources:
+            if source.weights:
+                copy.set_weights(source.get_weights())
+            if isinstance(copy, keras.layers.Normalization):
+                copy.finalize_state()
+
+
+def _is_half(dtype):
+    return dtype in ("bfloat16", "float16")
+
+
+def _without_policies(config):
+    """Name float32 wherever a configuration, or one nested in it, names half precision."""
+    if isinstance(config, dict):
+        if config.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
+            return "float32"
+        return {key: _without_policies(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(_without_policies(value) for value in config)
+    return config
