@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_compress import plugins
+from keras_compress.errors import InvalidArgumentError
 
 PACKAGE = "keras_compress.layers"
 
@@ -118,6 +119,45 @@ class LayerType:
         return kernel * factor
 
 
+class Custom(LayerType):
+    """A layer with a method `compressed_weights()`.
+
+    It returns a dict from the name of an attribute, which holds a variable, to the axis of the
+    output channels in it: an integer, or `None` where one scale serves the whole variable.
+    """
+
+    applies_activation = False
+
+    def kernels(self, layer):
+        """See `LayerType.kernels`."""
+        wanted = layer.compressed_weights()
+        if not isinstance(wanted, dict) or not wanted:
+            raise InvalidArgumentError(
+                "compressed_weights of a layer returns a dict from attribute to the axis of its output "
+                f'channels, such as {{"kernel": -1}}. Received: {wanted!r} from {layer.name}'
+            )
+        return tuple(_kernel(layer, *item) for item in wanted.items())
+
+
+def _kernel(layer, attribute, axis):
+    variable = getattr(layer, attribute, None)
+    rank = len(getattr(variable, "shape", ()))
+    if not rank or not (axis is None or isinstance(axis, int) and -rank <= axis < rank):
+        raise InvalidArgumentError(
+            "compressed_weights names attributes that hold variables once the layer is built, each with an "
+            f"axis that the variable has, or None. Received: {attribute}={axis!r} from "
+            f"{layer.name}, where it is {variable!r}"
+        )
+    channel = rank - 1 if axis is None else axis % rank
+    rest = tuple(other for other in range(rank) if other != channel)
+    return Kernel(
+        attribute,
+        channel_axes=(channel,),
+        permutation=(channel, *rest),
+        per_channel=axis is not None,
+    )
+
+
 def find(layer):
     """Return the layer type of a Keras layer.
 
@@ -134,8 +174,6 @@ def find(layer):
         ['kernel']
     """
     if callable(getattr(layer, "compressed_weights", None)):
-        from keras_compress.layers._custom import Custom
-
         return Custom()
     for parent in type(layer).__mro__:
         if parent.__module__.split(".")[0] != "keras":
