@@ -117,14 +117,12 @@ def _check_training(model, inputs, outputs):
 
 
 def _operations(inputs, outputs):
-    """List the calls between inputs and outputs: layers themselves, operations by type."""
-    nodes = keras.Model(inputs, outputs)._nodes_by_depth
+    """List what is computed between inputs and outputs: layers by name, operations by type."""
     found = [
-        (depth, operation if isinstance(operation, keras.layers.Layer) else type(operation))
-        for depth in nodes
-        for operation in (node.operation for node in nodes[depth])
+        operation.name if isinstance(operation, keras.layers.Layer) else type(operation).__name__
+        for operation in keras.Model(inputs, outputs).operations
     ]
-    return sorted(found, key=lambda pair: (pair[0], str(pair[1]), id(pair[1])))
+    return sorted(found)
 
 
 def _check_weights(model, traced):

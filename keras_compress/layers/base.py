@@ -133,8 +133,8 @@ class Custom(LayerType):
         wanted = layer.compressed_weights()
         if not isinstance(wanted, dict) or not wanted:
             raise InvalidArgumentError(
-                "compressed_weights of a layer returns a dict from attribute to the axis of its output "
-                f'channels, such as {{"kernel": -1}}. Received: {wanted!r} from {layer.name}'
+                "compressed_weights of a layer returns a dict from attribute to the axis of its "
+                f'output channels, such as {{"kernel": -1}}. Received: {wanted!r} from {layer.name}'
             )
         return tuple(_kernel(layer, *item) for item in wanted.items())
 
@@ -144,8 +144,8 @@ def _kernel(layer, attribute, axis):
     rank = len(getattr(variable, "shape", ()))
     if not rank or not (axis is None or isinstance(axis, int) and -rank <= axis < rank):
         raise InvalidArgumentError(
-            "compressed_weights names attributes that hold variables once the layer is built, each with an "
-            f"axis that the variable has, or None. Received: {attribute}={axis!r} from "
+            "compressed_weights names attributes that hold variables once the layer is built, each "
+            f"with an axis that the variable has, or None. Received: {attribute}={axis!r} from "
             f"{layer.name}, where it is {variable!r}"
         )
     channel = rank - 1 if axis is None else axis % rank
