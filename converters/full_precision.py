@@ -19,12 +19,16 @@ def in_float32(model):
     Returns:
         A functional copy; `model` itself where everything is in float32 already.
 
+    Raises:
+        UnsupportedModelError: The model has no graph.
+
     Example:
         >>> layer = keras.layers.Dense(2, dtype="mixed_bfloat16", name="head")
         >>> model = keras.Sequential([keras.Input((4,)), layer])
         >>> in_float32(model).get_layer("head").compute_dtype
         'float32'
     """
+    graph = trace(model)
     halves = [layer for layer in all_layers(model) if _is_half(layer.compute_dtype)]
     if not halves:
         return model
@@ -33,7 +37,7 @@ def in_float32(model):
     def apply(call, args, kwargs):
         return args[0] if isinstance(call, Value) else copies.plain(call.operation)(*args, **kwargs)
 
-    copy = rebuild(trace(model), apply)
+    copy = rebuild(graph, apply)
     copies.copy_weights()
     for layer in all_layers(copy):
         if isinstance(layer, PhasedLayer):
