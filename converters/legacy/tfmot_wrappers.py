@@ -7,6 +7,7 @@ Sources: the classes `PruneLowMagnitude`, `QuantizeWrapperV2`, `QuantizeLayer` a
 import copy
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ class _Stripper:
     def __init__(self, source: Source):
         self._source = source
         self.taken = Taken()
-        self.weights = {}
+        self.weights: dict[str, list[tuple[str, Any]]] = {}
 
     def model(self, entry, outer=None):
         """Strip a model's entry; `outer` is the name of the layer that holds its weights."""
