@@ -41,7 +41,7 @@ def as_inputs(model, batch):
     """Bring a batch into the input structure and the data types of a model.
 
     Args:
-        model: A functional `keras.Model`.
+        model: A Sequential or functional `keras.Model`.
         batch: An array, or a list or dict of arrays, as `stream` yields.
 
     Returns:
@@ -65,7 +65,9 @@ def as_inputs(model, batch):
         keras.ops.convert_to_tensor(array, tensor.dtype)
         for array, tensor in zip(flat, model.inputs, strict=True)
     ]
-    return keras.tree.pack_sequence_as(model.input, flat)
+    # A Sequential that was never called as a layer has inputs, and no input.
+    structure = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    return keras.tree.pack_sequence_as(structure, flat)
 
 
 def _is_arrays(data):
