@@ -29,17 +29,25 @@ class KeptZeros(Check):
 
 
 def _holders(kernel, own, everything):
-    """Pairs of operator and constant of a kernel's size: those of its layer if there are any."""
-    for operators in (own, everything):
-        found = [
-            (operator, tensor)
-            for operator in operators
-            for tensor in operator.inputs
-            if tensor is not None and tensor.is_constant and tensor.size == kernel.zeros.size
-        ]
-        if found:
-            return found
-    return []
+    """Pairs of operator and constant of a kernel's size: those of its layer if there are any.
+
+    Of other operators only those count that hold each zero in its place.
+    """
+    found = _of_size(kernel, own)
+    if found:
+        return found
+    return [
+        (op, tensor) for op, tensor in _of_size(kernel, everything) if not _lost(kernel, tensor)
+    ]
+
+
+def _of_size(kernel, operators):
+    return [
+        (operator, tensor)
+        for operator in operators
+        for tensor in operator.inputs
+        if tensor is not None and tensor.is_constant and tensor.size == kernel.zeros.size
+    ]
 
 
 def _compare(kernel, holders):

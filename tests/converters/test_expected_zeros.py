@@ -1,11 +1,13 @@
+import keras
 import numpy as np
 
+import keras_compress as kc
 from keras_compress.converters.deployment import prepare
 from keras_compress.converters.expected_zeros import expected_zeros
 
 
 def test_zeros_of_a_plain_model_in_the_layout_of_the_file():
-    import keras
+
     from keras import layers
 
     inner = keras.Sequential([keras.Input((2,)), layers.Dense(3, name="dense")], name="inner")
@@ -29,3 +31,16 @@ def test_masks_of_a_compressed_model_come_first(trained):
     kernel = found["probs"].zeros
     assert kernel.shape == (4, 8) and kernel.sum() == 16
     assert (kernel.reshape(-1, 4).sum(axis=1) == 2).all()
+
+
+def test_zeros_are_found_where_the_last_operator_has_lost_its_name():
+    """A convolution that makes the model's output takes the output's name in the file."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(8, 3, use_bias=False, name="stem")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    model = keras.Model(inputs, keras.layers.ReLU(name="last")(x))
+    samples = np.random.default_rng(0).normal(size=(40, 8, 8, 3)).astype("float32")
+    spec = kc.Quantization(profile="android_cpu", weight_bits=4)
+    compressed = kc.calibrate(kc.compress(model, quantization=spec), samples)
+    assert kc.convert(compressed, "android_cpu").content

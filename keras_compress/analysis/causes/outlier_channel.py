@@ -40,7 +40,7 @@ class OutlierChannel(CauseFinder):
                     bits_lost=math.log2(ratio),
                     message=f"The range of {tensor.layer!r} is dominated by channel {channel}, "
                     f"which is {ratio:.0f} times the median channel.",
-                    remedy="kc.equalize(model, x) before kc.compress (even channels); or "
+                    remedy="kc.equalize(model, x) before kc.compress (equalization); or "
                     "16-bit activations.",
                     source=evidence.source,
                 )
