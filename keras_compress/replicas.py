@@ -1,4 +1,4 @@
-"""Which `tf.distribute` strategies Keras can fit."""
+"""What `tf.distribute` asks for: strategies that Keras can fit, ranges of all replicas."""
 
 import sys
 
@@ -26,3 +26,31 @@ def refuse_several_workers():
             "any model. Use tf.distribute.MirroredStrategy over the devices of one machine. "
             f"Received: a strategy of {workers} workers"
         )
+
+
+def extremes_of_all(minimum, maximum):
+    """Return the extremes over all replicas of a training step: those of the global batch.
+
+        minimum = min_r minimum_r,  maximum = max_r maximum_r
+
+    Every replica is given the same pair. Outside of a strategy's step, or with one replica, it
+    is the pair that was given.
+
+    Args:
+        minimum: Smallest value that this replica saw, a scalar float tensor.
+        maximum: Largest value.
+
+    Returns:
+        Tuple of scalar tensors (minimum, maximum).
+
+    Example:
+        >>> extremes_of_all(-1.0, 2.0)
+        (-1.0, 2.0)
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    context = None if tensorflow is None else tensorflow.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return minimum, maximum
+    own = tensorflow.reshape(tensorflow.stack([minimum, -maximum]), (1, 2))
+    lowest = tensorflow.reduce_min(context.all_gather(own, axis=0), axis=0)
+    return lowest[0], -lowest[1]

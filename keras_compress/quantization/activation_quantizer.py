@@ -12,6 +12,7 @@ from keras_compress.quantization.fake_quant import (
     ties_away_from_zero,
 )
 from keras_compress.quantization.phase import Phase, PhasedLayer
+from keras_compress.replicas import extremes_of_all
 
 # exp(-10) of the largest weight: 100 masked places take less than half a step of softmax's grid.
 MASK_MARGIN = 10.0
@@ -61,7 +62,7 @@ class ActivationQuantizer(PhasedLayer):
             initializer="zeros",
             trainable=trainable,
             autocast=False,
-            aggregation="mean",
+            aggregation="only_first_replica",
         )
 
     def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
@@ -119,8 +120,7 @@ class ActivationQuantizer(PhasedLayer):
             ops.convert_to_tensor(self.minimum),
             ops.convert_to_tensor(self.maximum),
             ops.convert_to_tensor(self.count),
-            ops.min(values),
-            ops.max(values),
+            *extremes_of_all(ops.min(values), ops.max(values)),
         )
         if self.calibrator.learned:
             return self._trained_range(minimum, maximum)

@@ -33,7 +33,10 @@ def fake_quantize_weights(weights, scale, bits):
         [0.5, -0.5]
     """
     limit = float(weight_limit(bits))
-    inside = ops.clip(weights, -limit * scale, limit * scale)
+    # The largest weight lies on the edge where the scale was made from it: whether it is trained
+    # must not hang on the last bit of limit * scale.
+    edge = limit * scale * (1.0 + _EDGE)
+    inside = ops.clip(weights, -edge, edge)
     rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
     return inside + ops.stop_gradient(rounded - inside)
 
@@ -123,3 +126,4 @@ def _fused(inputs, minimum, maximum, bits):
 
 
 _TINY = 1e-8
+_EDGE = 1e-6

@@ -49,6 +49,14 @@ def test_gradients_of_clipped_weights_are_zero():
     np.testing.assert_array_equal(ours, np.abs(X) <= np.float32(1.27))
 
 
+def test_the_largest_weight_of_every_channel_is_trained():
+    weights = np.random.default_rng(1).normal(size=(10, 200)).astype("float32")
+    scale = np.abs(weights).max(axis=0, keepdims=True) / np.float32(127)
+    ours = gradient(lambda x: fake_quantize_weights(x, scale, 8), weights)
+    np.testing.assert_array_equal(ours, np.ones_like(weights))
+    assert (np.abs(weights) > scale * np.float32(127)).any()  # in the last bit
+
+
 def test_a_channel_has_its_own_scale():
     weights = np.stack([X[:50], X[:50] * 100], axis=1)
     scale = np.abs(weights).max(axis=0, keepdims=True) / 127
