@@ -134,11 +134,14 @@ def prepare(model, batch_size=1, ranges=True):
         return Deployable(plain, kernels=_pruned_kernels(wrappers))
     quantizers = quantizers if ranges else []
     _check_observed(model, wrappers, quantizers)
+    steps = _input_steps(graph) if ranges else {}
     return Deployable(
-        _deployed_model(graph, batch_size, ranges),
+        _deployed_model(graph, batch_size, ranges, steps),
         quantized=bool(quantizers),
         kernels=tuple(
-            _kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels
+            _kernel(wrapper, kernel, steps.get(wrapper))
+            for wrapper in wrappers
+            for kernel in wrapper.kernels
         ),
         input_ranges=_input_ranges(model),
         activation_bits=quantizers[0].bits if quantizers else None,
@@ -187,6 +190,21 @@ def _check_observed(model, wrappers, quantizers):
         )
 
 
+def _input_steps(graph):
+    """Return the step of what each wrapper reads, where all its calls read the same 8-bit grid."""
+    found = {}
+    for call in graph.calls:
+        step = call.kwargs.get("input_step")
+        if isinstance(call.operation, CompressedLayer):
+            quantizer = None if step is None else step.producer.operation
+            found.setdefault(call.operation, set()).add(quantizer)
+    return {
+        wrapper: quantizer.step
+        for wrapper, (quantizer, *others) in found.items()
+        if quantizer is not None and not others and quantizer.bits <= 8
+    }
+
+
 def _with_batch_size(model, batch_size):
     copies = LayerCopies()
 
@@ -198,7 +216,8 @@ def _with_batch_size(model, batch_size):
     return fixed
 
 
-def _deployed_model(graph, batch_size, ranges):
+def _deployed_model(graph, batch_size, ranges, steps=None):
+    steps = steps or {}
     copies = LayerCopies()
     weights = []
 
@@ -232,7 +251,7 @@ def _deployed_model(graph, batch_size, ranges):
     model = rebuild(graph, apply, batch_size=batch_size)
     copies.copy_weights()
     for layer, source in weights:
-        _set_weights(layer, source)
+        _set_weights(layer, source, steps.get(source))
     return model
 
 
@@ -288,7 +307,7 @@ def _on_maps(layer, inputs):
     return keras.ops.reshape(layer(maps), (-1, *inputs.shape[1:]))
 
 
-def _set_weights(layer, source):
+def _set_weights(layer, source, input_step):
     if isinstance(source, keras.layers.BatchNormalization | keras.layers.Normalization):
         factor, shift = _affine(source)
         channels = layer.kernel.shape[2]
@@ -297,7 +316,7 @@ def _set_weights(layer, source):
         return
     for kernel in source.kernels:
         getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
-    bias = _bias(source)
+    bias = _bias(source, input_step)
     if bias is not None:
         layer.bias.assign(bias)
 
@@ -318,14 +337,20 @@ def deployed_kernel(wrapper, kernel):
     return wrapper.layer_type.fold(weights, _affine(wrapper.batch_norm)[0])
 
 
-def _bias(wrapper):
-    """The bias after folding, or `None` where there is none."""
+def _bias(wrapper, input_step):
+    """The bias after folding, or `None` where there is none.
+
+    It is a multiple of the accumulator's step where that is known: 70,000 steps from zero the
+    sum that a converter makes in another order would now and then be rounded to another integer.
+    """
     bias = getattr(wrapper.layer, "bias", None)
-    bias = None if bias is None else np.asarray(bias) * np.float32(_factor(wrapper))
-    if wrapper.batch_norm is None:
-        return bias
-    factor, shift = _affine(wrapper.batch_norm)
-    return shift if bias is None else bias * factor + shift
+    bias = None if bias is None else np.asarray(bias)
+    if wrapper.batch_norm is not None:
+        factor, shift = _affine(wrapper.batch_norm)
+        bias = shift if bias is None else bias * factor + shift
+    if bias is not None and input_step is not None and wrapper.rounds_bias:
+        bias = bias + np.asarray(wrapper.bias_rounding(input_step))
+    return None if bias is None else bias * np.float32(_factor(wrapper))
 
 
 def _affine(norm):
@@ -337,7 +362,7 @@ def _affine(norm):
     return tuple(np.asarray(values) for values in batch_norm_affine(norm))
 
 
-def _kernel(wrapper, kernel):
+def _kernel(wrapper, kernel, input_step=None):
     settings = wrapper.quantization
     weights = kernel.to_deployed(deployed_kernel(wrapper, kernel))
     return DeployedKernel(
@@ -347,7 +372,7 @@ def _kernel(wrapper, kernel):
         mask=_mask(wrapper, kernel),
         bits=None if settings is None else settings.quantizer.stored_bits(wrapper.weight_bits),
         scales=None if settings is None else _scales(wrapper, kernel),
-        bias=_bias(wrapper),
+        bias=_bias(wrapper, input_step),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
         **_clusters(wrapper, kernel),
     )

@@ -318,6 +318,7 @@ class _Compressor:
             bits=self.settings.layer_bits.get(layer.name, self.settings.weight_bits),
             per_channel=self.settings.per_channel_dense if dense else self.settings.per_channel,
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
+            at_run_time=self.settings.at_run_time,
         )
 
 

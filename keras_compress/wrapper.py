@@ -13,6 +13,11 @@ from keras_compress.quantization.fused_normalization import normalize
 from keras_compress.quantization.phase import Phase, PhasedLayer
 from keras_compress.quantization.projection import Projection
 from keras_compress.quantization.requantization import rounded_twice
+from keras_compress.quantization.run_time_rounding import (
+    FEWEST_WEIGHTS,
+    rounded_at_run_time,
+    takes_rows,
+)
 from keras_compress.wrapper_config import (
     clustering_config,
     clustering_from,
@@ -188,12 +193,15 @@ class CompressedLayer(PhasedLayer):
         """
         learning = bool(training) and self.phase != Phase.FROZEN
         settled = input_step is not None and not learning
-        rounding = self._bias_rounding(input_step) if settled and self.rounds_bias else None
+        rounding = self.bias_rounding(input_step) if settled and self.rounds_bias else None
         replaced = [
             (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
         ]
         if rounding is not None and self.batch_norm is None:
             replaced.append((self.layer.bias, self.layer.bias + rounding))
+        if self.rounds_inputs:
+            packed = self.weight_bits <= 4
+            inputs = rounded_at_run_time(inputs, takes_rows(self.layer, packed))
         with keras.StatelessScope(state_mapping=replaced):
             outputs = self.layer(inputs)
         if self.batch_norm is not None:
@@ -210,6 +218,15 @@ class CompressedLayer(PhasedLayer):
         has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
         return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
 
+    @property
+    def rounds_inputs(self):
+        """Whether the file quantizes what this layer reads at run time."""
+        if self.quantization is None or not self.quantization.at_run_time:
+            return False
+        size = math.prod(self.variable(self.kernels[0]).shape)
+        is_wide = self.layer_type.has_integer_bias and size >= FEWEST_WEIGHTS
+        return is_wide and self.phase != Phase.OFF
+
     def _accumulator_step(self, input_step):
         """What one unit of the file's sums stands for, in each output channel."""
         (kernel,) = self.kernels
@@ -219,8 +236,16 @@ class CompressedLayer(PhasedLayer):
             step = step * ops.abs(factor)
         return ops.stop_gradient(step)
 
-    def _bias_rounding(self, input_step):
-        """What rounding adds to the bias of each channel after folding (Jacob et al. 2018, 2.4)."""
+    def bias_rounding(self, input_step):
+        """Return what rounding adds to the bias of each channel (Jacob et al. 2018, 2.4).
+
+        Args:
+            input_step: Step of the input's grid, a scalar.
+
+        Returns:
+            Tensor (channels,): added to the bias, after folding a BatchNormalization, it gives a
+            multiple of the input's step times the kernel's.
+        """
         step = self._accumulator_step(input_step)
         bias = 0.0 if self.layer.bias is None else ops.convert_to_tensor(self.layer.bias)
         if self.batch_norm is not None:

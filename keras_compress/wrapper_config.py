@@ -21,11 +21,13 @@ class WeightQuantization:
         bits: Width, 2 to 8.
         per_channel: Whether each output channel has a scale of its own.
         quantizer: A `WeightQuantizer`.
+        at_run_time: Whether what the layer reads is quantized at run time.
     """
 
     bits: int
     per_channel: bool
     quantizer: WeightQuantizer
+    at_run_time: bool = False
 
 
 def pruning_config(spec):
@@ -88,7 +90,12 @@ def quantization_config(settings):
     if settings is None:
         return None
     quantizer = plugins.to_config(QUANTIZERS, settings.quantizer)
-    return {"bits": settings.bits, "per_channel": settings.per_channel, "quantizer": quantizer}
+    return {
+        "bits": settings.bits,
+        "per_channel": settings.per_channel,
+        "quantizer": quantizer,
+        "at_run_time": settings.at_run_time,
+    }
 
 
 def quantization_from(config):
@@ -96,4 +103,6 @@ def quantization_from(config):
     if config is None:
         return None
     quantizer = plugins.from_config(QUANTIZERS, config["quantizer"])
-    return WeightQuantization(config["bits"], config["per_channel"], quantizer)
+    return WeightQuantization(
+        config["bits"], config["per_channel"], quantizer, config.get("at_run_time", False)
+    )

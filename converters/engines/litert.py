@@ -14,6 +14,7 @@ from keras_compress.converters.options import Mode
 from keras_compress.converters.tensor_values import TensorValues
 from keras_compress.converters.trained_ranges import take_ranges
 from keras_compress.errors import ConversionError, MissingPackageError
+from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 
 _EVERY = "*"
 _ANY_NAME = ".*"
@@ -158,12 +159,21 @@ def _write_float16(quantizer):
 
 
 def _write_dynamic(quantizer, options):
+    from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.qtyping import TFLOperationName
 
-    quantizer.add_dynamic_config(_ANY_NAME, _EVERY, 8, _granularity(options.per_channel))
+    kinds = [(_EVERY, options.per_channel)]
     if options.per_channel_dense != options.per_channel:
-        granularity = _granularity(options.per_channel_dense)
-        quantizer.add_dynamic_config(_ANY_NAME, TFLOperationName.FULLY_CONNECTED, 8, granularity)
+        kinds.append((TFLOperationName.FULLY_CONNECTED, options.per_channel_dense))
+    for operator, per_channel in kinds:
+        weights = qtyping.TensorQuantizationConfig(8, granularity=_granularity(per_channel))
+        # As small as TensorFlow's converter leaves them: the simulation knows one rule.
+        config = qtyping.OpQuantizationConfig(
+            weight_tensor_config=weights,
+            compute_precision=qtyping.ComputePrecision.INTEGER,
+            min_weight_elements=FEWEST_WEIGHTS,
+        )
+        quantizer.update_quantization_recipe(_ANY_NAME, operator, config)
 
 
 def _granularity(per_channel):

@@ -23,6 +23,7 @@ class Settings:
         layers: Predicate on a layer, or `None` for all.
         layer_bits: Layer name -> width of its weights.
         packs_int4: Whether the target stores weights of at most 4 bits two to a byte.
+        at_run_time: Whether the target quantizes what a kernel reads at run time.
     """
 
     weight_bits: int
@@ -34,6 +35,7 @@ class Settings:
     layers: Callable | None
     layer_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     packs_int4: bool = False
+    at_run_time: bool = False
 
 
 def resolve_settings(quantization):
@@ -70,6 +72,7 @@ def resolve_settings(quantization):
         layers=quantization.layers,
         layer_bits=layer_bits,
         packs_int4=target.int4,
+        at_run_time=target.activation_bits == _FLOAT_BITS,
     )
     for width in (chosen.weight_bits, *layer_bits.values()):
         if quantization.profile is not None and width not in target.weight_bits:
@@ -78,6 +81,9 @@ def resolve_settings(quantization):
                 f"Received: weight_bits={width}"
             )
     return chosen
+
+
+_FLOAT_BITS = 32
 
 
 def _first(value, default):
