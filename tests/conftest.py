@@ -1,5 +1,6 @@
 """What all tests share: a quiet TensorFlow, the checkout's folder, models written by hand."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # Test machines are shared: how long one example takes says nothing.
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
+
+# A graph that is traced makes a million objects, and few of them are garbage.
+gc.set_threshold(50_000, 10, 10)
+
+
+def pytest_collection_finish():
+    """Start few TensorFlows and look through what they consist of once: both take long."""
+    from keras_compress.converters.engines import _converter_process
+
+    # A process for conversions outlives tests that convert nothing.
+    _converter_process._IDLE_S = 900
+    _converter_process._JOBS_OF_ONE_PROCESS = 100
+    gc.collect()
+    gc.freeze()
 
 
 def _handmade(tensors, operators=(), inputs=(), outputs=(), subgraphs=1):

@@ -17,8 +17,9 @@ _WORKER = "keras_compress.converters.engines._tensorflow_worker"
 _POLL_S = 0.02
 # What a conversion leaves behind in TensorFlow adds up.
 _JOBS_OF_ONE_PROCESS = 20
-# Less than the minute after which a process that waits ends by itself.
-_FRESH_S = 45
+# After these a process that waits ends by itself; one that soon will is given no job any more.
+_IDLE_S = 60
+_FRESH = 0.75
 
 _idle: list = []
 _lock = threading.Lock()
@@ -74,12 +75,13 @@ class _Process:
     def __init__(self):
         self.jobs = 0
         self._since = time.monotonic()
+        self._fresh_s = _FRESH * _IDLE_S
         self._owner = os.getpid()
         # Both ends share one file position; appending keeps it out of the way of reading.
         self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `end` closes it
         self._start_of_words = 0
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER],
+            [sys.executable, "-P", "-m", _WORKER, str(_IDLE_S)],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -88,7 +90,7 @@ class _Process:
 
     def is_ready(self):
         """Whether it runs for a while yet, and is not that of a process forked from."""
-        is_fresh = time.monotonic() - self._since < _FRESH_S
+        is_fresh = time.monotonic() - self._since < self._fresh_s
         return self._owner == os.getpid() and is_fresh and self._process.poll() is None
 
     def do(self, job, timeout_s, tick):

@@ -78,15 +78,15 @@ def _compressed(model, phase=Phase.OFF, **choices):
 @pytest.mark.parametrize("name", MODELS)
 def test_parts_answer_as_the_whole_does(name):
     model, x = MODELS[name]()
-    wanted = model.predict(x, verbose=0)
+    wanted = model(x, training=False)
     compressed = _compressed(model)
     assert sum(isinstance(layer, CompressedLayer) for layer in compressed.layers) >= 4
     assert not any(isinstance(layer, layers.MultiHeadAttention) for layer in compressed.layers)
-    np.testing.assert_allclose(compressed.predict(x, verbose=0), wanted, atol=1e-5)
+    np.testing.assert_allclose(compressed(x, training=False), wanted, atol=1e-5)
     plain = kc.strip(compressed)
     assert [type(layer) for layer in plain.layers] == [type(layer) for layer in model.layers]
     assert plain.get_layer("attention").get_config() == model.get_layer("attention").get_config()
-    np.testing.assert_allclose(plain.predict(x, verbose=0), wanted, atol=1e-6)
+    np.testing.assert_allclose(plain(x, training=False), wanted, atol=1e-6)
 
 
 def test_dropout_still_drops_in_training():
