@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 import keras
-import numpy as np
 
 from keras_compress import plugins
+from keras_compress.apply_checks import check_finite, check_known, check_plain, check_pruning
 from keras_compress.clustering.initializers.base import CentroidInitializer
 from keras_compress.custom_model import keep_class
-from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import Graph, Value, rebuild, trace
 from keras_compress.layer_copies import LayerCopies
 from keras_compress.layers import base as layer_types
@@ -105,12 +105,12 @@ def compress(
         )
     refuse_several_workers()
     graph = trace(model)
-    _refuse_compressed(graph)
+    check_plain(graph)
     parts = _split_attention(graph, pruning, quantization, clustering)
     pruning = _named_by_parts(pruning, parts)
-    _check_layer_names(graph, pruning)
+    check_pruning(graph, pruning)
     clustering = _resolved_clustering(clustering)
-    _check_finite(model)
+    check_finite(model)
     settings = resolve_settings(quantization)
     placement = None
     if settings is not None:
@@ -118,7 +118,7 @@ def compress(
             settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
         )
         placement = place(lower(graph))
-        _check_known(graph, settings.layer_bits)
+        check_known(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
     return keep_class(compressor.build(), model)
@@ -350,24 +350,6 @@ def _fixed_range(fixed, bits):
     return -32767 / 32768, 32767 / 32768
 
 
-def _refuse_compressed(graph):
-    if any(isinstance(call.operation, CompressedLayer) for call in graph.calls):
-        raise InvalidArgumentError(
-            "The model is compressed already. Compress the plain model, or strip(model) first. "
-            f"Received: {graph.name}"
-        )
-
-
-def _check_finite(model):
-    for variable in model.weights:
-        if not np.isfinite(np.asarray(variable)).all():
-            raise InvalidArgumentError(
-                "The weights must be finite numbers: training has diverged. Go back to a good "
-                "checkpoint, lower the learning rate or clip gradients. "
-                f"Received: NaN or infinite values in {variable.path}"
-            )
-
-
 def _split_attention(graph, pruning, quantization, clustering):
     """Take attentions apart where something in them is to be compressed."""
     if quantization is None and clustering is None and isinstance(pruning, Mapping):
@@ -384,27 +366,3 @@ def _named_by_parts(choices, parts):
         return choices
     spread = {part: choice for name, choice in choices.items() for part in parts.get(name, (name,))}
     return {**spread, **{name: choices[name] for name in spread if name in choices}}
-
-
-def _check_layer_names(graph, pruning):
-    if pruning is None:
-        return
-    if not isinstance(pruning, Pruning | Mapping):
-        raise InvalidArgumentError(
-            "pruning must be a kc.Pruning or a dict from layer name to kc.Pruning. "
-            f"Received: {pruning!r}"
-        )
-    if isinstance(pruning, Mapping):
-        _check_known(graph, pruning)
-        for name, spec in pruning.items():
-            if spec is not None and not isinstance(spec, Pruning):
-                raise InvalidArgumentError(
-                    f"Layer {name!r}: a kc.Pruning or None is wanted. Received: {spec!r}"
-                )
-
-
-def _check_known(graph, names):
-    known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
-    for name in names:
-        if name not in known:
-            raise UnknownNameError("layer with kernels", name, known)
