@@ -34,6 +34,7 @@ HEIGHTS = [
         "recipe_steps",
         "layer_copies",
         "apply",
+        "apply_checks",
         "custom_model",
         "serialization",
         "accuracy_guard",
