@@ -81,19 +81,26 @@ def examples(tmp_path_factory):
     return found
 
 
-def test_script_prints_the_comparison(examples):
+def test_examples_run_from_the_first_line_to_the_last(examples):
+    # One test: tests of two workers would run all examples twice.
+    _check_that_the_script_prints_the_comparison(examples)
+    _check_that_the_short_notebook_shows_the_result_and_the_report(examples)
+    for name in ROADS:
+        _check_that_a_notebook_went_the_whole_road(examples, name)
+
+
+def _check_that_the_script_prints_the_comparison(examples):
     printed = "".join(o.text for o in examples[SCRIPT][-1].outputs if o.get("name") == "stdout")
     assert "accuracy" in printed.lower()
 
 
-def test_short_notebook_shows_the_result_and_the_report(examples):
+def _check_that_the_short_notebook_shows_the_result_and_the_report(examples):
     pages = _pages(examples[SHORT])
     assert len(pages) >= 2
     assert any("accuracy" in page.lower() for page in pages)
 
 
-@pytest.mark.parametrize("name", ROADS)
-def test_notebooks_run_from_the_first_cell_to_the_last(examples, name):
+def _check_that_a_notebook_went_the_whole_road(examples, name):
     cells = examples[name]
     found = json.loads(cells[-1].outputs[-1].text)
     assert found["model"]["bytes"] < found["baseline"]["bytes"] / 2
