@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # tflite-micro is published as pre-releases only; no other package is taken as one.
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint types bench docs clean
+.PHONY: demo test lint types bench versions docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
@@ -25,6 +25,9 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/short.py
+
+versions: $(VENV)/bin/python
+	$(BIN)/python benchmarks/versions.py
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

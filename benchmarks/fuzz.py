@@ -5,20 +5,25 @@
 No process that opens a file may die of it, none may take longer than its limit, and every error
 is one of the package's, in one line. A worker is used for many files; where it dies or hangs, the
 file is put down as a failure and another worker goes on. Ends with status 1 if a file broke a
-rule; those files stay in the folder that is named.
+rule; those files stay in the folder that is named. Started again after a kill, it goes on with the
+files that are left.
 """
 
 import argparse
 import collections
+import importlib.metadata
 import multiprocessing
 import os
 import resource
+import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import results
+from record import Record
 
 # The parent never opens a file; it stays small, so that a new worker is quickly forked.
 LIMIT_S = 60
@@ -74,6 +79,8 @@ def work(kind, numbers, folder, tell):
     """Drive the mutants of these numbers; say before each that it begins."""
     import mutants
 
+    from keras_compress.evaluation import isolation
+
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     good, (x, y) = mutants.Good(folder), _data(folder)
     path = folder / f"mutant_{os.getpid()}.{kind}"
@@ -85,6 +92,8 @@ def work(kind, numbers, folder, tell):
         tell.send((number, None))
         tell.send((number, mutants.drive(kind, path, good, (x, y))))
     path.unlink()
+    # Its processor time counts once it was waited for.
+    isolation.end_all()
 
 
 def _data(folder):
@@ -97,7 +106,6 @@ class Worker:
 
     def __init__(self, kind, numbers, folder):
         self.kind, self.left, self.folder = kind, collections.deque(numbers), folder
-        self.restarts = 0
         self._process = None
 
     def start(self):
@@ -127,35 +135,73 @@ class Worker:
             code, self._process = self._process.exitcode, None
             if code and self.left:
                 yield self.left.popleft(), {"process": f"died with exit code {code}"}
-                self.restarts += 1
         limit = START_S if self.at is None else LIMIT_S
         if self._process is not None and time.monotonic() - self.since > limit:
             self._process.kill()
             self._process.join()
             self._process = None
             yield self.left.popleft(), {"process": f"took longer than {LIMIT_S} s"}
-            self.restarts += 1
+
+    def join(self):
+        """Wait for the last process."""
+        if self._process is not None:
+            self._process.join()
 
 
-def fuzz(kind, numbers, folder, workers):
-    """Drive mutants; return how often each outcome occurred, the failures, and seconds."""
-    counts, failures, start = collections.Counter(), {}, time.monotonic()
-    pool = [Worker(kind, numbers[k::workers], folder) for k in range(workers)]
-    done = 0
+def fuzz(kind, numbers, folder, workers, record):
+    """Drive mutants, and put down what became of each.
+
+    Args:
+        kind: A key of `SEEDS`.
+        numbers: Numbers of the mutants.
+        folder: Folder of the good files.
+        workers: How many processes work side by side.
+        record: `Record` of the outcomes; what it has is not driven again.
+    """
+    known = {row["number"] for row in record.rows if row["kind"] == kind}
+    left = [number for number in numbers if number not in known]
+    done, before, start = len(numbers) - len(left), _cpu(), time.monotonic()
+    pool = [Worker(kind, left[k::workers], folder) for k in range(workers)]
     while any(worker.left for worker in pool):
         for worker in pool:
             for number, found in worker.outcomes():
                 done += 1
-                counts.update(found.values())
-                bad = {v: text for v, text in found.items() if text not in ("done", "refused")}
-                if bad:
-                    failures[number] = bad
-                    print(f"\n{kind} {number}: {bad}", flush=True)
+                record.add({"kind": kind, "number": number, "found": found})
+                if broken(found):
+                    print(f"{kind} {number}: {broken(found)}", flush=True)
                 if done % 100 == 0:
-                    print(f"\r{kind} {done} of {len(numbers)}", end="", flush=True)
+                    seconds = time.monotonic() - start
+                    print(f"{kind} {done} of {len(numbers)}, {seconds:.0f} s", flush=True)
         time.sleep(0.02)
-    print()
-    return counts, failures, time.monotonic() - start
+    for worker in pool:
+        worker.join()
+    record.add({"kind": f"processor seconds of {kind}", "number": None, "cpu": _cpu() - before})
+
+
+def _cpu():
+    """Processor seconds of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def broken(found):
+    """Return the outcomes that break a rule."""
+    return {verb: text for verb, text in found.items() if text not in ("done", "refused")}
+
+
+def row_of(kind, rows):
+    """Return the row of the table for one kind of file."""
+    found = [row["found"] for row in rows if row["kind"] == kind]
+    counts = collections.Counter(outcome for verbs in found for outcome in verbs.values())
+    used = [row["cpu"] for row in rows if row["kind"] == f"processor seconds of {kind}"]
+    return {
+        "files": f".{kind}",
+        "mutants": len(found),
+        "verbs done": counts["done"],
+        "verbs refused": counts["refused"],
+        "broke a rule": sum(bool(broken(verbs)) for verbs in found),
+        "processor s": round(sum(used)),
+    }
 
 
 def main():
@@ -164,56 +210,58 @@ def main():
     parser.add_argument("--others", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--first", type=int, default=0, help="number of the first mutant")
-    parser.add_argument("--kinds", nargs="+", default=list(SEEDS))
+    parser.add_argument("--kinds", nargs="+", default=list(SEEDS), choices=list(SEEDS))
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="fuzz_"))
+    whole = arguments.tflite >= 10_000 and set(arguments.kinds) == set(SEEDS)
+    settings = {name: getattr(arguments, name) for name in ("tflite", "others", "first", "kinds")}
+    # A sample beside it does not touch the record of a whole run.
+    options = {} if whole else {"folder": folder}
+    record = Record("fuzz", {**settings, "versions": versions()}, **options)
     make_good_files(folder)
-    rows, failed = [], 0
+    rows = []
     for kind in arguments.kinds:
         count = arguments.tflite if kind == "tflite" else arguments.others
         numbers = list(range(arguments.first, arguments.first + count))
-        counts, failures, seconds = fuzz(kind, numbers, folder, arguments.workers)
-        failed += len(failures)
-        rows.append(
-            {
-                "files": f".{kind}",
-                "mutants": count,
-                "verbs done": counts["done"],
-                "verbs refused": counts["refused"],
-                "broke a rule": len(failures),
-                "seconds": round(seconds),
-            }
-        )
+        fuzz(kind, numbers, folder, arguments.workers, record)
+        rows.append(row_of(kind, record.rows))
         print(rows[-1], flush=True)
-        _keep(kind, failures, folder)
-    _report(rows, arguments)
-    print(f"The files are in {folder}" if failed else "No file broke a rule.")
-    sys.exit(bool(failed))
+    _keep(record.rows, folder)
+    print(results.table(rows))
+    if whole:
+        _report(rows)
+        record.end()
+    if any(row["broke a rule"] for row in rows):
+        sys.exit(f"The files are in {folder}")
+    shutil.rmtree(folder)
+    print("No file broke a rule.")
 
 
-def _keep(kind, failures, folder):
+def _keep(rows, folder):
+    """Write the files that broke a rule."""
     import mutants
 
-    for number in failures:
-        source = (folder / SEEDS[kind][number % len(SEEDS[kind])]).read_bytes()
-        (folder / f"broke_{number}.{kind}").write_bytes(mutants.mutant(kind, source, number))
+    for row in rows:
+        if broken(row.get("found", {})):
+            kind, number = row["kind"], row["number"]
+            source = (folder / SEEDS[kind][number % len(SEEDS[kind])]).read_bytes()
+            (folder / f"broke_{number}.{kind}").write_bytes(mutants.mutant(kind, source, number))
 
 
-def _report(rows, arguments):
-    import importlib.metadata
-
-    import results
-
+def versions():
+    """Return the versions of what opens the files."""
     names = ("ai-edge-litert", "keras", "tensorflow", "numpy")
-    versions = {name: importlib.metadata.version(name) for name in names}
-    text = results.table(rows)
-    print(text)
-    if arguments.tflite >= 10_000 and set(arguments.kinds) == set(SEEDS):
-        about = (
-            "Each damaged file goes through the library and the command line. A verb that is done "
-            "took the file as it is: much damage leaves a valid file."
-        )
-        results.write_section("Hostile files", about, text, results.provenance(versions))
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def _report(rows):
+    about = (
+        "Each damaged file goes through the library and the command line. A verb that is done "
+        "took the file as it is: much damage leaves a valid file."
+    )
+    results.write_section(
+        "Hostile files", about, results.table(rows), results.provenance(versions())
+    )
 
 
 if __name__ == "__main__":

@@ -1,19 +1,23 @@
 """Kill the road at many moments, and look at what is left and at how it goes on.
 
     python benchmarks/kill_points.py [--points 200] [--stages fit calibrate ...] [--seed 0]
+                                     [--workers 2]
 
 Each stage (fit, calibrate, convert, evaluate and report, export, shrink) runs in a fork of this
 process, which has imported TensorFlow and run nothing. Half of the kills hit a moment chosen at
 random, the others a file operation: before the n-th file is opened for writing, renamed or
 removed, or a folder is made or removed. After each kill every file under a final name must be
 whole; then the stage is run again and must end with what an uninterrupted run ends with, and with
-no file or folder besides. Ends with status 1 if a rule was broken.
+no file or folder besides. Ends with status 1 if a rule was broken. Started again after a kill of
+its own, it goes on with the points that are left.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -24,125 +28,12 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import results
+from kill_stages import STAGES, data, network
+from record import Record
 
 SHARES = {"fit": 60, "calibrate": 20, "convert": 30, "evaluate": 30, "export": 30, "shrink": 30}
-EPOCHS, STEPS, BATCH = 3, 4, 8
 _EVENTS = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.truncate"}
-
-
-def data():
-    rng = np.random.default_rng(0)
-    x = rng.random((STEPS * BATCH, 6, 6, 2), np.float32)
-    return x, rng.integers(0, 3, len(x))
-
-
-def network():
-    import keras
-
-    keras.utils.set_random_seed(0)
-    return keras.Sequential(
-        [
-            keras.Input((6, 6, 2), name="image"),
-            keras.layers.Conv2D(8, 3, activation="relu", name="conv"),
-            keras.layers.Flatten(name="flat"),
-            keras.layers.Dropout(0.1, seed=3, name="drop"),
-            keras.layers.Dense(3, name="head"),
-        ]
-    )
-
-
-def compressed():
-    import keras_compress as kc
-
-    return kc.compress(network(), pruning=kc.Pruning(), quantization=kc.Quantization())
-
-
-def save(model, path):
-    from keras_compress.files import whole_file
-
-    with whole_file(path) as aside:
-        model.save(aside)
-
-
-def save_weights(model, path):
-    """Write all weights (masks, ranges and steps are among them) as an .npz."""
-    from keras_compress.files import whole_file
-
-    arrays = {
-        f"{n:03} {w.path}".replace("/", "."): np.asarray(w) for n, w in enumerate(model.weights)
-    }
-    with whole_file(path) as aside:
-        np.savez(aside, **arrays)
-
-
-def fit(folder):
-    import keras_compress as kc
-
-    model, (x, y) = compressed(), data()
-    model.compile("adam", _loss())
-    schedule = kc.PolynomialDecay(final_sparsity=0.75, end_step=9, frequency=2)
-    callbacks = [
-        kc.PruningCallback(schedule),
-        kc.QuantizationCallback(begin_step=3, freeze_step=10),
-        kc.BackupAndRestore(folder / "backup"),
-    ]
-    options = {"batch_size": BATCH, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
-    model.fit(x, y, callbacks=callbacks, **options)
-    save_weights(model, folder / "weights.npz")
-
-
-def _loss():
-    import keras
-
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def calibrate(folder):
-    import keras_compress as kc
-
-    model = compressed()
-    kc.calibrate(model, data()[0])
-    save_weights(model, folder / "weights.npz")
-    save(model, folder / "calibrated.keras")
-
-
-def convert(folder):
-    import keras_compress as kc
-
-    kc.convert(network(), representative_dataset=np.tile(data()[0], (4, 1, 1, 1))).save(
-        folder / "model.tflite"
-    )
-
-
-def evaluate(folder):
-    import keras_compress as kc
-
-    result = kc.evaluate(folder / "given.tflite", *data(), latency_runs=5)
-    report = kc.report(result, model=folder / "given.tflite", targets=["cortex_m4"])
-    report.save(folder / "report.html")
-    report.save(folder / "report.json")
-
-
-def export(folder):
-    from keras_compress.cli import main as cli
-
-    given = f"--model={folder / 'given.tflite'}"
-    for form in ("c", "micro"):
-        words = ["export", given, f"--format={form}", "--profile=cortex_m4"]
-        words += [f"--out={folder / form}", f"--json={folder / form}.json"]
-        if cli.main(words):
-            raise RuntimeError(f"export {form} failed")
-
-
-def shrink(folder):
-    from keras_compress.cli import main as cli
-
-    words = ["shrink", f"--model={folder / 'given.keras'}", f"--output={folder / 'small.keras'}"]
-    if cli.main([*words, "--channels=0.5", f"--json={folder / 'shrink.json'}"]):
-        raise RuntimeError("shrink failed")
-
-
-STAGES = {f.__name__: f for f in (fit, calibrate, convert, evaluate, export, shrink)}
 
 
 class Run:
@@ -176,7 +67,8 @@ class Run:
         """Return (exit code, file operations, seconds)."""
         with os.fdopen(self._reader, "rb") as told:
             operations = told.read()
-        _, status = os.waitpid(self.pid, 0)
+        _, status, used = os.wait4(self.pid, 0)
+        self.cpu = used.ru_utime + used.ru_stime
         seconds = time.monotonic() - self._began
         return os.waitstatus_to_exitcode(status), int(operations or b"0"), seconds
 
@@ -189,7 +81,7 @@ def _in_the_fork(stage, folder, kill_at, writer):
         writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if not writes and event not in _EVENTS:
             return
-        if not str(arguments[0]).startswith(str(folder)):
+        if not str(arguments[0]).startswith(f"{folder}{os.sep}"):
             return
         count += 1
         if count == kill_at:
@@ -203,6 +95,7 @@ def _in_the_fork(stage, folder, kill_at, writer):
             os.dup2(log.fileno(), 2)
         sys.addaudithook(watch)
         STAGES[stage](folder)
+        end_idle_processes()
         os.write(writer, str(count).encode())
         os._exit(0)
     except BaseException:
@@ -211,14 +104,31 @@ def _in_the_fork(stage, folder, kill_at, writer):
         os._exit(1)
 
 
+def end_idle_processes():
+    """End the children that wait for more work, so that their processor time is counted."""
+    from keras_compress.converters.engines import _converter_process
+    from keras_compress.evaluation import isolation
+
+    _converter_process.end_all()
+    isolation.end_all()
+
+
 def tree(folder):
-    """Return the names of all files and folders but those that TensorFlow leaves in `tmp`."""
+    """Return the names of all files and folders but those that TensorFlow and Keras leave."""
     return sorted(str(path.relative_to(folder)) for path in _paths(folder))
 
 
 def _paths(folder):
-    # TensorFlow removes what it traces from when a process ends by itself, which no fork does.
-    return [path for path in sorted(folder.rglob("*")) if "__autograph" not in path.name]
+    return [p for p in sorted(folder.rglob("*")) if not _foreign(p.relative_to(folder))]
+
+
+def _foreign(path):
+    """Whether a path is TensorFlow's or Keras' own temporary one.
+
+    TensorFlow removes what it traces from when a process ends by itself, which no fork does; Keras
+    loads a file through a folder without a name of its own, which it removes if it comes to that.
+    """
+    return "__autograph" in path.name or re.fullmatch(r"tmp/tmp\w{8}(/assets)?", str(path))
 
 
 def content(folder):
@@ -233,7 +143,7 @@ def _content(path):
     if path.suffix in (".npz", ".keras"):
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name != "metadata.json"]
-            return {name: archive.read(name) for name in names}
+            return {name: _numbered(archive.read(name)) for name in names}
     if path.suffix == ".json":
         return _without_times(json.loads(path.read_text()))
     if path.suffix == ".html":
@@ -242,6 +152,14 @@ def _content(path):
             raise ValueError("a page without an end")
         return len(text) > 0
     return path.read_bytes()
+
+
+def _numbered(member):
+    """Number the objects that layers share: Keras names them by their addresses."""
+    found = re.findall(rb'"shared_object_id": (\d+)', member)
+    for number, address in enumerate(dict.fromkeys(found)):
+        member = member.replace(b'"shared_object_id": ' + address, b"shared %d" % number)
+    return member
 
 
 def _without_times(value):
@@ -273,23 +191,34 @@ class Stage:
         (folder / "tmp").mkdir()
         return folder
 
-    def kill(self, kill_at=None, after=None):
-        """Kill a run, run again; return what broke a rule, and whether the kill came in time."""
-        folder = self._fresh("killed")
+    def kill(self, kill_at=None, after=None, worker=0):
+        """Kill a run, and run again.
+
+        Args:
+            kill_at: Number of a file operation.
+            after: Seconds.
+            worker: Workers have folders of their own.
+
+        Returns:
+            Tuple: what broke a rule, whether the kill came in time, processor seconds.
+        """
+        folder = self._fresh(f"killed_{worker}")
         run = Run(self.name, folder, kill_at)
         if after is not None:
             run.kill(after)
         code, _, _ = run.wait()
         if code not in (0, -signal.SIGKILL):
-            return [f"ended with {code}"], True
+            return [f"ended with {code}"], True, run.cpu
         problems = [*self._half_written(folder)]
-        again, _, _ = Run(self.name, folder).wait()
+        second = Run(self.name, folder)
+        again, _, _ = second.wait()
+        cpu = run.cpu + second.cpu
         if again:
-            return [*problems, "cannot be run again"], True
+            return [*problems, "cannot be run again"], True, cpu
         differing = same(content(folder), self.content)
         problems += [f"{name} differs from an uninterrupted run's" for name in differing]
         extra = set(tree(folder)) - set(self.tree)
-        return [*problems, *(f"{name} is left over" for name in extra)], code != 0
+        return [*problems, *(f"{name} is left over" for name in extra)], code != 0, cpu
 
     def _half_written(self, folder):
         """Yield the files under a final name that are not whole."""
@@ -345,60 +274,109 @@ def preload():
         getattr(kc, name)
 
 
+def kill_all(stage, todo, record, workers):
+    """Go through kills of a stage in forks of this process; each appends to the record.
+
+    Args:
+        stage: A `Stage`.
+        todo: List of pairs (number, moment).
+        record: `Record` of the outcomes.
+        workers: How many forks work side by side.
+    """
+    pids = []
+    for worker in range(min(workers, len(todo))):
+        pid = os.fork()
+        if not pid:
+            try:
+                _kill_some(stage, todo[worker::workers], record, worker)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+        pids.append(pid)
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    if any(statuses):
+        sys.exit("A worker ended before its kills were done. Start again to go on.")
+
+
+def _kill_some(stage, todo, record, worker):
+    for number, moment in todo:
+        problems, in_time, cpu = stage.kill(**moment, worker=worker)
+        outcome = {"in time": bool(in_time), "problems": problems, "cpu": round(cpu, 2)}
+        record.add({"stage": stage.name, "number": number, **outcome})
+        print(f"{stage.name} {number}: {moment} {problems or 'holds'}, {cpu:.1f} s", flush=True)
+
+
+def row_of(name, operations, outcomes):
+    """Return a stage's row of the table."""
+    return {
+        "stage": name,
+        "file operations": operations,
+        "kills": len(outcomes),
+        "in time": sum(outcome["in time"] for outcome in outcomes),
+        "broke a rule": sum(bool(outcome["problems"]) for outcome in outcomes),
+        "processor s": round(sum(outcome["cpu"] for outcome in outcomes)),
+    }
+
+
+def go(arguments, root, record):
+    """Kill all stages; return the rows of the table."""
+    given = root / "given"
+    given.mkdir()
+    make_given(given)
+    total, rows = sum(SHARES[name] for name in arguments.stages), []
+    for name in arguments.stages:
+        stage = Stage(name, root, given)
+        count = max(1, round(arguments.points * SHARES[name] / total))
+        kills = moments(stage, count, random.Random(f"{arguments.seed} {name}"))
+        done = {row["number"] for row in record.rows if row["stage"] == name}
+        todo = [(n, kill) for n, kill in enumerate(kills) if n not in done]
+        kill_all(stage, todo, record, arguments.workers)
+        outcomes = [row for row in record.rows if row["stage"] == name]
+        rows.append(row_of(name, stage.operations, outcomes))
+        print(rows[-1], flush=True)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--points", type=int, default=sum(SHARES.values()))
     parser.add_argument("--stages", nargs="+", default=list(SHARES), choices=list(SHARES))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    rng = random.Random(arguments.seed)
     preload()
+    settings = {name: getattr(arguments, name) for name in ("points", "stages", "seed")}
     root = Path(tempfile.mkdtemp(prefix="kill_points_"))
-    given = root / "given"
-    given.mkdir()
-    make_given(given)
-    total, rows, broken = sum(SHARES[name] for name in arguments.stages), [], 0
-    for name in arguments.stages:
-        stage = Stage(name, root, given)
-        count = max(1, round(arguments.points * SHARES[name] / total))
-        row = {
-            "stage": name,
-            "file operations": stage.operations,
-            "seconds": round(stage.seconds, 1),
-        }
-        row.update({"kills": 0, "in time": 0, "broke a rule": 0})
-        for moment in moments(stage, count, rng):
-            problems, in_time = stage.kill(**moment)
-            row["kills"] += 1
-            row["in time"] += in_time
-            row["broke a rule"] += bool(problems)
-            if problems:
-                print(name, moment, problems, flush=True)
-        broken += row["broke a rule"]
-        rows.append(row)
-        print(row, flush=True)
-    _report(rows, arguments)
-    if not broken:
-        shutil.rmtree(root)
-    sys.exit(bool(broken))
+    whole = arguments.points >= sum(SHARES.values()) and len(arguments.stages) == len(SHARES)
+    # A sample beside it does not touch the record of a whole run.
+    options = {} if whole else {"folder": root}
+    record = Record("kill_points", {**settings, "versions": versions()}, **options)
+    rows = go(arguments, root, record)
+    print(results.table(rows))
+    if whole:
+        _report(rows, arguments)
+        record.end()
+    if any(row["broke a rule"] for row in rows):
+        sys.exit(f"What is left is in {root}")
+    shutil.rmtree(root)
+
+
+def versions():
+    """Return the versions of what the stages run on."""
+    names = ("tensorflow", "keras", "ai-edge-litert", "numpy")
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def _report(rows, arguments):
-    import importlib.metadata
-
-    import results
-
-    print(results.table(rows))
-    if arguments.points >= sum(SHARES.values()) and len(rows) == len(SHARES):
-        names = ("tensorflow", "keras", "ai-edge-litert", "numpy")
-        versions = {name: importlib.metadata.version(name) for name in names}
-        about = (
-            "A kill is in time where the stage had not ended. After each one the files under final "
-            "names were whole, and the stage run again ended as an uninterrupted run, but for what "
-            "broke a rule."
-        )
-        about_run = results.provenance(versions, seed=arguments.seed)
-        results.write_section("Killed processes", about, results.table(rows), about_run)
+    about = (
+        "A kill is in time where the stage had not ended. After each one the files under final "
+        "names were whole, and the stage run again ended as an uninterrupted run, but for what "
+        "broke a rule."
+    )
+    about_run = results.provenance(versions(), seed=arguments.seed)
+    results.write_section("Killed processes", about, results.table(rows), about_run)
 
 
 if __name__ == "__main__":

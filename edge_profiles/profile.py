@@ -1,6 +1,7 @@
 """A target: which files it takes and what it can hold, read from one TOML file a target."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,13 @@ def get(profile: Any) -> Profile:
         return _read(Path(profile))
     if profile not in profiles():
         raise UnknownNameError("profile", profile, profiles())
-    return _read(FOLDER / f"{profile}.toml")
+    return _builtin(profile)
+
+
+@functools.cache
+def _builtin(name):
+    """Return a profile of the package: its file does not change while the process lives."""
+    return _read(FOLDER / f"{name}.toml")
 
 
 def _is_path(profile):
@@ -189,5 +196,5 @@ def _read(path):
     fields = profile_file.read(path, FOLDER)
     fallback = fields.pop("fallback", None)
     if fallback is not None:
-        fields["fallback"] = _read(FOLDER / f"{fallback}.toml")
+        fields["fallback"] = _builtin(fallback)
     return Profile(name=path.stem, **fields)

@@ -201,9 +201,10 @@ class _File:
         checked = check(value)
         if checked is None:
             self._fail([key], f"{key} must be {allowed}. Received: {key} = {_shown(value)}")
-        known = [path.stem for path in self._folder.glob("*.toml")]
-        if key == "fallback" and value not in known:
-            self._unknown([key], "profile", value, known)
+        if key == "fallback":
+            known = [path.stem for path in self._folder.glob("*.toml")]
+            if value not in known:
+                self._unknown([key], "profile", value, known)
         return field, checked
 
     def _rules(self, table, operators):
