@@ -6,8 +6,9 @@
 `criteria` trains a ResNet8 as START says, removes channels by each criterion, fine-tunes for TUNE
 epochs on TUNE_IMAGES images, and gives the accuracy on the test split; the best two are tuned
 from two more seeds. `network` trains a ResNet-20 for EARLY epochs on IMAGES images, removes
-channels by one criterion, trains on for the epochs that remain of EPOCHS, and compares with the
-same network trained on without any removal.
+channels by one criterion, trains on for the epochs that remain of EPOCHS (by the labels, and by
+`kc.Distillation` from the dense network), and compares with the same network trained on without
+any removal.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 from cifar10_data import augmented, load, load_uint8
 from networks import NETWORKS
 from results import provenance, table, write_section
-from training import baseline, one_cycle, versions
+from training import CACHE, baseline, one_cycle, versions
 
 import keras_compress as kc
 from keras_compress import plugins
@@ -101,51 +102,67 @@ def criteria():
     )
 
 
-def network(criterion, images, epochs, early):
+def network(criterion, images, epochs, early, minimum):
     """Train a ResNet-20 twice: whole to the end, and with channels removed after `early` epochs.
 
     Both have the first epochs in common and see the same images at the same learning rates
-    after that, so that nothing but the removal tells them apart.
+    after that. The smaller one is also trained on the answers of the whole one: once by the
+    labels alone, once with `kc.Distillation`.
     """
     x, y = load("test")
-    keras.utils.set_random_seed(0)
-    model = NETWORKS["resnet20"]()
-    go_on(model, images, 0, early, epochs)
-    smaller = shrunk(model, criterion, samples=1024, minimum=0.25)
-    result = {
-        "criterion": criterion,
-        "macs_fewer": round(macs(model) / macs(smaller), 3),
-        "parameters_left": round(smaller.count_params() / model.count_params(), 3),
-        "dense_accuracy_early": accuracy(model, x, y),
-        "accuracy_early": accuracy(smaller, x, y),
-    }
-    print(json.dumps(result), flush=True)
-    go_on(smaller, images, early, epochs, epochs)
-    result["accuracy"] = accuracy(smaller, x, y)
-    print(json.dumps(result), flush=True)
-    go_on(model, images, early, epochs, epochs)
-    result["dense_accuracy"] = accuracy(model, x, y)
-    result["points_lost"] = round(100 * (result["dense_accuracy"] - result["accuracy"]), 2)
-    print(json.dumps(result), flush=True)
+    begun, whole = whole_network(images, epochs, early)
+    dense = accuracy(whole, x, y)
+    rows = []
+    for distilled in (False, True):
+        smaller = shrunk(begun, criterion, samples=1024, minimum=minimum)
+        row = {
+            "criterion": criterion,
+            "distilled": distilled,
+            "macs_fewer": round(macs(begun) / macs(smaller), 3),
+            "parameters_left": round(smaller.count_params() / begun.count_params(), 3),
+            "accuracy_at_removal": accuracy(smaller, x, y),
+        }
+        go_on(smaller, images, early, epochs, epochs, teacher=whole if distilled else None)
+        row["accuracy"] = accuracy(smaller, x, y)
+        row["dense_accuracy"] = dense
+        row["points_lost"] = round(100 * (dense - row["accuracy"]), 2)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
     record(
         "Removing channels: ResNet-20",
         f"{images:,} training images, {epochs} epochs of one cycle of learning rates. After epoch "
-        f"{early} channels are removed and the rest is trained on; the dense network is the same "
-        "one trained on whole. 5,000 test images, looked at once (and at the removal, where "
-        "nothing is chosen by it).",
-        [result],
+        f"{early} channels are removed, of each layer at most {1 - minimum:.0%}, and the rest is "
+        "trained on; the dense network is the same one trained on whole. 5,000 test images, by "
+        "which nothing is chosen.",
+        rows,
     )
 
 
-def go_on(model, images, begin, end, epochs):
-    """Train from epoch `begin` to `end` of a cycle of `epochs`."""
+def whole_network(images, epochs, early):
+    """Return the network after `early` epochs, and at the end; both are kept for a next run."""
+    files = [CACHE / f"resnet20-{images}-{epochs}-after-{end}.keras" for end in (early, epochs)]
+    if not all(file.exists() for file in files):
+        CACHE.mkdir(parents=True, exist_ok=True)
+        keras.utils.set_random_seed(0)
+        model = NETWORKS["resnet20"]()
+        begin = 0
+        for end, file in zip((early, epochs), files, strict=True):
+            go_on(model, images, begin, end, epochs)
+            model.save(file)
+            begin = end
+    return [keras.models.load_model(file, compile=False) for file in files]
+
+
+def go_on(model, images, begin, end, epochs, teacher=None):
+    """Train from epoch `begin` to `end` of a cycle of `epochs`, maybe on a teacher's answers."""
     data = augmented(*load_uint8("train", images), 128, seed=0)
     optimizer = one_cycle(0.2, epochs * len(data), 1e-3)
-    compiled(model, optimizer)
+    trained = model if teacher is None else kc.Distillation(model, teacher)
+    compiled(trained, optimizer)
     for _ in range(begin):
         data.on_epoch_end()
     optimizer.iterations.assign(begin * len(data))
-    model.fit(data, initial_epoch=begin, epochs=end, verbose=2)
+    trained.fit(data, initial_epoch=begin, epochs=end, verbose=2)
 
 
 def record(title, text, rows):
@@ -159,11 +176,14 @@ def main():
     parser.add_argument("--images", type=int, default=IMAGES, help="of `network`")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of `network`")
     parser.add_argument("--early", type=int, default=EARLY, help="epochs before the removal")
+    parser.add_argument(
+        "--minimum", type=float, default=0.25, help="of channels that a layer keeps"
+    )
     options = parser.parse_args()
     if options.part == "criteria":
         criteria()
     else:
-        network(options.criterion, options.images, options.epochs, options.early)
+        network(options.criterion, options.images, options.epochs, options.early, options.minimum)
 
 
 if __name__ == "__main__":
