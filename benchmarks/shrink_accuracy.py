@@ -102,7 +102,7 @@ def criteria():
     )
 
 
-def network(criterion, images, epochs, early, minimum):
+def network(criterion, images, epochs, early, granularity, minimum):
     """Train a ResNet-20 twice: whole to the end, and with channels removed after `early` epochs.
 
     Both have the first epochs in common and see the same images at the same learning rates
@@ -114,7 +114,8 @@ def network(criterion, images, epochs, early, minimum):
     dense = accuracy(whole, x, y)
     rows = []
     for distilled in (False, True):
-        smaller = shrunk(begun, criterion, samples=1024, minimum=minimum)
+        options = {"minimum": minimum} if granularity == "channels" else {}
+        smaller = shrunk(begun, criterion, 1024, granularity=granularity, **options)
         row = {
             "criterion": criterion,
             "distilled": distilled,
@@ -129,10 +130,10 @@ def network(criterion, images, epochs, early, minimum):
         rows.append(row)
         print(json.dumps(row), flush=True)
     record(
-        "Removing channels: ResNet-20",
+        f"Removing {granularity}: ResNet-20",
         f"{images:,} training images, {epochs} epochs of one cycle of learning rates. After epoch "
-        f"{early} channels are removed, of each layer at most {1 - minimum:.0%}, and the rest is "
-        "trained on; the dense network is the same one trained on whole. 5,000 test images, by "
+        f"{early} {granularity} are removed, and the rest is trained on; the dense network is the "
+        "same one trained on whole. 5,000 test images, by "
         "which nothing is chosen.",
         rows,
     )
@@ -176,6 +177,7 @@ def main():
     parser.add_argument("--images", type=int, default=IMAGES, help="of `network`")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of `network`")
     parser.add_argument("--early", type=int, default=EARLY, help="epochs before the removal")
+    parser.add_argument("--granularity", choices=["channels", "layers"], default="channels")
     parser.add_argument(
         "--minimum", type=float, default=0.25, help="of channels that a layer keeps"
     )
@@ -183,7 +185,14 @@ def main():
     if options.part == "criteria":
         criteria()
     else:
-        network(options.criterion, options.images, options.epochs, options.early, options.minimum)
+        network(
+            options.criterion,
+            options.images,
+            options.epochs,
+            options.early,
+            options.granularity,
+            options.minimum,
+        )
 
 
 if __name__ == "__main__":
