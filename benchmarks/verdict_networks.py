@@ -10,7 +10,6 @@ files are as the converter leaves them, islands and all, so that the checks have
 import json
 import re
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -192,20 +191,19 @@ UNSETTLED = ("gru",)
 TRIES = 12
 
 
-def convert_settled(model, exported, setting, name):
+def convert_settled(model, setting, name):
     """Return the conversion of a network with the fewest float tensors of several tries."""
-    best = convert(model, exported, setting)
+    best = convert(model, setting)
     for _ in range(TRIES if name in UNSETTLED and setting != "float32" else 0):
         if not kc.inspect(best).float_tensors:
             break
-        again = convert(model, exported, setting)
-        best = min(best, again, key=lambda c: kc.inspect(c).float_tensors)
+        best = min(best, convert(model, setting), key=lambda c: kc.inspect(c).float_tensors)
     return best
 
 
-def convert(model, exported, setting):
-    """Return the bytes that TensorFlow's converter makes of a model and its SavedModel."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(exported)
+def convert(model, setting):
+    """Return the bytes that TensorFlow's converter makes of a model."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if SETTINGS[setting] is not None:
         kind, operators, per_channel_dense = SETTINGS[setting]
         random = np.random.default_rng(0)
@@ -230,16 +228,14 @@ def main(folder):
         keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         model = build()
-        with tempfile.TemporaryDirectory() as exported:
-            model.export(exported, verbose=False)
-            for setting in SETTINGS:
-                try:
-                    content = convert_settled(model, exported, setting, name)
-                except RuntimeError as error:
-                    refused = re.findall(r"for op: '(\w+)'", str(error))
-                    failures[f"{name}.{setting}"] = refused or str(error).splitlines()[:1]
-                    continue
-                (folder / f"{name}.{setting}.tflite").write_bytes(content)
+        for setting in SETTINGS:
+            try:
+                content = convert_settled(model, setting, name)
+            except RuntimeError as error:
+                refused = re.findall(r"for op: '(\w+)'", str(error))
+                failures[f"{name}.{setting}"] = refused or str(error).splitlines()[:1]
+                continue
+            (folder / f"{name}.{setting}.tflite").write_bytes(content)
     (folder / "failures.json").write_text(json.dumps(failures, indent=2))
 
 
