@@ -41,9 +41,9 @@ def rounded_at_run_time(inputs, per_row):
         Tensor of the same shape and dtype, with the gradient of the inputs.
 
     Example:
-        >>> x = np.array([[0.0, 0.1, 25.5], [0.0, 0.1, 255.0]], "float32")
-        >>> rounded_at_run_time(x, per_row=True).numpy().round(3).tolist()
-        [[0.0, 0.1, 25.5], [0.0, 0.0, 255.0]]
+        >>> x = np.array([[0.0, 0.5, 127.5], [0.0, 0.5, 1275.0]], "float32")
+        >>> rounded_at_run_time(x, per_row=True).numpy().tolist()
+        [[0.0, 0.5, 127.5], [0.0, 0.0, 1275.0]]
     """
     axes = -1 if per_row else tuple(range(1, len(inputs.shape)))
     values = ops.cast(ops.stop_gradient(inputs), "float32")
