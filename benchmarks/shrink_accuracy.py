@@ -133,8 +133,7 @@ def network(criterion, images, epochs, early, granularity, minimum):
         f"Removing {granularity}: ResNet-20",
         f"{images:,} training images, {epochs} epochs of one cycle of learning rates. After epoch "
         f"{early} {granularity} are removed, and the rest is trained on; the dense network is the "
-        "same one trained on whole. 5,000 test images, by "
-        "which nothing is chosen.",
+        "same one trained on whole. One seed, 5,000 test images.",
         rows,
     )
 
