@@ -343,14 +343,10 @@ def _bias(wrapper, input_step):
     It is a multiple of the accumulator's step where that is known: 70,000 steps from zero the
     sum that a converter makes in another order would now and then be rounded to another integer.
     """
-    bias = getattr(wrapper.layer, "bias", None)
-    bias = None if bias is None else np.asarray(bias)
-    if wrapper.batch_norm is not None:
-        factor, shift = _affine(wrapper.batch_norm)
-        bias = shift if bias is None else bias * factor + shift
+    bias = wrapper.folded_bias()
     if bias is not None and input_step is not None and wrapper.rounds_bias:
-        bias = bias + np.asarray(wrapper.bias_rounding(input_step))
-    return None if bias is None else bias * np.float32(_factor(wrapper))
+        bias = bias + wrapper.bias_rounding(input_step)
+    return None if bias is None else np.asarray(bias) * np.float32(_factor(wrapper))
 
 
 def _affine(norm):

@@ -25,7 +25,7 @@ HEIGHTS = [
     ["edge_profiles*"],
     ["evaluation*"],
     ["layers*", "parts*", "pruning*", "quantization*", "clustering*"],
-    ["wrapper_config"],
+    ["wrapper_config", "rounded_kernels"],
     ["wrapper"],
     ["training_step", "phase_callback", "pruning.targets"],
     ["pruning*.callback", "quantization.callback"],
