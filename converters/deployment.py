@@ -12,6 +12,12 @@ import numpy as np
 
 from keras_compress.apply import strip
 from keras_compress.converters import deployed_parts
+from keras_compress.converters.deployed_kernel import (
+    DeployedKernel,
+    deployed_bias,
+    deployed_kernel,
+    deployed_kernels,
+)
 from keras_compress.errors import ConversionError
 from keras_compress.graph import Value, all_layers, rebuild, trace
 from keras_compress.layer_copies import LayerCopies
@@ -22,35 +28,6 @@ from keras_compress.quantization.folding import batch_norm_affine
 from keras_compress.quantization.phase import Phase
 from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.wrapper import CompressedLayer
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DeployedKernel:
-    """What the file must hold for one kernel of a compressed model.
-
-    Args:
-        layer: Name of its layer.
-        weights: The float weights in the TFLite layout, folded and, where quantized, on the grid.
-        channel_axis: Axis of the output channels in that layout.
-        mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
-        bits: Width of the stored integers, or `None` for a kernel that was not quantized.
-        scales: Step of each channel, or of the whole kernel; `None` likewise.
-        bias: Float bias of each output channel, folded; `None` where the layer has none.
-        pattern: The pruning pattern, or `None`.
-        clusters: Most values that a channel may hold, or `None` where it is not clustered.
-        one_codebook: Whether that is so of the whole kernel, if the file has one scale for it.
-    """
-
-    layer: str
-    weights: np.ndarray
-    channel_axis: int
-    mask: np.ndarray | None = None
-    bits: int | None = None
-    scales: np.ndarray | None = None
-    bias: np.ndarray | None = None
-    pattern: object = None
-    clusters: int | None = None
-    one_codebook: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,18 +108,14 @@ def prepare(model, batch_size=1, ranges=True):
         plain = _stripped(model, graph, wrappers)
         if batch_size is not None:
             plain = _with_batch_size(plain, batch_size)
-        return Deployable(plain, kernels=_pruned_kernels(wrappers))
+        return Deployable(plain, kernels=deployed_kernels(wrappers, {}))
     quantizers = quantizers if ranges else []
     _check_observed(model, wrappers, quantizers)
     steps = _input_steps(graph) if ranges else {}
     return Deployable(
         _deployed_model(graph, batch_size, ranges, steps),
         quantized=bool(quantizers),
-        kernels=tuple(
-            _kernel(wrapper, kernel, steps.get(wrapper))
-            for wrapper in wrappers
-            for kernel in wrapper.kernels
-        ),
+        kernels=deployed_kernels(wrappers, steps),
         input_ranges=_input_ranges(model),
         activation_bits=quantizers[0].bits if quantizers else None,
         per_channel=_common_granularity(wrappers, dense=False),
@@ -153,7 +126,7 @@ def prepare(model, batch_size=1, ranges=True):
 def _stripped(model, graph, wrappers):
     """The plain model; attentions stay in parts, whose kernels the file holds as they are."""
     if any(isinstance(wrapper.layer, AttentionProjection) for wrapper in wrappers):
-        return _deployed_model(graph, batch_size=None, ranges=False)
+        return _deployed_model(graph, batch_size=None, ranges=False, input_steps={})
     return strip(model) if wrappers else model
 
 
@@ -216,8 +189,7 @@ def _with_batch_size(model, batch_size):
     return fixed
 
 
-def _deployed_model(graph, batch_size, ranges, steps=None):
-    steps = steps or {}
+def _deployed_model(graph, batch_size, ranges, input_steps):
     copies = LayerCopies()
     weights = []
 
@@ -251,7 +223,7 @@ def _deployed_model(graph, batch_size, ranges, steps=None):
     model = rebuild(graph, apply, batch_size=batch_size)
     copies.copy_weights()
     for layer, source in weights:
-        _set_weights(layer, source, steps.get(source))
+        _set_weights(layer, source, input_steps.get(source))
     return model
 
 
@@ -293,11 +265,6 @@ def _norm_as_depthwise(name):
     return keras.layers.DepthwiseConv2D(1, name=name)
 
 
-def _factor(wrapper):
-    """What the outputs of a layer are multiplied by: in the file, its weights are."""
-    return getattr(wrapper.layer, "factor", 1.0)
-
-
 def _on_maps(layer, inputs):
     """Call a layer for maps (batch, height, width, channels) on inputs of any rank."""
     if len(inputs.shape) == 4:
@@ -316,37 +283,9 @@ def _set_weights(layer, source, input_step):
         return
     for kernel in source.kernels:
         getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
-    bias = _bias(source, input_step)
+    bias = deployed_bias(source, input_step)
     if bias is not None:
         layer.bias.assign(bias)
-
-
-def deployed_kernel(wrapper, kernel):
-    """Return a kernel of a wrapper as it is deployed, in Keras layout.
-
-    Args:
-        wrapper: A built `CompressedLayer`.
-        kernel: One of its `kernels`.
-
-    Returns:
-        Float array: masked, on its grid, folded.
-    """
-    weights = np.asarray(wrapper.effective_kernel(kernel)) * np.float32(_factor(wrapper))
-    if wrapper.batch_norm is None:
-        return weights
-    return wrapper.layer_type.fold(weights, _affine(wrapper.batch_norm)[0])
-
-
-def _bias(wrapper, input_step):
-    """The bias after folding, or `None` where there is none.
-
-    It is a multiple of the accumulator's step where that is known: 70,000 steps from zero the
-    sum that a converter makes in another order would now and then be rounded to another integer.
-    """
-    bias = wrapper.folded_bias()
-    if bias is not None and input_step is not None and wrapper.rounds_bias:
-        bias = bias + wrapper.bias_rounding(input_step)
-    return None if bias is None else np.asarray(bias) * np.float32(_factor(wrapper))
 
 
 def _affine(norm):
@@ -356,55 +295,6 @@ def _affine(norm):
         factor = 1 / np.maximum(deviation, keras.config.epsilon())
         return factor, -np.asarray(norm.mean, "float32").ravel() * factor
     return tuple(np.asarray(values) for values in batch_norm_affine(norm))
-
-
-def _kernel(wrapper, kernel, input_step=None):
-    settings = wrapper.quantization
-    weights = kernel.to_deployed(deployed_kernel(wrapper, kernel))
-    return DeployedKernel(
-        layer=wrapper.name,
-        weights=weights,
-        channel_axis=kernel.deployed_channel_axis,
-        mask=_mask(wrapper, kernel),
-        bits=None if settings is None else settings.quantizer.stored_bits(wrapper.weight_bits),
-        scales=None if settings is None else _scales(wrapper, kernel),
-        bias=_bias(wrapper, input_step),
-        pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
-        **_clusters(wrapper, kernel),
-    )
-
-
-def _clusters(wrapper, kernel):
-    codebook = wrapper.codebooks.get(kernel.attribute)
-    if codebook is None:
-        return {}
-    # Folding gives every channel values of its own.
-    alone = codebook.groups == 1 and wrapper.quantization and wrapper.batch_norm is None
-    return {"clusters": codebook.clusters, "one_codebook": bool(alone)}
-
-
-def _scales(wrapper, kernel):
-    """The scales that the folded kernel has on its grid."""
-    shape = wrapper.variable(kernel).shape
-    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape) * np.float32(_factor(wrapper))
-    per_channel = wrapper.quantization.per_channel and kernel.per_channel
-    if not per_channel:
-        return steps.flat[0]
-    if wrapper.batch_norm is not None:
-        steps = wrapper.layer_type.fold(steps, np.abs(_affine(wrapper.batch_norm)[0]))
-    steps = np.moveaxis(kernel.to_deployed(steps), kernel.deployed_channel_axis, 0)
-    return steps.reshape(len(steps), -1).max(axis=1)
-
-
-def _mask(wrapper, kernel):
-    for prunable in wrapper.prunable_kernels:
-        if prunable.kernel == kernel:
-            return kernel.to_deployed(np.asarray(prunable.mask)) > 0
-    return None
-
-
-def _pruned_kernels(wrappers):
-    return tuple(_kernel(wrapper, kernel) for wrapper in wrappers for kernel in wrapper.kernels)
 
 
 def _input_ranges(model):

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
 from keras_compress.analysis.source import Source
-from keras_compress.converters.deployment import deployed_kernel
+from keras_compress.converters.deployed_kernel import deployed_kernel
 
 
 class SimulatedModel:

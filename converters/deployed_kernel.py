@@ -1,0 +1,138 @@
+"""What the file must hold for each kernel of a compressed model: weights, scales, zeros, bias."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.quantization.folding import batch_norm_affine
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DeployedKernel:
+    """What the file must hold for one kernel of a compressed model.
+
+    Args:
+        layer: Name of its layer.
+        weights: The float weights in the TFLite layout, folded and, where quantized, on the grid.
+        channel_axis: Axis of the output channels in that layout.
+        mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
+        bits: Width of the stored integers, or `None` for a kernel that was not quantized.
+        scales: Step of each channel, or of the whole kernel; `None` likewise.
+        bias: Float bias of each output channel, folded; `None` where the layer has none.
+        pattern: The pruning pattern, or `None`.
+        clusters: Most values that a channel may hold, or `None` where it is not clustered.
+        one_codebook: Whether that is so of the whole kernel, if the file has one scale for it.
+    """
+
+    layer: str
+    weights: np.ndarray
+    channel_axis: int
+    mask: np.ndarray | None = None
+    bits: int | None = None
+    scales: np.ndarray | None = None
+    bias: np.ndarray | None = None
+    pattern: object = None
+    clusters: int | None = None
+    one_codebook: bool = False
+
+
+def deployed_kernels(wrappers, input_steps):
+    """Return what the file must hold for all kernels.
+
+    Args:
+        wrappers: Built `CompressedLayer`s.
+        input_steps: Dict from a wrapper to the step of its input's grid, where that is known.
+
+    Returns:
+        Tuple of `DeployedKernel`.
+    """
+    return tuple(
+        _described(wrapper, kernel, input_steps.get(wrapper))
+        for wrapper in wrappers
+        for kernel in wrapper.kernels
+    )
+
+
+def deployed_kernel(wrapper, kernel):
+    """Return a kernel of a wrapper as it is deployed, in Keras layout.
+
+    Args:
+        wrapper: A built `CompressedLayer`.
+        kernel: One of its `kernels`.
+
+    Returns:
+        Float array: masked, on its grid, folded.
+    """
+    weights = np.asarray(wrapper.effective_kernel(kernel)) * np.float32(_factor(wrapper))
+    if wrapper.batch_norm is None:
+        return weights
+    return wrapper.layer_type.fold(weights, np.asarray(batch_norm_affine(wrapper.batch_norm)[0]))
+
+
+def deployed_bias(wrapper, input_step):
+    """Return the bias of a wrapper as it is deployed.
+
+    It is a multiple of the accumulator's step where that is known: 70,000 steps from zero the
+    sum that a converter makes in another order would now and then be rounded to another integer.
+
+    Args:
+        wrapper: A built `CompressedLayer`.
+        input_step: Step of its input's grid, or `None`.
+
+    Returns:
+        Float array (channels,), folded; `None` where the layer has no bias.
+    """
+    bias = wrapper.folded_bias()
+    if bias is not None and input_step is not None and wrapper.rounds_bias:
+        bias = bias + wrapper.bias_rounding(input_step)
+    return None if bias is None else np.asarray(bias) * np.float32(_factor(wrapper))
+
+
+def _described(wrapper, kernel, input_step):
+    settings = wrapper.quantization
+    weights = kernel.to_deployed(deployed_kernel(wrapper, kernel))
+    return DeployedKernel(
+        layer=wrapper.name,
+        weights=weights,
+        channel_axis=kernel.deployed_channel_axis,
+        mask=_mask(wrapper, kernel),
+        bits=None if settings is None else settings.quantizer.stored_bits(wrapper.weight_bits),
+        scales=None if settings is None else _scales(wrapper, kernel),
+        bias=deployed_bias(wrapper, input_step),
+        pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
+        **_clusters(wrapper, kernel),
+    )
+
+
+def _clusters(wrapper, kernel):
+    codebook = wrapper.codebooks.get(kernel.attribute)
+    if codebook is None:
+        return {}
+    # Folding gives every channel values of its own.
+    alone = codebook.groups == 1 and wrapper.quantization and wrapper.batch_norm is None
+    return {"clusters": codebook.clusters, "one_codebook": bool(alone)}
+
+
+def _scales(wrapper, kernel):
+    """The scales that the folded kernel has on its grid."""
+    shape = wrapper.variable(kernel).shape
+    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape) * np.float32(_factor(wrapper))
+    per_channel = wrapper.quantization.per_channel and kernel.per_channel
+    if not per_channel:
+        return steps.flat[0]
+    if wrapper.batch_norm is not None:
+        steps = wrapper.layer_type.fold(steps, np.abs(batch_norm_affine(wrapper.batch_norm)[0]))
+    steps = np.moveaxis(kernel.to_deployed(steps), kernel.deployed_channel_axis, 0)
+    return steps.reshape(len(steps), -1).max(axis=1)
+
+
+def _mask(wrapper, kernel):
+    for prunable in wrapper.prunable_kernels:
+        if prunable.kernel == kernel:
+            return kernel.to_deployed(np.asarray(prunable.mask)) > 0
+    return None
+
+
+def _factor(wrapper):
+    """What the outputs of a layer are multiplied by: in the file, its weights are."""
+    return getattr(wrapper.layer, "factor", 1.0)
