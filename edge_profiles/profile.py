@@ -99,6 +99,11 @@ class Profile:
         return self.activation_bits == 32
 
     @property
+    def quantizes_at_run_time(self) -> bool:
+        """Whether a conversion leaves activations in float beside integer weights."""
+        return self.is_float and self.weight_bits[0] <= 8
+
+    @property
     def int4(self) -> bool:
         """Whether the target takes 4-bit weights."""
         return 4 in self.weight_bits

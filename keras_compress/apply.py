@@ -24,7 +24,7 @@ from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.quantization.placement import Placement, place, warn_unknown
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.roles import Role, activation_name, role
-from keras_compress.quantization.settings import Settings, resolve_settings
+from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_settings
 from keras_compress.recipe import Recipe
 from keras_compress.recipe_steps import smaller, specs
 from keras_compress.replicas import refuse_several_workers
@@ -39,8 +39,6 @@ from keras_compress.wrapper_config import (
     WeightQuantization,
     every_layer,
 )
-
-_FLOAT_BITS = 32
 
 
 def compress(
@@ -201,7 +199,7 @@ class _Compressor:
 
     def _quantized(self, value, tensor, name):
         choice = self.placement.ranges.get(value) if self.placement else None
-        if choice is None or self.settings.activation_bits == _FLOAT_BITS:
+        if choice is None or self.settings.activation_bits == FLOAT_BITS:
             return tensor
         if choice.tied_to is not None:
             quantizer = self.quantizers[choice.tied_to]
@@ -256,7 +254,7 @@ class _Compressor:
             call = readers[0] if role(readers[0].operation) is Role.RELU else call
         choice = self.placement.ranges.get(call.output)
         free = choice is not None and choice.tied_to is None and choice.fixed is None
-        quantized = self.settings.activation_bits != _FLOAT_BITS
+        quantized = self.settings.activation_bits != FLOAT_BITS
         return (call.output, call.name) if free and quantized else None
 
     def _layer(self, call):

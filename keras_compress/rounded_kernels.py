@@ -244,14 +244,21 @@ class RoundedKernels(PhasedLayer):
         has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
         return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
 
-    @property
-    def rounds_inputs(self):
-        """Whether the file quantizes what this layer reads at run time."""
-        if self.quantization is None or not self.quantization.at_run_time:
-            return False
-        size = math.prod(self.variable(self.kernels[0]).shape)
-        is_wide = self.layer_type.has_integer_bias and size >= FEWEST_WEIGHTS
-        return is_wide and self.phase != Phase.OFF
+    def run_time_axes(self, rank):
+        """Return the axes of the input that share a grid which the file finds at run time.
+
+        Args:
+            rank: Rank of the input.
+
+        Returns:
+            Axes, or `None` where the layer reads floats, or integers of a known grid.
+        """
+        settings = self.quantization
+        if settings is None or not settings.at_run_time or self.phase == Phase.OFF:
+            return None
+        if math.prod(self.variable(self.kernels[0]).shape) < FEWEST_WEIGHTS:
+            return None
+        return self.layer_type.run_time_axes(self.layer, rank, packed=self.weight_bits <= 4)
 
     def accumulator_step(self, input_step):
         """Return what one unit of the file's sums stands for.

@@ -10,7 +10,7 @@ from keras_compress.layers.prunable import PrunableKernel
 from keras_compress.quantization.fused_normalization import normalize
 from keras_compress.quantization.phase import Phase
 from keras_compress.quantization.requantization import rounded_twice
-from keras_compress.quantization.run_time_rounding import rounded_at_run_time, takes_rows
+from keras_compress.quantization.run_time_rounding import rounded_at_run_time
 from keras_compress.rounded_kernels import RoundedKernels
 from keras_compress.wrapper_config import (
     clustering_config,
@@ -133,9 +133,9 @@ class CompressedLayer(RoundedKernels):
         ]
         if rounding is not None and self.batch_norm is None:
             replaced.append((self.layer.bias, self.layer.bias + rounding))
-        if self.rounds_inputs:
-            packed = self.weight_bits <= 4
-            inputs = rounded_at_run_time(inputs, takes_rows(self.layer, packed))
+        axes = self.run_time_axes(len(inputs.shape))
+        if axes is not None:
+            inputs = rounded_at_run_time(inputs, axes)
         with keras.StatelessScope(state_mapping=replaced):
             outputs = self.layer(inputs)
         if self.batch_norm is not None:

@@ -3,11 +3,10 @@
 from keras_compress.converters.checks.base import Check, where
 from keras_compress.converters.options import Mode
 from keras_compress.findings import Finding
+from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 
 _OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _WEIGHTS = 1
-# TensorFlow's converter leaves smaller weights in float (its documented default).
-_LEAST_ELEMENTS = 1024
 
 
 class WeightTypes(Check):
@@ -30,7 +29,7 @@ class WeightTypes(Check):
             weights = _stored_weights(operator, evidence)
             if weights is None or weights.dtype in wanted:
                 continue
-            if evidence.options.mode is Mode.DYNAMIC_RANGE and weights.size < _LEAST_ELEMENTS:
+            if evidence.options.mode is Mode.DYNAMIC_RANGE and weights.size < FEWEST_WEIGHTS:
                 continue
             layer = layers.first(operator)
             message = f"{where(operator, layer)} has weights of type {weights.dtype}, not "

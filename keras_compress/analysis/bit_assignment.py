@@ -12,10 +12,9 @@ from keras_compress.analysis.taps import TappedModel
 from keras_compress.apply import strip
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import all_layers, trace
+from keras_compress.quantization.settings import FLOAT_BITS
 from keras_compress.spec import Quantization
 from keras_compress.wrapper import CompressedLayer
-
-_FLOAT_BITS = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +177,7 @@ def solve(errors, budgets):
 def _compressed(model, bits, quantizer):
     return TappedModel.of(
         model,
-        Quantization(weight_bits=bits, activation_bits=_FLOAT_BITS, weight_quantizer=quantizer),
+        Quantization(weight_bits=bits, activation_bits=FLOAT_BITS, weight_quantizer=quantizer),
     )
 
 

@@ -106,6 +106,19 @@ class LayerType:
         """
         return None
 
+    def run_time_axes(self, layer, rank, packed):
+        """Return over which values LiteRT takes the extremes of a grid that is found at run time.
+
+        Args:
+            layer: A built Keras layer of this type.
+            rank: Rank of its input.
+            packed: Whether its weights are stored two to a byte.
+
+        Returns:
+            Axes of the input, or `None` for a type whose inputs stay in float.
+        """
+        return None
+
     def fold(self, kernel, factor):
         """Multiply each output channel of a kernel by a factor.
 

@@ -1,6 +1,7 @@
 """Conv2D: CONV_2D, weights (out, height, width, in)."""
 
 from keras_compress.layers._matrix_form import MatrixForm
+from keras_compress.layers._run_time_axes import of_convolution
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -20,3 +21,7 @@ class Conv2D(LayerType):
         *window, channels, filters = layer.kernel.shape
         shape = (*window, channels, layer.groups, filters // layer.groups)
         return MatrixForm("filters", shape, outputs=4, inputs=(0, 1, 2), groups=3)
+
+    def run_time_axes(self, layer, rank, packed):
+        """See `LayerType.run_time_axes`."""
+        return of_convolution(layer, rank, packed)

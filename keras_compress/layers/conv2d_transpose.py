@@ -1,6 +1,7 @@
 """Conv2DTranspose: TRANSPOSE_CONV, weights (out, height, width, in)."""
 
 from keras_compress.layers._matrix_form import MatrixForm
+from keras_compress.layers._run_time_axes import of_samples
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -17,6 +18,10 @@ class Conv2DTranspose(LayerType):
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""
         return MatrixForm("filters", tuple(layer.kernel.shape), outputs=2, inputs=(0, 1, 3))
+
+    def run_time_axes(self, layer, rank, packed):
+        """See `LayerType.run_time_axes`."""
+        return of_samples(rank)
 
     def fold(self, kernel, factor):
         """See `LayerType.fold`."""

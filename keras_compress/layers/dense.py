@@ -17,3 +17,7 @@ class Dense(LayerType):
     def matrix_form(self, layer):
         """See `LayerType.matrix_form`."""
         return MatrixForm("units", tuple(layer.kernel.shape), outputs=1, inputs=(0,))
+
+    def run_time_axes(self, layer, rank, packed):
+        """See `LayerType.run_time_axes`."""
+        return (rank - 1,)

@@ -1,6 +1,7 @@
 """DepthwiseConv2D: DEPTHWISE_CONV_2D, weights (1, height, width, out)."""
 
 from keras_compress.layers._matrix_form import MatrixForm
+from keras_compress.layers._run_time_axes import of_samples
 from keras_compress.layers.base import DepthwiseKernel, LayerType
 
 
@@ -28,6 +29,10 @@ class DepthwiseConv2D(LayerType):
         """See `LayerType.matrix_form`."""
         shape = tuple(layer.kernel.shape)
         return MatrixForm("depth_multiplier", shape, outputs=3, inputs=(0, 1), groups=2)
+
+    def run_time_axes(self, layer, rank, packed):
+        """See `LayerType.run_time_axes`."""
+        return of_samples(rank)
 
     def fold(self, kernel, factor):
         """See `LayerType.fold`."""

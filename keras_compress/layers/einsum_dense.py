@@ -18,3 +18,14 @@ class EinsumDense(LayerType):
         )
         rest = tuple(axis for axis in range(len(letters)) if axis not in channels)
         return (Kernel("kernel", channel_axes=channels, permutation=channels + rest),)
+
+    def run_time_axes(self, layer, rank, packed):
+        """See `LayerType.run_time_axes`: those that are summed over, where it is one product."""
+        left, output = layer.equation.replace(" ", "").split("->")
+        source, letters = left.split(",")
+        in_batches = any(letter in source and letter in output for letter in letters)
+        if in_batches or source.find("...") > 0:
+            return None
+        source = source.removeprefix("...")
+        skipped = rank - len(source)
+        return tuple(skipped + n for n, letter in enumerate(source) if letter not in output)

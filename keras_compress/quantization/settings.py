@@ -8,6 +8,9 @@ from keras_compress.edge_profiles import profile as profiles
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.spec import Quantization
 
+# The width of activations that stay in float.
+FLOAT_BITS = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -62,9 +65,10 @@ def resolve_settings(quantization):
     weight_bits = _first(None if by_layer else bits, min(8, target.weight_bits[0]))
     packed = target.int4 and min(weight_bits, *layer_bits.values(), 8) <= 4
     dense = target.int4_per_channel_dense if packed else target.per_channel_dense
+    activation_bits = _first(quantization.activation_bits, target.activation_bits)
     chosen = Settings(
         weight_bits=weight_bits,
-        activation_bits=_first(quantization.activation_bits, target.activation_bits),
+        activation_bits=activation_bits,
         per_channel=_first(quantization.per_channel, target.per_channel),
         per_channel_dense=_first(quantization.per_channel_dense, dense),
         weight_quantizer=quantization.weight_quantizer,
@@ -72,7 +76,7 @@ def resolve_settings(quantization):
         layers=quantization.layers,
         layer_bits=layer_bits,
         packs_int4=target.int4,
-        at_run_time=target.activation_bits == _FLOAT_BITS,
+        at_run_time=target.quantizes_at_run_time and activation_bits == FLOAT_BITS,
     )
     for width in (chosen.weight_bits, *layer_bits.values()):
         if quantization.profile is not None and width not in target.weight_bits:
@@ -81,9 +85,6 @@ def resolve_settings(quantization):
                 f"Received: weight_bits={width}"
             )
     return chosen
-
-
-_FLOAT_BITS = 32
 
 
 def _first(value, default):

@@ -7,22 +7,34 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
 import keras_compress as kc
-from keras_compress.wrapper import CompressedLayer
 
+MAP = (12, 12, 16)
+# Name -> shape of a sample, the layer.
 LAYERS = {
-    "conv": lambda: layers.Conv2D(32, 3, padding="same", name="wide"),
-    "pointwise": lambda: layers.Conv2D(128, 1, activation="relu", name="wide"),
-    "pointwise, strides of 2": lambda: layers.Conv2D(128, 1, strides=2, name="wide"),
-    "depthwise": lambda: layers.DepthwiseConv2D(9, name="wide"),
-    "conv of one dimension": lambda: layers.Conv1D(32, 3, name="wide"),
-    "dense": lambda: layers.Dense(128, name="wide"),
+    "conv": (MAP, lambda: layers.Conv2D(32, 3, padding="same", name="wide")),
+    "conv of groups": (MAP, lambda: layers.Conv2D(256, 1, groups=2, name="wide")),
+    "conv, dilated": (MAP, lambda: layers.Conv2D(32, 3, dilation_rate=2, name="wide")),
+    "pointwise": (MAP, lambda: layers.Conv2D(128, 1, activation="relu", name="wide")),
+    "pointwise, strides of 2": (MAP, lambda: layers.Conv2D(128, 1, strides=2, name="wide")),
+    "transposed": (MAP, lambda: layers.Conv2DTranspose(32, 3, strides=2, name="wide")),
+    "depthwise": (MAP, lambda: layers.DepthwiseConv2D(9, name="wide")),
+    "conv of one dimension": ((64, 16), lambda: layers.Conv1D(32, 3, name="wide")),
+    "pointwise of one dimension": ((64, 16), lambda: layers.Conv1D(128, 1, name="wide")),
+    "dense": ((16,), lambda: layers.Dense(128, name="wide")),
+    "dense on rows": ((6, 16), lambda: layers.Dense(128, name="wide")),
+    "einsum": ((6, 16), lambda: layers.EinsumDense("abc,cd->abd", (6, 128), name="wide")),
+    "einsum over two axes": (
+        (6, 4, 16),
+        lambda: layers.EinsumDense("abcd,cde->abe", (6, 32), name="wide"),
+    ),
+    "einsum on any axes": ((6, 16), lambda: layers.EinsumDense("...x,xy->...y", 128, name="wide")),
 }
 
 
 def _model(kind, bits):
     keras.utils.set_random_seed(0)
-    shape = (64, 16) if "one" in kind else (16,) if kind == "dense" else (12, 12, 16)
-    model = keras.Sequential([keras.Input(shape), LAYERS[kind]()])
+    shape, layer = LAYERS[kind]
+    model = keras.Sequential([keras.Input(shape), layer()])
     spec = kc.Quantization(profile="dynamic_range", weight_bits=bits)
     return kc.compress(model, quantization=spec)
 
@@ -54,11 +66,21 @@ def test_keras_answers_as_litert(kind, bits, tmp_path):
     assert error < 1e-3 * grid, (error, grid)
 
 
-def test_small_kernels_read_floats_and_so_do_those_of_other_profiles():
-    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="head")])
-    for profile in ("dynamic_range", "generic_int8"):
-        wrapper = kc.compress(model, quantization=profile).get_layer("head")
-        assert isinstance(wrapper, CompressedLayer) and not wrapper.rounds_inputs
+def _axes(profile, units, **choices):
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(units, name="head")])
+    spec = kc.Quantization(profile=profile, **choices)
+    return kc.compress(model, quantization=spec).get_layer("head").run_time_axes(2)
+
+
+def test_small_kernels_read_floats():
+    assert _axes("dynamic_range", 64) == (1,)
+    assert _axes("dynamic_range", 63) is None
+
+
+@pytest.mark.parametrize("profile", ["generic_int8", "android_gpu", "cortex_m4"])
+def test_kernels_for_targets_that_do_not_quantize_at_run_time_are_left_alone(profile):
+    bits = {} if profile != "android_gpu" else {"weight_bits": 8}
+    assert _axes(profile, 64, **bits) is None
 
 
 def test_gradients_pass_through_the_rounding():
@@ -69,5 +91,5 @@ def test_gradients_pass_through_the_rounding():
     x = tf.constant([[0.2, -1.0, 3.0]])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        total = tf.reduce_sum(rounded_at_run_time(x, per_row=True) ** 2)
+        total = tf.reduce_sum(rounded_at_run_time(x, axes=(1,)) ** 2)
     np.testing.assert_allclose(tape.gradient(total, x), 2 * x, atol=0.02)
