@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from idle_processes import end_idle_processes
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "applications.md"
 RECORD = ROOT / "docs" / "applications.json"
@@ -199,13 +201,6 @@ def processor_seconds():
     """Return what this process and the children that it waited for have used."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
-
-
-def end_idle_processes():
-    """End the converter's process, which waits for more work: its time counts once it ended."""
-    from keras_compress.converters.engines import _converter_process
-
-    _converter_process.end_all()
 
 
 def walk(name):

@@ -7,13 +7,12 @@ that LiteRT executes how many images get the label of the Keras simulation.
 """
 
 import argparse
-from importlib.metadata import version
 
 import keras
 import numpy as np
 import tensorflow as tf
 from cifar10_data import load, source
-from results import provenance, table, write_section
+from results import package_versions, provenance, table, write_section
 from training import baseline, versions
 
 import keras_compress as kc
@@ -147,7 +146,7 @@ def main():
         compared += compare(name, model, images, x, y)
         agreed += parity(name, model, images, x)
 
-    packages = {name: version(name) for name in ("ai-edge-litert", "ai-edge-quantizer")}
+    packages = package_versions("ai-edge-litert", "ai-edge-quantizer")
     write_section(
         "Post-training int8: our road beside the converters under it",
         provenance(

@@ -11,7 +11,6 @@ files that are left.
 
 import argparse
 import collections
-import importlib.metadata
 import multiprocessing
 import os
 import resource
@@ -21,10 +20,14 @@ import tempfile
 import time
 from pathlib import Path
 
+import mutants
 import numpy as np
 import results
+from idle_processes import end_idle_processes
 from record import Record
 
+# Of what opens the files.
+VERSIONS = results.package_versions("ai-edge-litert", "keras", "tensorflow", "numpy")
 # The parent never opens a file; it stays small, so that a new worker is quickly forked.
 LIMIT_S = 60
 START_S = 600
@@ -77,10 +80,6 @@ SEEDS = {
 
 def work(kind, numbers, folder, tell):
     """Drive the mutants of these numbers; say before each that it begins."""
-    import mutants
-
-    from keras_compress.evaluation import isolation
-
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     good, (x, y) = mutants.Good(folder), _data(folder)
     path = folder / f"mutant_{os.getpid()}.{kind}"
@@ -92,8 +91,7 @@ def work(kind, numbers, folder, tell):
         tell.send((number, None))
         tell.send((number, mutants.drive(kind, path, good, (x, y))))
     path.unlink()
-    # Its processor time counts once it was waited for.
-    isolation.end_all()
+    end_idle_processes()
 
 
 def _data(folder):
@@ -167,8 +165,8 @@ def fuzz(kind, numbers, folder, workers, record):
             for number, found in worker.outcomes():
                 done += 1
                 record.add({"kind": kind, "number": number, "found": found})
-                if broken(found):
-                    print(f"{kind} {number}: {broken(found)}", flush=True)
+                if mutants.broken(found):
+                    print(f"{kind} {number}: {mutants.broken(found)}", flush=True)
                 if done % 100 == 0:
                     seconds = time.monotonic() - start
                     print(f"{kind} {done} of {len(numbers)}, {seconds:.0f} s", flush=True)
@@ -184,11 +182,6 @@ def _cpu():
     return used.ru_utime + used.ru_stime
 
 
-def broken(found):
-    """Return the outcomes that break a rule."""
-    return {verb: text for verb, text in found.items() if text not in ("done", "refused")}
-
-
 def row_of(kind, rows):
     """Return the row of the table for one kind of file."""
     found = [row["found"] for row in rows if row["kind"] == kind]
@@ -199,7 +192,7 @@ def row_of(kind, rows):
         "mutants": len(found),
         "verbs done": counts["done"],
         "verbs refused": counts["refused"],
-        "broke a rule": sum(bool(broken(verbs)) for verbs in found),
+        "broke a rule": sum(bool(mutants.broken(verbs)) for verbs in found),
         "processor s": round(sum(used)),
     }
 
@@ -217,7 +210,7 @@ def main():
     settings = {name: getattr(arguments, name) for name in ("tflite", "others", "first", "kinds")}
     # A sample beside it does not touch the record of a whole run.
     options = {} if whole else {"folder": folder}
-    record = Record("fuzz", {**settings, "versions": versions()}, **options)
+    record = Record("fuzz", {**settings, "versions": VERSIONS}, **options)
     make_good_files(folder)
     rows = []
     for kind in arguments.kinds:
@@ -239,19 +232,11 @@ def main():
 
 def _keep(rows, folder):
     """Write the files that broke a rule."""
-    import mutants
-
     for row in rows:
-        if broken(row.get("found", {})):
+        if mutants.broken(row.get("found", {})):
             kind, number = row["kind"], row["number"]
             source = (folder / SEEDS[kind][number % len(SEEDS[kind])]).read_bytes()
             (folder / f"broke_{number}.{kind}").write_bytes(mutants.mutant(kind, source, number))
-
-
-def versions():
-    """Return the versions of what opens the files."""
-    names = ("ai-edge-litert", "keras", "tensorflow", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
 
 
 def _report(rows):
@@ -259,9 +244,7 @@ def _report(rows):
         "Each damaged file goes through the library and the command line. A verb that is done "
         "took the file as it is: much damage leaves a valid file."
     )
-    results.write_section(
-        "Hostile files", about, results.table(rows), results.provenance(versions())
-    )
+    results.write_section("Hostile files", about, results.table(rows), results.provenance(VERSIONS))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ its own, it goes on with the points that are left.
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
 import random
@@ -29,9 +28,12 @@ from pathlib import Path
 
 import numpy as np
 import results
+from idle_processes import end_idle_processes
 from kill_stages import STAGES, data, network
 from record import Record
 
+# Of what the stages run on.
+VERSIONS = results.package_versions("tensorflow", "keras", "ai-edge-litert", "numpy")
 SHARES = {"fit": 60, "calibrate": 20, "convert": 30, "evaluate": 30, "export": 30, "shrink": 30}
 _EVENTS = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "os.truncate"}
 
@@ -102,15 +104,6 @@ def _in_the_fork(stage, folder, kill_at, writer):
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-
-
-def end_idle_processes():
-    """End the children that wait for more work, so that their processor time is counted."""
-    from keras_compress.converters.engines import _converter_process
-    from keras_compress.evaluation import isolation
-
-    _converter_process.end_all()
-    isolation.end_all()
 
 
 def tree(folder):
@@ -352,7 +345,7 @@ def main():
     whole = arguments.points >= sum(SHARES.values()) and len(arguments.stages) == len(SHARES)
     # A sample beside it does not touch the record of a whole run.
     options = {} if whole else {"folder": root}
-    record = Record("kill_points", {**settings, "versions": versions()}, **options)
+    record = Record("kill_points", {**settings, "versions": VERSIONS}, **options)
     rows = go(arguments, root, record)
     print(results.table(rows))
     if whole:
@@ -363,19 +356,13 @@ def main():
     shutil.rmtree(root)
 
 
-def versions():
-    """Return the versions of what the stages run on."""
-    names = ("tensorflow", "keras", "ai-edge-litert", "numpy")
-    return {name: importlib.metadata.version(name) for name in names}
-
-
 def _report(rows, arguments):
     about = (
         "A kill is in time where the stage had not ended. After each one the files under final "
         "names were whole, and the stage run again ended as an uninterrupted run, but for what "
         "broke a rule."
     )
-    about_run = results.provenance(versions(), seed=arguments.seed)
+    about_run = results.provenance(VERSIONS, seed=arguments.seed)
     results.write_section("Killed processes", about, results.table(rows), about_run)
 
 

@@ -10,7 +10,6 @@ kill it begins anew.
 
 import argparse
 import gc
-import importlib.metadata
 import platform
 import sys
 import time
@@ -139,9 +138,8 @@ def main():
     samples = train(options.steps)
     seconds = round(time.process_time())
     kilobytes, objects, traced = growth(samples, options.steps)
-    names = ("tensorflow", "keras", "numpy")
     versions = {"python": platform.python_version()}
-    versions |= {name: importlib.metadata.version(name) for name in names}
+    versions |= results.package_versions("tensorflow", "keras", "numpy")
     chosen = samples[:: max(1, len(samples) // 8)]
     rows = [
         {"step": s, "resident MB": round(kb / 1024, 1), "Python objects": o, "traces": t}

@@ -130,7 +130,7 @@ def _repacked(content, rng):
     elif rng.random() < 0.8:
         members[name] = _damaged(members[name], rng)
     else:
-        odd = ("../outside.npy", "/tmp/outside.npy", "x", "", "a/../../b.npy", "y.npy", "z.npy")
+        odd = ("../outside.npy", "/outside.npy", "x", "", "a/../../b.npy", "y.npy", "z.npy")
         members[rng.choice(odd)] = members.pop(name)
     made = io.BytesIO()
     method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))

@@ -6,10 +6,11 @@ README.md chooses which rows to show; a row is the one of RESULTS.md that stands
 columns and begins with the same words.
 """
 
-import os
 import re
 
 from results import RESULTS
+
+from keras_compress.files import write_atomically
 
 README = RESULTS.parents[1] / "README.md"
 FIGURE = re.compile(r"[-\d.]*")
@@ -36,22 +37,19 @@ def with_headers(lines):
 
 
 def brought_up(readme, results):
-    """Return the text of README.md with each row of figures as RESULTS.md has it."""
+    """Return the text of README.md with each row of figures as RESULTS.md has it.
+
+    Args:
+        readme: Text of README.md; its tables that RESULTS.md does not have stay as they are.
+        results: Text of RESULTS.md; of rows that are known by the same words the last counts.
+    """
     known = {key(header, row): row for row, header in with_headers(results.splitlines()) if header}
-    lines = with_headers(readme.splitlines(keepends=True))
-    known_headers = {header for header, _ in known}
-    return "".join(
-        known.get(key(header.rstrip("\n"), line), line.rstrip("\n")) + "\n"
-        if header and header.rstrip("\n") in known_headers
-        else line
-        for line, header in lines
-    )
+    rows = with_headers(readme.splitlines())
+    return "".join(f"{known.get(key(header, row), row)}\n" for row, header in rows)
 
 
 def main():
-    unfinished = README.with_name("unfinished-README.md")
-    unfinished.write_text(brought_up(README.read_text(), RESULTS.read_text()))
-    os.replace(unfinished, README)
+    write_atomically(README, brought_up(README.read_text(), RESULTS.read_text()))
 
 
 if __name__ == "__main__":

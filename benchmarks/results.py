@@ -1,11 +1,14 @@
 """RESULTS.md: one section per benchmark, rewritten whole by the script that measured it."""
 
 import datetime
+import importlib.metadata
 import os
 import platform
 import shlex
 import sys
 from pathlib import Path
+
+from keras_compress.files import write_atomically
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = (
@@ -34,6 +37,11 @@ def provenance(versions, **facts):
     return "\n".join([f"    {command}\n", *(f"- {name}: {value}" for name, value in facts.items())])
 
 
+def package_versions(*names):
+    """Return the installed version of each package; none of them is imported for that."""
+    return {name: importlib.metadata.version(name) for name in names}
+
+
 def _load():
     """Say how much of the machine others wanted meanwhile, this script included."""
     return f"load {os.getloadavg()[2]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
@@ -49,6 +57,5 @@ def write_section(title, *paragraphs, path=RESULTS):
         sections[titles.index(title)] = body
     else:
         sections.append(body)
-    unfinished = path.with_name(f"unfinished-{path.name}")
-    unfinished.write_text("\n## ".join(part.rstrip("\n") + "\n" for part in [head, *sections]))
-    os.replace(unfinished, path)
+    text = "\n## ".join(part.rstrip("\n") + "\n" for part in [head, *sections])
+    write_atomically(path, text)

@@ -1,14 +1,15 @@
-"""What removing channels costs in accuracy on CIFAR-10, at 2.1 times fewer MACs.
+"""What removing channels or blocks costs in accuracy on CIFAR-10, at 2.1 times fewer MACs.
 
     python benchmarks/shrink_accuracy.py criteria    # all criteria at one small budget
     python benchmarks/shrink_accuracy.py network     # against a dense network of as many epochs
+    python benchmarks/shrink_accuracy.py network --granularity layers
 
 `criteria` trains a ResNet8 as START says, removes channels by each criterion, fine-tunes for TUNE
 epochs on TUNE_IMAGES images, and gives the accuracy on the test split; the best two are tuned
 from two more seeds. `network` trains a ResNet-20 for EARLY epochs on IMAGES images, removes
-channels by one criterion, trains on for the epochs that remain of EPOCHS (by the labels, and by
-`kc.Distillation` from the dense network), and compares with the same network trained on without
-any removal.
+channels or blocks by one criterion, trains on for the epochs that remain of EPOCHS (by the labels,
+and by `kc.Distillation` from the dense network), and compares with the same network trained on
+without any removal.
 """
 
 import argparse
@@ -103,11 +104,11 @@ def criteria():
 
 
 def network(criterion, images, epochs, early, granularity, minimum):
-    """Train a ResNet-20 twice: whole to the end, and with channels removed after `early` epochs.
+    """Train a ResNet-20 whole to the end, and from `early` epochs on two smaller copies of it.
 
-    Both have the first epochs in common and see the same images at the same learning rates
-    after that. The smaller one is also trained on the answers of the whole one: once by the
-    labels alone, once with `kc.Distillation`.
+    All have the first epochs in common and see the same images at the same learning rates after
+    that. One of the copies learns from the labels alone, the other from the whole network's
+    answers too (`kc.Distillation`).
     """
     x, y = load("test")
     begun, whole = whole_network(images, epochs, early)
@@ -178,7 +179,7 @@ def main():
     parser.add_argument("--early", type=int, default=EARLY, help="epochs before the removal")
     parser.add_argument("--granularity", choices=["channels", "layers"], default="channels")
     parser.add_argument(
-        "--minimum", type=float, default=0.25, help="of channels that a layer keeps"
+        "--minimum", type=float, default=0.25, help="share of its channels that a layer keeps"
     )
     options = parser.parse_args()
     if options.part == "criteria":

@@ -9,7 +9,6 @@ could not be made. All stacks with all tests write their section of RESULTS.md.
 """
 
 import argparse
-import importlib.metadata
 import os
 import re
 import shutil
@@ -112,7 +111,7 @@ def main():
             print(row, flush=True)
     if list(arguments.stacks) == list(STACKS) and arguments.tests == TESTS:
         about = f"{len(TESTS)} files of tests, those that touch TensorFlow and Keras most."
-        provenance = results.provenance({"pip": importlib.metadata.version("pip")})
+        provenance = results.provenance(results.package_versions("pip"))
         results.write_section("Versions", about, results.table(rows), provenance)
     sys.exit(failed)
 

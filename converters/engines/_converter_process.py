@@ -75,7 +75,6 @@ class _Process:
     def __init__(self):
         self.jobs = 0
         self._since = time.monotonic()
-        self._fresh_s = _FRESH * _IDLE_S
         self._owner = os.getpid()
         # Both ends share one file position; appending keeps it out of the way of reading.
         self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `end` closes it
@@ -90,7 +89,7 @@ class _Process:
 
     def is_ready(self):
         """Whether it runs for a while yet, and is not that of a process forked from."""
-        is_fresh = time.monotonic() - self._since < self._fresh_s
+        is_fresh = time.monotonic() - self._since < _FRESH * _IDLE_S
         return self._owner == os.getpid() and is_fresh and self._process.poll() is None
 
     def do(self, job, timeout_s, tick):
