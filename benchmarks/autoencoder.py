@@ -199,7 +199,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--machines", type=int, default=40, help="to train on")
-    parser.add_argument("--calibration_frames", type=int, default=512)
+    # More than the 640 inputs, so that what GPTQ inverts has full rank.
+    parser.add_argument("--calibration_frames", type=int, default=2048)
     parser.add_argument("--roundings", nargs="*", default=["gptq", "adaround"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--section", default="Dense autoencoder at int8", help="in RESULTS.md")
