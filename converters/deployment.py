@@ -214,8 +214,8 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             operation = operation.layer
         if (layer := deployed_parts.replacement(call, copies, ranges)) is not None:
             return layer(*args)
-        if _is_lone_norm(operation, args):
-            layer = copies.custom(operation, lambda name: _norm_as_depthwise(name))
+        if _is_lone_affine(operation, args):
+            layer = copies.custom(operation, lambda name: _affine_as_depthwise(name))
             weights.append((layer, operation))
             return _on_maps(layer, args[0])
         return copies.plain(operation)(*args, **kwargs)
@@ -250,17 +250,23 @@ def _deployed_layer(wrapper, name):
     return type(wrapper.layer).from_config(config)
 
 
-def _is_lone_norm(operation, args):
-    if isinstance(operation, keras.layers.BatchNormalization):
-        return len(args[0].shape) == 4 and operation.axis in (-1, 3)
-    if not isinstance(operation, keras.layers.Normalization) or operation.invert:
+def _is_lone_affine(operation, args):
+    """Whether a layer multiplies each channel and adds to it, and no kernel takes it in."""
+    kinds = keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization
+    if not isinstance(operation, kinds):
         return False
-    # The converter puts a DEQUANTIZE and a QUANTIZE before the SUB that Keras begins it with.
     shape = args[0].shape
-    return set(operation.axis) <= {-1, len(shape) - 1} and None not in shape[1:]
+    if isinstance(operation, keras.layers.BatchNormalization):
+        return len(shape) == 4 and operation.axis in (-1, 3)
+    # The converter puts a DEQUANTIZE and a QUANTIZE before what Keras begins these with.
+    if isinstance(operation, keras.layers.Rescaling):
+        factors = np.broadcast_shapes(np.shape(operation.scale), np.shape(operation.offset))
+        return factors in ((), (shape[-1],)) and None not in shape[1:]
+    on_channels = set(operation.axis) <= {-1, len(shape) - 1}
+    return on_channels and not operation.invert and None not in shape[1:]
 
 
-def _norm_as_depthwise(name):
+def _affine_as_depthwise(name):
     """One integer operator with a scale a channel, instead of a MUL and an ADD with one in all."""
     return keras.layers.DepthwiseConv2D(1, name=name)
 
@@ -275,7 +281,7 @@ def _on_maps(layer, inputs):
 
 
 def _set_weights(layer, source, input_step):
-    if isinstance(source, keras.layers.BatchNormalization | keras.layers.Normalization):
+    if not isinstance(source, CompressedLayer):
         factor, shift = _affine(source)
         channels = layer.kernel.shape[2]
         layer.kernel.assign(np.broadcast_to(factor, channels).reshape(layer.kernel.shape))
@@ -289,7 +295,9 @@ def _set_weights(layer, source, input_step):
 
 
 def _affine(norm):
-    """The factor and shift of a BatchNormalization or Normalization as float32 arrays."""
+    """The factor and shift of a lone affine layer as float32 arrays."""
+    if isinstance(norm, keras.layers.Rescaling):
+        return np.float32(norm.scale), np.float32(norm.offset)
     if isinstance(norm, keras.layers.Normalization):
         deviation = np.sqrt(np.asarray(norm.variance, "float32")).ravel()
         factor = 1 / np.maximum(deviation, keras.config.epsilon())
