@@ -6,12 +6,19 @@ Each variant has a model of its own. The variants take turns of a few steps each
 machine's drift meets all of them; a ratio is the median, over the turns, of the variant's step
 time to the plain model's in that turn. A step runs from the begin of one batch to the begin of
 the next, callbacks included. Keras compiles with XLA by default; `--xla no` measures without it.
+tensorflow-model-optimization takes its turns with the same network in Keras 2, in a process of
+its own that waits meanwhile; a last column divides our step by its step.
 Writes its section of RESULTS.md; `--section ""` prints only.
 """
 
 import argparse
+import contextlib
 import itertools
+import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -64,8 +71,32 @@ def variants(network):
     }
 
 
-def step_times(network, batch_size, turns, xla=False):
-    """Return {variant: [seconds per step of each turn]}."""
+@contextlib.contextmanager
+def peer(network, batch_size):
+    """Start tfmot's process; yield a function that takes a turn there: {variant: seconds}."""
+    script = Path(__file__).with_name("tfmot_steps.py")
+    command = [sys.executable, script, network, str(batch_size), str(STEPS)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def turn():
+            print(file=process.stdin, flush=True)
+            return json.loads(process.stdout.readline())
+
+        yield turn
+
+
+def step_times(network, batch_size, turns, xla=False, peer_turn=dict):
+    """Return {variant: [seconds per step of each turn]}.
+
+    Args:
+        network: A name in `networks.NETWORKS`.
+        batch_size: Images per step.
+        turns: How many are timed, after one that is not.
+        xla: Whether XLA compiles our models.
+        peer_turn: Takes the peer's turn: returns {variant: seconds per step}.
+    """
     rng = np.random.default_rng(0)
     x = rng.random((batch_size * STEPS, 32, 32, 3), np.float32)
     y = rng.integers(0, 10, len(x))
@@ -73,27 +104,33 @@ def step_times(network, batch_size, turns, xla=False):
     for model, _ in trained.values():
         optimizer = keras.optimizers.SGD(0.01, 0.9)
         model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
-    times = {name: [] for name in trained}
-    timer = StepTimer()
-    for turn in range(turns + 1):
+    timer, rounds = StepTimer(), []
+    for _ in range(turns + 1):
+        times = {f"tfmot {name}": seconds for name, seconds in peer_turn().items()}
         for name, (model, callbacks) in trained.items():
             model.fit(x, y, batch_size=batch_size, callbacks=[timer, *callbacks], verbose=0)
-            if turn > 0:
-                times[name].append(timer.median())
-    return times
+            times[name] = timer.median()
+        rounds.append(times)
+    return {name: [times[name] for times in rounds[1:]] for name in times}
 
 
-def ratios(times):
-    """Return {variant: median ratio to the plain step}."""
-    plain = np.array(times["plain"])
-    return {name: float(np.median(np.array(t) / plain)) for name, t in times.items()}
+def ratios(times, to="plain"):
+    """Return {variant: median ratio to the step of the variant `to` in the same turn}."""
+    base = np.array(times[to])
+    return {name: float(np.median(np.array(t) / base)) for name, t in times.items()}
 
 
 def row(network, batch_size, xla, times):
-    plain = 1000 * float(np.median(times["plain"]))
-    compressed = {n: round(r, 3) for n, r in ratios(times).items() if n != "plain"}
+    """Return a row: milliseconds, ratios to our plain step, ratios to tfmot's."""
+    to_plain = ratios(times)
     name = f"{network}, batch {batch_size}, {'with' if xla else 'without'} XLA"
-    return {"network": name, "plain ms": round(plain, 1), **compressed}
+    cells = {"network": name, "plain ms": round(1000 * float(np.median(times["plain"])), 1)}
+    for variant in ("pruning", "quantization", "pruning and quantization"):
+        cells[variant] = round(to_plain[variant], 3)
+    for variant in ("plain", "pruning", "quantization"):
+        if (theirs := f"tfmot {variant}") in times:
+            cells[f"{variant}, ours / tfmot's"] = round(ratios(times, theirs)[variant], 2)
+    return cells
 
 
 def main():
@@ -107,11 +144,14 @@ def main():
     rows = []
     for case in itertools.product(options.networks, options.batch_sizes, options.xla):
         network, batch_size, xla = *case[:2], case[2] == "yes"
-        times = step_times(network, batch_size, options.turns, xla)
+        with peer(network, batch_size) as turn:
+            times = step_times(network, batch_size, options.turns, xla, turn)
         rows.append(row(network, batch_size, xla, times))
         print(rows[-1], flush=True)
     if options.section:
-        facts = results.provenance(versions(), turns=f"{options.turns} of {STEPS} steps")
+        packages = results.package_versions("tensorflow-model-optimization", "tf_keras")
+        packages = {**versions(), **packages}
+        facts = results.provenance(packages, turns=f"{options.turns} of {STEPS} steps")
         results.write_section(options.section, facts, results.table(rows))
 
 

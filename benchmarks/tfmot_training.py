@@ -1,0 +1,102 @@
+"""One training with tensorflow-model-optimization, for `peers.py`, in a process of its own.
+
+    python benchmarks/tfmot_training.py JOB
+
+JOB is JSON: "method" (a name in `METHODS`), "network", "weights" (of the float baseline, written
+by Keras 3), "epochs", "images", "learning_rate", "seed", "calibration" (a `.npy` of images) and
+"file", where the int8 `.tflite` is to be written.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras2
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_optimization as tfmot
+import tf_keras
+from cifar10_data import augmented, load_uint8
+
+
+def fine_tune(model, job, epochs, callbacks=()):
+    """Train for some epochs, the learning rate rising and falling once."""
+    tf_keras.utils.set_random_seed(job["seed"])
+    data = keras2.Batches(augmented(*load_uint8("train", job["images"]), seed=job["seed"]))
+    model.compile(
+        keras2.one_cycle(job["learning_rate"], epochs * len(data)),
+        "sparse_categorical_crossentropy",
+    )
+    model.fit(data, epochs=epochs, shuffle=False, callbacks=[*callbacks], verbose=2)
+    return model
+
+
+def steps(job, share):
+    """Return the step at which a share of the whole fine-tuning is done."""
+    return int(share * job["epochs"] * (job["images"] // 128))
+
+
+def prune(model, job, sparsity, epochs):
+    """Prune over the first two thirds of some epochs; return the stripped model."""
+    end = steps({**job, "epochs": epochs}, 2 / 3)
+    update = tfmot.sparsity.keras.UpdatePruningStep()
+    trained = fine_tune(keras2.pruned(model, sparsity, end), job, epochs, [update])
+    return tfmot.sparsity.keras.strip_pruning(trained)
+
+
+def quantize(model, job):
+    """Train with quantization simulated."""
+    return fine_tune(tfmot.quantization.keras.quantize_model(model), job, job["epochs"])
+
+
+def cluster(model, job):
+    """Train 16 values for each kernel."""
+    centroids = tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS
+    # By default gradients of the weights of a cluster are summed: at these rates that diverges.
+    clustered = tfmot.clustering.keras.cluster_weights(
+        model, 16, centroids, cluster_gradient_aggregation="GradientAggregation.AVG"
+    )
+    trained = fine_tune(clustered, job, job["epochs"])
+    return tfmot.clustering.keras.strip_clustering(trained)
+
+
+def prune_and_quantize(model, job):
+    """Prune to a half in the first half of the epochs; quantize in the rest, zeros kept."""
+    first = job["epochs"] // 2
+    sparse = prune(model, job, 0.5, first)
+    annotated = tfmot.quantization.keras.quantize_annotate_model(sparse)
+    scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme()
+    aware = tfmot.quantization.keras.quantize_apply(annotated, scheme)
+    return fine_tune(aware, job, job["epochs"] - first)
+
+
+METHODS = {
+    "50 % zeros": lambda model, job: prune(model, job, 0.5, job["epochs"]),
+    "75 % zeros": lambda model, job: prune(model, job, 0.75, job["epochs"]),
+    "90 % zeros": lambda model, job: prune(model, job, 0.9, job["epochs"]),
+    "quantization-aware": quantize,
+    "16 values a kernel": cluster,
+    "50 % zeros, quantization-aware": prune_and_quantize,
+}
+
+
+def convert(model, images):
+    """Convert to full int8 as TensorFlow's guide says."""
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image[None]] for image in images)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
+
+
+def main():
+    job = json.loads(sys.argv[1])
+    model = keras2.network(job["network"])
+    keras2.load_weights(model, job["weights"])
+    model = METHODS[job["method"]](model, job)
+    Path(job["file"]).write_bytes(convert(model, np.load(job["calibration"])))
+
+
+if __name__ == "__main__":
+    main()
