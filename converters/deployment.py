@@ -24,7 +24,6 @@ from keras_compress.layer_copies import LayerCopies
 from keras_compress.parts.attention_layers import AttentionProjection
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.fake_quant import fake_quantize_activations
-from keras_compress.quantization.folding import batch_norm_affine
 from keras_compress.quantization.phase import Phase
 from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.wrapper import CompressedLayer
@@ -212,12 +211,8 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             return outputs
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
-        if (layer := deployed_parts.replacement(call, copies, ranges)) is not None:
+        if layer := deployed_parts.replacement(operation, call, copies, ranges):
             return layer(*args)
-        if _is_lone_affine(operation, args):
-            layer = copies.custom(operation, lambda name: _affine_as_depthwise(name))
-            weights.append((layer, operation))
-            return _on_maps(layer, args[0])
         return copies.plain(operation)(*args, **kwargs)
 
     model = rebuild(graph, apply, batch_size=batch_size)
@@ -250,59 +245,12 @@ def _deployed_layer(wrapper, name):
     return type(wrapper.layer).from_config(config)
 
 
-def _is_lone_affine(operation, args):
-    """Whether a layer multiplies each channel and adds to it, and no kernel takes it in."""
-    kinds = keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization
-    if not isinstance(operation, kinds):
-        return False
-    shape = args[0].shape
-    if isinstance(operation, keras.layers.BatchNormalization):
-        return len(shape) == 4 and operation.axis in (-1, 3)
-    # The converter puts a DEQUANTIZE and a QUANTIZE before what Keras begins these with.
-    if isinstance(operation, keras.layers.Rescaling):
-        factors = np.broadcast_shapes(np.shape(operation.scale), np.shape(operation.offset))
-        return factors in ((), (shape[-1],)) and None not in shape[1:]
-    on_channels = set(operation.axis) <= {-1, len(shape) - 1}
-    return on_channels and not operation.invert and None not in shape[1:]
-
-
-def _affine_as_depthwise(name):
-    """One integer operator with a scale a channel, instead of a MUL and an ADD with one in all."""
-    return keras.layers.DepthwiseConv2D(1, name=name)
-
-
-def _on_maps(layer, inputs):
-    """Call a layer for maps (batch, height, width, channels) on inputs of any rank."""
-    if len(inputs.shape) == 4:
-        return layer(inputs)
-    rows = int(np.prod(inputs.shape[1:-1]))
-    maps = keras.ops.reshape(inputs, (-1, 1, rows, inputs.shape[-1]))
-    return keras.ops.reshape(layer(maps), (-1, *inputs.shape[1:]))
-
-
 def _set_weights(layer, source, input_step):
-    if not isinstance(source, CompressedLayer):
-        factor, shift = _affine(source)
-        channels = layer.kernel.shape[2]
-        layer.kernel.assign(np.broadcast_to(factor, channels).reshape(layer.kernel.shape))
-        layer.bias.assign(np.broadcast_to(shift, channels))
-        return
     for kernel in source.kernels:
         getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
     bias = deployed_bias(source, input_step)
     if bias is not None:
         layer.bias.assign(bias)
-
-
-def _affine(norm):
-    """The factor and shift of a lone affine layer as float32 arrays."""
-    if isinstance(norm, keras.layers.Rescaling):
-        return np.float32(norm.scale), np.float32(norm.offset)
-    if isinstance(norm, keras.layers.Normalization):
-        deviation = np.sqrt(np.asarray(norm.variance, "float32")).ravel()
-        factor = 1 / np.maximum(deviation, keras.config.epsilon())
-        return factor, -np.asarray(norm.mean, "float32").ravel() * factor
-    return tuple(np.asarray(values) for values in batch_norm_affine(norm))
 
 
 def _input_ranges(model):

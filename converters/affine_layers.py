@@ -1,0 +1,79 @@
+"""Layers that multiply each channel and add to it, as one integer operator with a scale a channel.
+
+Of a MUL and an ADD each has one scale in all, and the converter puts a DEQUANTIZE and a QUANTIZE
+before what Keras begins a Normalization or a Rescaling with.
+"""
+
+import math
+
+import keras
+import numpy as np
+
+from keras_compress.parts.normalization_layers import NormalizationAffine
+from keras_compress.quantization.folding import batch_norm_affine
+
+
+def is_affine(layer, shape):
+    """Say whether a layer is a factor and a shift for each channel.
+
+    Args:
+        layer: A Keras layer or operation.
+        shape: Of its outputs: (batch, ..., channels).
+
+    Returns:
+        Whether `as_depthwise` takes it.
+    """
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return len(shape) == 4 and layer.axis in (-1, 3)
+    if None in shape[1:]:
+        return False
+    if isinstance(layer, NormalizationAffine):
+        return bool(layer.weights)
+    if isinstance(layer, keras.layers.Rescaling):
+        factors = np.broadcast_shapes(np.shape(layer.scale), np.shape(layer.offset))
+        return factors in ((), (shape[-1],))
+    if isinstance(layer, keras.layers.Normalization):
+        return set(layer.axis) <= {-1, len(shape) - 1} and not layer.invert
+    return False
+
+
+def as_depthwise(layer, channels, name):
+    """Return a depthwise 1x1 convolution that computes what an affine layer does.
+
+    Args:
+        layer: A layer for which `is_affine` holds.
+        channels: Of its outputs.
+        name: Of the convolution, which takes maps: see `on_maps`.
+
+    Returns:
+        A built `keras.layers.DepthwiseConv2D`.
+    """
+    factor, shift = (np.broadcast_to(values, channels) for values in _affine(layer))
+    depthwise = keras.layers.DepthwiseConv2D(1, name=name)
+    depthwise.build((None, None, None, channels))
+    depthwise.set_weights([factor.reshape(1, 1, -1, 1), shift])
+    return depthwise
+
+
+def on_maps(layer, inputs):
+    """Call a layer for maps (batch, height, width, channels) on a tensor of any rank."""
+    shape = tuple(inputs.shape)
+    if len(shape) == 4:
+        return layer(inputs)
+    maps = keras.ops.reshape(inputs, (-1, 1, math.prod(shape[1:-1]), shape[-1]))
+    return keras.ops.reshape(layer(maps), (-1, *shape[1:]))
+
+
+def _affine(layer):
+    """Return factor and shift, for each channel or for all."""
+    if isinstance(layer, keras.layers.Rescaling):
+        return np.float32(layer.scale), np.float32(layer.offset)
+    if isinstance(layer, keras.layers.Normalization):
+        deviation = np.sqrt(np.asarray(layer.variance, "float32")).ravel()
+        factor = 1 / np.maximum(deviation, keras.config.epsilon())
+        return factor, -np.asarray(layer.mean, "float32").ravel() * factor
+    if isinstance(layer, NormalizationAffine):
+        gamma = 1.0 if layer.gamma is None else np.asarray(layer.gamma)
+        beta = 0.0 if layer.beta is None else np.asarray(layer.beta)
+        return gamma, beta
+    return tuple(np.asarray(values) for values in batch_norm_affine(layer))
