@@ -55,7 +55,7 @@ def _flip(data, rng):
 
 def _overwrite(data, rng):
     """Put a number where an offset, a length or an index may stand."""
-    if len(data) < 8:
+    if len(data) < 10:
         return
     form = rng.choice(["<I", "<H", "<Q", "<i"])
     place = rng.randrange((len(data) - 8) // 2) * 2
@@ -130,7 +130,7 @@ def _repacked(content, rng):
     elif rng.random() < 0.8:
         members[name] = _damaged(members[name], rng)
     else:
-        odd = ("../outside.npy", "/outside.npy", "x", "", "a/../../b.npy", "y.npy", "z.npy")
+        odd = ("../outside.npy", "/outside.npy", "x", ".", "a/../../b.npy", "y.npy", "z.npy")
         members[rng.choice(odd)] = members.pop(name)
     made = io.BytesIO()
     method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))

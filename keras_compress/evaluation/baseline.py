@@ -90,10 +90,11 @@ class KerasBaseline:
         """
         try:
             found = self._model.predict(x, batch_size=_KERAS_BATCH, verbose=0)
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # of whatever kind its layers raise
+            said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             raise EvaluationError(
                 "The baseline does not run on x, which fits the file. Is it the model that the "
-                f"file was converted from? Keras says: {str(error).splitlines()[0]}"
+                f"file was converted from? Keras says: {said}"
             ) from error
         if isinstance(found, dict):
             return _by_name({name: np.asarray(array) for name, array in found.items()}, names)

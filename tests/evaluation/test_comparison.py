@@ -244,6 +244,16 @@ def test_baselines_that_do_not_fit_are_said(two_headed, classifier, files, image
         kc.evaluate(files.int8, images, baseline=files.float32, baseline_file=files.float32)
 
 
+def test_whatever_a_baseline_raises_is_said_in_one_line(files, images):
+    def predict(*_, **__):
+        raise AttributeError("Exception encountered when calling Dense.call().\n\nno shape")
+
+    baseline = types.SimpleNamespace(predict=predict)
+    with pytest.raises(EvaluationError, match="AttributeError: Exception encountered") as caught:
+        kc.evaluate(files.int8, images, baseline=baseline, **FAST)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 @pytest.mark.parametrize("runs", [-1, 1.5, True])
 def test_latency_runs_must_be_a_count(files, images, runs):
     with pytest.raises(InvalidArgumentError, match="latency_runs="):
