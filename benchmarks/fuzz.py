@@ -104,7 +104,7 @@ class Worker:
 
     def __init__(self, kind, numbers, folder):
         self.kind, self.left, self.folder = kind, collections.deque(numbers), folder
-        self._process = None
+        self._process = self.at = None
 
     def start(self):
         """Start a process for the next numbers."""
