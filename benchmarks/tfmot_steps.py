@@ -6,6 +6,7 @@ For every line on its input it trains each variant for STEPS steps and prints th
 of a step, as one line of JSON. Used by `step_time.py`.
 """
 
+import collections
 import json
 import sys
 import time
@@ -53,10 +54,12 @@ def main():
     trained = variants(network)
     for model, _ in trained.values():
         model.compile(tf_keras.optimizers.SGD(0.01, 0.9), "sparse_categorical_crossentropy")
-    timer = StepTimer()
+    timer, order = StepTimer(), collections.deque(trained)
     for _ in sys.stdin:
         times = {}
-        for name, (model, callbacks) in trained.items():
+        order.rotate()
+        for name in order:
+            model, callbacks = trained[name]
             model.fit(x, y, batch_size=batch_size, callbacks=[timer, *callbacks], verbose=0)
             times[name] = float(np.median(np.diff(timer.begins)[1:]))
         print(json.dumps(times), flush=True)
