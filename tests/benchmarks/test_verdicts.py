@@ -60,14 +60,18 @@ def files(table, tmp_path_factory):
     return folder
 
 
-def test_page_is_the_one_that_the_checks_make(table, files):
-    assert table.PAGE.read_text(encoding="utf-8") == table.render(table.verdicts(files)), (
+@pytest.fixture(scope="module")
+def found(table, files):
+    return table.verdicts(files)
+
+
+def test_page_is_the_one_that_the_checks_make(table, found):
+    assert table.PAGE.read_text(encoding="utf-8") == table.render(found), (
         "run: python benchmarks/verdicts.py"
     )
 
 
-def test_every_network_meets_every_profile(table, files):
-    found = table.verdicts(files)
+def test_every_network_meets_every_profile(found):
     assert len(found) == 12
     assert {tuple(by_profile) for by_profile in found.values()} == {profile.profiles()}
 
