@@ -19,8 +19,8 @@ import argparse
 import keras
 import numpy as np
 import results
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from bare_converter import full_int8
 from keras import layers
 from training import versions
 
@@ -84,16 +84,6 @@ def trained(x, options, seed):
     model.compile(keras.optimizers.Adam(rate), "mse")
     model.fit(x, x, 256, options.epochs, verbose=2)
     return model
-
-
-def tensorflow_file(model, samples):
-    """Return what TensorFlow's own full-integer post-training conversion makes of the model."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([row[None]] for row in samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
 
 
 def quantized(model, samples, road, seed):
@@ -161,7 +151,7 @@ def files_of(model, samples, options, seed):
     rounded = [(*best[:2], rounding) for rounding in options.roundings]
     chosen, chosen_model = nearest_to_float(model, samples, rounded, seed)
     return {
-        "TensorFlow": (tensorflow_file(model, samples), ""),
+        "TensorFlow": (full_int8(model, samples), ""),
         "min_max": (kc.convert(quantized(model, samples, plain, seed)).content, ""),
         "calibrator chosen": (kc.convert(best_model).content, name_of(best)),
         "calibrator and rounding chosen": (kc.convert(chosen_model).content, name_of(chosen)),

@@ -11,6 +11,7 @@ import argparse
 import keras
 import numpy as np
 import tensorflow as tf
+from bare_converter import full_int8
 from cifar10_data import load, source
 from results import package_versions, provenance, table, write_section
 from training import baseline, versions
@@ -36,21 +37,25 @@ def fixed_batch(model):
 
 
 def by_tensorflow(model, images):
-    """Convert with `tf.lite.TFLiteConverter` as its guide says."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(model))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None]] for image in images)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
+    """Convert with `tf.lite.TFLiteConverter`, one image at a time."""
+    return full_int8(fixed_batch(model), images)
 
 
-def by_quantizer(model, images):
-    """Convert with `ai-edge-quantizer`'s own calibration, recipe static_wi8_ai8."""
+def by_quantizer(model, images, bits=8):
+    """Convert with `ai-edge-quantizer`'s own calibration, recipe static_wi8_ai8.
+
+    Args:
+        model: The float model.
+        images: Calibration images.
+        bits: Width of the weights, in place of the recipe's 8.
+    """
     from ai_edge_quantizer import quantizer, recipe
 
     content = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(model)).convert()
-    own = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
+    rules = recipe.static_wi8_ai8()
+    for rule in rules:
+        rule["op_config"]["weight_tensor_config"]["num_bits"] = bits
+    own = quantizer.Quantizer(bytearray(content), rules)
     (name,) = tf.lite.Interpreter(model_content=content).get_signature_list()["serving_default"][
         "inputs"
     ]

@@ -15,7 +15,7 @@ import warnings
 
 import numpy as np
 import results
-import tensorflow as tf
+from bare_converter import full_int8
 from networks import NETWORKS
 from training import versions
 
@@ -23,15 +23,10 @@ import keras_compress as kc
 
 
 def bare(model, samples):
-    """Convert as TensorFlow's guide does: one sample at a time, int8 in and out."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
+    """Convert by the bare converter, and silently."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return converter.convert()
+        return full_int8(model, samples)
 
 
 def seconds(function, *args):

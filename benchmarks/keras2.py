@@ -5,7 +5,6 @@ makes `tf.keras` Keras 2 for the whole process.
 """
 
 import networks
-import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
@@ -18,14 +17,6 @@ def network(name):
         return networks.NETWORKS[name]()
     finally:
         networks.keras, networks.layers = with_keras_3
-
-
-def load_weights(model, path):
-    """Set the weights of a `.npz` that holds each as `layer/number`."""
-    with np.load(path) as named:
-        for layer in model.layers:
-            count = len(layer.get_weights())
-            layer.set_weights([named[f"{layer.name}/{number}"] for number in range(count)])
 
 
 class Batches(tf_keras.utils.Sequence):
@@ -47,18 +38,6 @@ class Batches(tf_keras.utils.Sequence):
     def on_epoch_end(self):
         """Let the dataset shuffle."""
         self.dataset.on_epoch_end()
-
-
-def one_cycle(peak_learning_rate, steps):
-    """Return the optimizer of `training.one_cycle` without weight decay."""
-    rising = max(1, steps // 5)
-    rate = tf_keras.optimizers.schedules.CosineDecay(
-        peak_learning_rate / 20,
-        decay_steps=max(1, steps - rising),
-        warmup_target=peak_learning_rate,
-        warmup_steps=rising,
-    )
-    return tf_keras.optimizers.SGD(rate, 0.9, nesterov=True)
 
 
 def pruned(model, sparsity, end_step):

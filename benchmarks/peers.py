@@ -2,10 +2,11 @@
 
     python benchmarks/peers.py --network resnet8 --epochs 6 --seeds 0 1 2
 
-Every way starts from the same trained float baseline. What trains, trains on the same batches in
-the same order, for as many epochs, with the same optimizer and learning rates; tfmot in Keras 2
-and in processes of its own. What does not train sees the same calibration images, others for each
-seed. All figures are those of the int8 (or int4) `.tflite` in LiteRT over the test split.
+Every way starts from the same trained float baseline. What trains, trains on the same batches (in
+an order that each Keras draws), for as many epochs, with the same optimizer and learning rates;
+tfmot in Keras 2 and in processes of its own. What does not train sees the same calibration
+images, others for each seed. All figures are those of the int8 (or int4) `.tflite` in LiteRT over
+the test split.
 
 Finished trainings are kept until the section of RESULTS.md is written: a run that was
 interrupted goes on. `--section ""` prints only.
@@ -21,12 +22,14 @@ import tempfile
 from pathlib import Path
 
 import keras
+import layer_weights
 import numpy as np
 import results
-from cifar10_data import augmented, load, load_uint8, source, to_float
-from conversion_engines import fixed_batch
+from cifar10_data import load, load_uint8, source, to_float
+from cifar10_main_road import fine_tune, int8_aware, sparse_int8_aware, steps_of
+from conversion_engines import by_quantizer
 from record import Record
-from training import BASELINES, baseline, one_cycle, versions
+from training import BASELINES, baseline, versions
 
 import keras_compress as kc
 
@@ -42,31 +45,22 @@ class Job:
     Args:
         model: The float baseline.
         images: Calibration images, float32, [n, 32, 32, 3].
-        seed: Of the order and augmentation of images, and of the choice of calibration images.
-        options: Those of the command line.
+        options: Those of the command line, and `seed`: of the order and augmentation of images.
     """
 
     model: keras.Model
     images: np.ndarray
-    seed: int
     options: argparse.Namespace
 
-    def steps(self, share):
-        """Return the step at which a share of the fine-tuning is done."""
-        return int(share * self.options.epochs * (self.options.images // 128))
+
+def trained(model, job, callbacks):
+    """Fine-tune a compressed model and convert it."""
+    fine_tune(model, job.options, callbacks)
+    return int8_file(model, job)
 
 
-def fine_tune(model, job, callbacks):
-    """Train a compressed model as `tfmot_training.fine_tune` does, and convert it."""
-    keras.utils.set_random_seed(job.seed)
-    data = augmented(*load_uint8("train", job.options.images), seed=job.seed)
-    model.compile(
-        one_cycle(job.options.learning_rate, job.options.epochs * len(data)),
-        "sparse_categorical_crossentropy",
-        jit_compile=False,  # XLA takes longer on two processor cores
-    )
-    epochs = job.options.epochs
-    model.fit(data, epochs=epochs, shuffle=False, callbacks=callbacks, verbose=2)
+def int8_file(model, job):
+    """Convert a model, with the job's images to calibrate what was not trained."""
     return kc.convert(model, representative_dataset=job.images).content
 
 
@@ -76,32 +70,17 @@ def zeros(sparsity):
     def way(job):
         model = kc.compress(job.model, pruning=kc.Pruning())
         schedule = kc.PolynomialDecay(
-            final_sparsity=sparsity, begin_step=0, end_step=job.steps(2 / 3)
+            final_sparsity=sparsity, begin_step=0, end_step=steps_of(job.options, 2 / 3)
         )
-        return fine_tune(model, job, [kc.PruningCallback(schedule)])
+        return trained(model, job, [kc.PruningCallback(schedule)])
 
     return way
-
-
-def quantization_aware(job):
-    """Simulate int8, ranges fixed in the last quarter."""
-    model = kc.compress(job.model, quantization=kc.Quantization())
-    return fine_tune(model, job, [kc.QuantizationCallback(freeze_step=job.steps(0.75))])
 
 
 def clusters(job):
     """Train 16 values for each kernel, as tfmot does; not for each channel."""
     model = kc.compress(job.model, clustering=kc.Clustering(clusters=16, per_channel=False))
-    return fine_tune(model, job, [kc.ClusteringCallback(0, job.steps(0.5))])
-
-
-def zeros_and_quantization(job):
-    """Prune to a half in the first half of the steps; simulate int8 in the rest."""
-    model = kc.compress(job.model, pruning=kc.Pruning(), quantization=kc.Quantization())
-    half = job.steps(0.5)
-    schedule = kc.PolynomialDecay(final_sparsity=0.5, begin_step=0, end_step=half)
-    quantization = kc.QuantizationCallback(begin_step=half, freeze_step=job.steps(0.75))
-    return fine_tune(model, job, [kc.PruningCallback(schedule), quantization])
+    return trained(model, job, [kc.ClusteringCallback(0, steps_of(job.options, 0.5))])
 
 
 def by_tfmot(method):
@@ -111,14 +90,14 @@ def by_tfmot(method):
         with tempfile.TemporaryDirectory() as folder:
             folder = Path(folder)
             np.save(folder / "calibration.npy", job.images)
-            _save_weights(job.model, folder / "weights.npz")
+            layer_weights.save(job.model, folder / "weights.npz")
             wanted = {
                 "method": method,
                 "network": job.options.network,
                 "epochs": job.options.epochs,
                 "images": job.options.images,
                 "learning_rate": job.options.learning_rate,
-                "seed": job.seed,
+                "seed": job.options.seed,
                 "weights": str(folder / "weights.npz"),
                 "calibration": str(folder / "calibration.npy"),
                 "file": str(folder / "model.tflite"),
@@ -130,63 +109,38 @@ def by_tfmot(method):
     return way
 
 
-def _save_weights(model, path):
-    named = {
-        f"{layer.name}/{number}": weight
-        for layer in model.layers
-        for number, weight in enumerate(layer.get_weights())
-    }
-    np.savez(path, **named)
-
-
-def by_quantizer(bits):
-    """Return ai-edge-quantizer's static way, weights of some bits with a scale a channel."""
-
-    def way(job):
-        import tensorflow as tf
-        from ai_edge_quantizer import quantizer, recipe
-
-        content = tf.lite.TFLiteConverter.from_keras_model(fixed_batch(job.model)).convert()
-        rules = recipe.static_wi8_ai8()
-        for rule in rules:
-            rule["op_config"]["weight_tensor_config"]["num_bits"] = bits
-        own = quantizer.Quantizer(bytearray(content), rules)
-        interpreter = tf.lite.Interpreter(model_content=content)
-        ((signature, names),) = interpreter.get_signature_list().items()
-        (name,) = names["inputs"]
-        found = own.calibrate({signature: [{name: image[None]} for image in job.images]})
-        return bytes(own.quantize(found).quantized_model)
-
-    return way
-
-
-def int8(job):
-    """Convert at once."""
-    return kc.convert(job.model, representative_dataset=job.images).content
-
-
 def int4(job):
     """Calibrate, round with AdaRound, convert."""
     quantization = kc.Quantization(profile="android_cpu", weight_bits=4)
     model = kc.calibrate(kc.compress(job.model, quantization=quantization), job.images)
-    kc.round_weights(model, job.images, "adaround", samples=len(job.images), seed=job.seed)
+    kc.round_weights(model, job.images, "adaround", samples=len(job.images), seed=job.options.seed)
     return kc.convert(model, "android_cpu").content
 
 
-# Name of the comparison -> (peer, its way, ours).
+def by_main_road(road):
+    """Return the way that trains as `cifar10_main_road.py` does."""
+    return lambda job: int8_file(road(job.model, job.options), job)
+
+
+def static(bits):
+    """Return the way of ai-edge-quantizer to weights of some bits."""
+    return lambda job: by_quantizer(job.model, job.images, bits)
+
+
+# Name of the comparison -> (peer, its way, ours); tfmot is asked by name.
 COMPARISONS = {
     "50 % zeros": (TFMOT, by_tfmot("50 % zeros"), zeros(0.5)),
     "75 % zeros": (TFMOT, by_tfmot("75 % zeros"), zeros(0.75)),
     "90 % zeros": (TFMOT, by_tfmot("90 % zeros"), zeros(0.9)),
-    "quantization-aware": (TFMOT, by_tfmot("quantization-aware"), quantization_aware),
+    "quantization-aware": (TFMOT, by_tfmot("quantization-aware"), by_main_road(int8_aware)),
     "16 values a kernel": (TFMOT, by_tfmot("16 values a kernel"), clusters),
     "50 % zeros, quantization-aware": (
         TFMOT,
         by_tfmot("50 % zeros, quantization-aware"),
-        zeros_and_quantization,
+        by_main_road(sparse_int8_aware),
     ),
-    "static int8, not trained": (QUANTIZER, by_quantizer(8), int8),
-    "static int4 weights, not trained": (QUANTIZER, by_quantizer(4), int4),
+    "static int8, not trained": (QUANTIZER, static(8), lambda job: int8_file(job.model, job)),
+    "static int4 weights, not trained": (QUANTIZER, static(4), int4),
 }
 
 
@@ -200,10 +154,12 @@ def measure(content, x, y):
     }
 
 
-def calibration_images(seed):
-    """Return images that differ from seed to seed."""
-    images, _ = load_uint8("train")
-    chosen = np.random.default_rng(seed).choice(len(images), CALIBRATION_IMAGES, replace=False)
+def calibration_images(options):
+    """Return some of the training images, others for each seed."""
+    images, _ = load_uint8("train", options.images)
+    chosen = np.random.default_rng(options.seed).choice(
+        len(images), CALIBRATION_IMAGES, replace=False
+    )
     return to_float(images[chosen])
 
 
@@ -211,7 +167,8 @@ def run(options, record, model, test):
     """Measure whatever the record lacks; seed by seed, so that an unfinished run is even."""
     done = {(row["comparison"], row["seed"], row["side"]) for row in record.rows}
     for seed in options.seeds:
-        job = Job(model, calibration_images(seed), seed, options)
+        seeded = argparse.Namespace(**vars(options), seed=seed)
+        job = Job(model, calibration_images(seeded), seeded)
         for name in options.comparisons:
             peer, *ways = COMPARISONS[name]
             for side, way in zip((peer, "ours"), ways, strict=True):
@@ -260,7 +217,7 @@ def main():
     parser.add_argument("--section", default="Accuracy beside the peers", help="in RESULTS.md")
     options = parser.parse_args()
     options.comparisons = options.comparisons or list(COMPARISONS)
-    model, trained = baseline(options.network)
+    model, notes = baseline(options.network)
     packages = {**versions(), **results.package_versions(*PACKAGES)}
     # Not the seeds and comparisons: with more of them a run goes on with what there is.
     settings = {
@@ -268,7 +225,7 @@ def main():
         for key, value in vars(options).items()
         if key not in ("seeds", "comparisons", "section")
     }
-    record = Record("peers", {**settings, **packages, "baseline": trained["date"]})
+    record = Record("peers", {**settings, **packages, "baseline": notes["date"]})
     run(options, record, model, load("test", options.test_images))
     rows = [
         row(name, [r for r in record.rows if r["comparison"] == name])

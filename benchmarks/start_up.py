@@ -14,6 +14,7 @@ several cores, where numpy starts threads that wait busily. Writes its section o
 import argparse
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,10 @@ def install(folder):
     venv.create(folder / "venv", symlinks=True, with_pip=False)
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", packages]
-    subprocess.run([*pip, Path(__file__).parents[1]], check=True)
+    # From a copy: pip builds where the sources are, and would leave its build there.
+    left = shutil.ignore_patterns(".*", "build", "*.egg-info", "tests", "benchmarks", "docs")
+    shutil.copytree(Path(__file__).parents[1], folder / "checkout", ignore=left)
+    subprocess.run([*pip, folder / "checkout"], check=True)
     # From a folder of this variable no `.pth` file is read: the editable link is not followed.
     beside = Path(np.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(beside)}

@@ -12,19 +12,19 @@ Writes its section of RESULTS.md; `--section ""` prints only.
 """
 
 import argparse
-import collections
 import contextlib
 import itertools
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import results
+import step_turns
 from networks import NETWORKS
+from step_turns import StepTimer
 from training import versions
 
 import keras_compress as kc
@@ -33,20 +33,8 @@ STEPS = 12
 NEVER = 10**9
 
 
-class StepTimer(keras.callbacks.Callback):
-    """Notes when each batch begins; listed first, so that all other callbacks are timed."""
-
-    def on_train_begin(self, logs=None):
-        """Start anew."""
-        self.begins = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """Note the time."""
-        self.begins.append(time.perf_counter())
-
-    def median(self):
-        """Return the median step of the last `fit` in seconds, its first step left out."""
-        return float(np.median(np.diff(self.begins)[1:]))
+class Timer(StepTimer, keras.callbacks.Callback):
+    """`StepTimer` for Keras 3."""
 
 
 def pruned():
@@ -98,23 +86,14 @@ def step_times(network, batch_size, turns, xla=False, peer_turn=dict):
         xla: Whether XLA compiles our models.
         peer_turn: Takes the peer's turn: returns {variant: seconds per step}.
     """
-    rng = np.random.default_rng(0)
-    x = rng.random((batch_size * STEPS, 32, 32, 3), np.float32)
-    y = rng.integers(0, 10, len(x))
     trained = variants(network)
     for model, _ in trained.values():
         optimizer = keras.optimizers.SGD(0.01, 0.9)
         model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
-    timer, rounds, order = StepTimer(), [], collections.deque(trained)
-    for _ in range(turns + 1):
-        times = {f"tfmot {name}": seconds for name, seconds in peer_turn().items()}
-        order.rotate()  # what comes first after the other process finds the caches cold
-        for name in order:
-            model, callbacks = trained[name]
-            model.fit(x, y, batch_size=batch_size, callbacks=[timer, *callbacks], verbose=0)
-            times[name] = timer.median()
-        rounds.append(times)
-    return {name: [times[name] for times in rounds[1:]] for name in times}
+    rounds = []
+    for ours in itertools.islice(step_turns.turns(trained, Timer(), batch_size, STEPS), turns + 1):
+        rounds.append(ours | {f"tfmot {name}": seconds for name, seconds in peer_turn().items()})
+    return {name: [times[name] for times in rounds[1:]] for name in rounds[0]}
 
 
 def ratios(times, to="plain"):

@@ -6,29 +6,19 @@ For every line on its input it trains each variant for STEPS steps and prints th
 of a step, as one line of JSON. Used by `step_time.py`.
 """
 
-import collections
 import json
 import sys
-import time
 
 import keras2
-import numpy as np
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from step_turns import StepTimer, turns
 
 NEVER = 10**9
 
 
-class StepTimer(tf_keras.callbacks.Callback):
-    """Notes when each batch begins; listed first, so that all other callbacks are timed."""
-
-    def on_train_begin(self, logs=None):
-        """Start anew."""
-        self.begins = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        """Note the time."""
-        self.begins.append(time.perf_counter())
+class Timer(StepTimer, tf_keras.callbacks.Callback):
+    """`StepTimer` for Keras 2."""
 
 
 def variants(network):
@@ -48,20 +38,10 @@ def variants(network):
 
 def main():
     network, batch_size, steps = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    rng = np.random.default_rng(0)
-    x = rng.random((batch_size * steps, 32, 32, 3), np.float32)
-    y = rng.integers(0, 10, len(x))
     trained = variants(network)
     for model, _ in trained.values():
         model.compile(tf_keras.optimizers.SGD(0.01, 0.9), "sparse_categorical_crossentropy")
-    timer, order = StepTimer(), collections.deque(trained)
-    for _ in sys.stdin:
-        times = {}
-        order.rotate()
-        for name in order:
-            model, callbacks = trained[name]
-            model.fit(x, y, batch_size=batch_size, callbacks=[timer, *callbacks], verbose=0)
-            times[name] = float(np.median(np.diff(timer.begins)[1:]))
+    for _, times in zip(sys.stdin, turns(trained, Timer(), batch_size, steps), strict=False):
         print(json.dumps(times), flush=True)
 
 

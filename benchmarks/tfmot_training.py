@@ -12,11 +12,13 @@ import sys
 from pathlib import Path
 
 import keras2
+import layer_weights
 import numpy as np
-import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras
+from bare_converter import full_int8
 from cifar10_data import augmented, load_uint8
+from training import one_cycle
 
 
 def fine_tune(model, job, epochs, callbacks=()):
@@ -24,21 +26,16 @@ def fine_tune(model, job, epochs, callbacks=()):
     tf_keras.utils.set_random_seed(job["seed"])
     data = keras2.Batches(augmented(*load_uint8("train", job["images"]), seed=job["seed"]))
     model.compile(
-        keras2.one_cycle(job["learning_rate"], epochs * len(data)),
+        one_cycle(job["learning_rate"], epochs * len(data), library=tf_keras),
         "sparse_categorical_crossentropy",
     )
-    model.fit(data, epochs=epochs, shuffle=False, callbacks=[*callbacks], verbose=2)
+    model.fit(data, epochs=epochs, callbacks=[*callbacks], verbose=2)
     return model
-
-
-def steps(job, share):
-    """Return the step at which a share of the whole fine-tuning is done."""
-    return int(share * job["epochs"] * (job["images"] // 128))
 
 
 def prune(model, job, sparsity, epochs):
     """Prune over the first two thirds of some epochs; return the stripped model."""
-    end = steps({**job, "epochs": epochs}, 2 / 3)
+    end = int(2 / 3 * epochs * (job["images"] // 128))
     update = tfmot.sparsity.keras.UpdatePruningStep()
     trained = fine_tune(keras2.pruned(model, sparsity, end), job, epochs, [update])
     return tfmot.sparsity.keras.strip_pruning(trained)
@@ -80,22 +77,12 @@ METHODS = {
 }
 
 
-def convert(model, images):
-    """Convert to full int8 as TensorFlow's guide says."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: ([image[None]] for image in images)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.int8
-    return converter.convert()
-
-
 def main():
     job = json.loads(sys.argv[1])
     model = keras2.network(job["network"])
-    keras2.load_weights(model, job["weights"])
+    layer_weights.load(model, job["weights"])
     model = METHODS[job["method"]](model, job)
-    Path(job["file"]).write_bytes(convert(model, np.load(job["calibration"])))
+    Path(job["file"]).write_bytes(full_int8(model, np.load(job["calibration"])))
 
 
 if __name__ == "__main__":

@@ -72,16 +72,23 @@ BASELINES = {
 }
 
 
-def one_cycle(peak_learning_rate, steps, weight_decay=0.0):
-    """Return SGD with Nesterov momentum whose rate rises for a fifth of `steps`, then decays."""
+def one_cycle(peak_learning_rate, steps, weight_decay=0.0, library=keras):
+    """Return SGD with Nesterov momentum whose rate rises for a fifth of `steps`, then decays.
+
+    Args:
+        peak_learning_rate: The highest rate.
+        steps: Of the whole training.
+        weight_decay: Per step, times the rate; kernels only.
+        library: `keras` or, for a peer that knows nothing newer, `tf_keras`.
+    """
     rising = max(1, steps // 5)
-    rate = keras.optimizers.schedules.CosineDecay(
+    rate = library.optimizers.schedules.CosineDecay(
         peak_learning_rate / 20,
         decay_steps=max(1, steps - rising),
         warmup_target=peak_learning_rate,
         warmup_steps=rising,
     )
-    optimizer = keras.optimizers.SGD(rate, 0.9, nesterov=True, weight_decay=weight_decay or None)
+    optimizer = library.optimizers.SGD(rate, 0.9, nesterov=True, weight_decay=weight_decay or None)
     if weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
