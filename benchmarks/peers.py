@@ -236,8 +236,8 @@ def main():
         facts = results.provenance(
             packages,
             data=f"{source()}, {options.test_images} test images",
-            baseline=f"{options.network}, {trained['epochs']} epochs, seed {trained['seed']}, "
-            f"{100 * trained['accuracy']:.2f} %",
+            baseline=f"{options.network}, {notes['epochs']} epochs, seed {notes['seed']}, "
+            f"{100 * notes['accuracy']:.2f} %",
             spread="mean and sample deviation over the seeds; differences are paired by seed",
         )
         results.write_section(options.section, facts, results.table(rows))
