@@ -216,6 +216,7 @@ class _Compressor:
                 calibrator=self.settings.calibrator,
                 fixed_range=_fixed_range(choice.fixed, bits),
                 masked=choice.masked,
+                non_negative=choice.non_negative,
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
@@ -266,6 +267,8 @@ class _Compressor:
             return self.copies.custom(
                 layer, lambda name: PhasedNormalization(self.copies.inner(layer), name=name)
             )
+        if type(layer) is keras.layers.BatchNormalization:
+            return self.copies.fused(layer)
         if all(setting is None for setting in (pruning, weights, clustering, norm)):
             return self.copies.plain(layer)
         return self.copies.custom(

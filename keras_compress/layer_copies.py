@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_compress.parts import whole
+from keras_compress.quantization.fused_normalization import FusedBatchNormalization
 from keras_compress.wrapper import CompressedLayer
 
 
@@ -25,13 +26,15 @@ class LayerCopies:
             operation: A Keras layer or operation.
 
         Returns:
-            An unbuilt layer of the same configuration, always the same one for the same layer.
+            An unbuilt layer of the same configuration, always the same one for the same layer;
+            a plain `BatchNormalization` for one that only trains faster.
         """
         if not isinstance(operation, keras.layers.Layer):
             return operation
         if operation not in self._copies:
             config = {**operation.get_config(), "name": self.free_name(operation.name)}
-            self._copies[operation] = self._register(type(operation).from_config(config), operation)
+            copy = _plain_type(operation).from_config(config)
+            self._copies[operation] = self._register(copy, operation)
         return self._copies[operation]
 
     def stripped(self, wrapper):
@@ -77,6 +80,17 @@ class LayerCopies:
         """
         return self._register(type(layer).from_config(layer.get_config()), layer)
 
+    def fused(self, norm):
+        """Return the copy of a `BatchNormalization`, one that trains by TensorFlow's fused kernel.
+
+        Args:
+            norm: A Keras layer of just that type.
+        """
+        if norm not in self._copies:
+            copy = FusedBatchNormalization.of(norm, self.free_name(norm.name))
+            self._copies[norm] = self._register(copy, norm)
+        return self._copies[norm]
+
     def custom(self, operation, make):
         """Return a layer that `make(name)` builds in place of another, with no weights copied."""
         if operation not in self._copies:
@@ -106,6 +120,11 @@ class LayerCopies:
     def _register(self, copy, source):
         self._sources.append((copy, source))
         return copy
+
+
+def _plain_type(layer):
+    fused = isinstance(layer, FusedBatchNormalization)
+    return keras.layers.BatchNormalization if fused else type(layer)
 
 
 @dataclasses.dataclass(frozen=True)

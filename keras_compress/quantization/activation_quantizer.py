@@ -34,12 +34,25 @@ class ActivationQuantizer(PhasedLayer):
         masked: Whether values below half of `MASKED_SCORE` are masked scores: the range learns
             from them that it has to reach `MASK_MARGIN` below all others, where softmax makes
             nothing of them.
+        non_negative: Whether no value is below zero, so that none has to be looked for.
+
+    Attributes:
+        compiled_by_xla: Whether XLA may compile the training step, which rules faster operators
+            out. `QuantizationCallback` knows.
     """
 
     def __init__(
-        self, bits=8, calibrator="moving_average", fixed_range=None, masked=False, **kwargs
+        self,
+        bits=8,
+        calibrator="moving_average",
+        fixed_range=None,
+        masked=False,
+        non_negative=False,
+        **kwargs,
     ):
         super().__init__(**kwargs)
+        self.non_negative = non_negative
+        self.compiled_by_xla = True
         self.masked = masked
         self.bits = bits
         self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
@@ -90,7 +103,9 @@ class ActivationQuantizer(PhasedLayer):
         if self.fixed_range is not None:
             return fake_quantize_activations(inputs, *self.fixed_range, self.bits)
         if training and observe and self.learns:
-            return fake_quantize_activations(inputs, *self._observe(inputs), self.bits)
+            ends = self._observe(inputs)
+            single_pass = not (self.compiled_by_xla or self.calibrator.learned)
+            return fake_quantize_activations(inputs, *ends, self.bits, single_pass)
         minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
         if self.phase == Phase.FROZEN:
             minimum, maximum = ops.stop_gradient(minimum), ops.stop_gradient(maximum)
@@ -116,11 +131,12 @@ class ActivationQuantizer(PhasedLayer):
 
     def _observe(self, inputs):
         values = ops.stop_gradient(self._seen(inputs))
+        lowest = ops.zeros((), "float32") if self.non_negative else ops.min(values)
         minimum, maximum = self.calibrator.update(
             ops.convert_to_tensor(self.minimum),
             ops.convert_to_tensor(self.maximum),
             ops.convert_to_tensor(self.count),
-            *extremes_of_all(ops.min(values), ops.max(values)),
+            *extremes_of_all(lowest, ops.max(values)),
         )
         if self.calibrator.learned:
             return self._trained_range(minimum, maximum)
@@ -198,6 +214,7 @@ class ActivationQuantizer(PhasedLayer):
             "calibrator": plugins.to_config(CALIBRATORS, self.calibrator),
             "fixed_range": self.fixed_range,
             "masked": self.masked,
+            "non_negative": self.non_negative,
         }
 
     @classmethod

@@ -6,6 +6,7 @@ from keras_compress.phase_callback import PhaseCallback, remake_functions
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.calibrators.base import RunningCalibrator
 from keras_compress.quantization.phase import PhasedLayer
+from keras_compress.replicas import compiled_by_xla
 
 
 class QuantizationCallback(PhaseCallback):
@@ -54,7 +55,18 @@ class QuantizationCallback(PhaseCallback):
                 f"Received: {self.model.name}, which has none"
             )
         _check_calibrated(self._layers)
+        self._say_whether_xla_compiles(compiled_by_xla(self.model))
         self.watch()
+
+    def on_train_end(self, logs=None):
+        """Record the step; what is traced from now on may be compiled in any way."""
+        super().on_train_end(logs)
+        self._say_whether_xla_compiles(True)
+
+    def _say_whether_xla_compiles(self, compiles):
+        for layer in self._layers:
+            if isinstance(layer, ActivationQuantizer):
+                layer.compiled_by_xla = compiles
 
     def weight_bits_at(self, step):
         """Return the width of weights that is due at a step.

@@ -67,7 +67,7 @@ def activation_grid(minimum, maximum, bits):
     return scale, zero_point, 0.0, levels
 
 
-def fake_quantize_activations(inputs, minimum, maximum, bits):
+def fake_quantize_activations(inputs, minimum, maximum, bits, single_pass=False):
     """Round activations to the grid over a range, with a straight-through gradient inside it.
 
     Args:
@@ -75,12 +75,15 @@ def fake_quantize_activations(inputs, minimum, maximum, bits):
         minimum: Lower end of the range, scalar tensor.
         maximum: Upper end of the range.
         bits: Width, 2 to 8, or 16.
+        single_pass: Whether the gradient goes over the data once, which is faster than
+            TensorFlow's own. The ends of the range have no gradient then, and XLA cannot compile
+            it.
 
     Returns:
         Tensor of the same shape and dtype, on the grid.
     """
     if keras.backend.backend() == "tensorflow":
-        return _fused(inputs, minimum, maximum, bits)
+        return _fused(inputs, minimum, maximum, bits, single_pass)
     scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
     inside = ops.clip(inputs, (q_min - zero_point) * scale, (q_max - zero_point) * scale)
     quantized = ops.clip(ops.round(inside / scale) + zero_point, q_min, q_max)
@@ -108,7 +111,7 @@ def ties_away_from_zero(inputs, minimum, maximum, bits):
     return inputs + ops.stop_gradient(1e-4 * scale * side)
 
 
-def _fused(inputs, minimum, maximum, bits):
+def _fused(inputs, minimum, maximum, bits, single_pass):
     """TensorFlow's kernel: one pass over the data, and the operator its converter reads."""
     import tensorflow as tf
 
@@ -119,10 +122,34 @@ def _fused(inputs, minimum, maximum, bits):
         minimum = ops.minimum(minimum, 0.0)
         maximum = ops.maximum(maximum, minimum + _TINY)
         maximum = ops.maximum(maximum, 0.0)
-    outputs = tf.quantization.fake_quant_with_min_max_vars(
-        ops.cast(inputs, "float32"), minimum, maximum, num_bits=bits, narrow_range=bits == 16
-    )
+
+    def rounded(values):
+        return tf.quantization.fake_quant_with_min_max_vars(
+            values, minimum, maximum, num_bits=bits, narrow_range=bits == 16
+        )
+
+    @tf.custom_gradient
+    def rounded_in_a_given_range(values):
+        return rounded(values), lambda upstream: _inside(upstream, values, minimum, maximum, bits)
+
+    outputs = (rounded_in_a_given_range if single_pass else rounded)(ops.cast(inputs, "float32"))
     return ops.cast(outputs, inputs.dtype)
+
+
+def _inside(upstream, values, minimum, maximum, bits):
+    """Return a gradient where the values lie between the ends of the grid, else zero."""
+    import tensorflow as tf
+
+    scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
+    # A value on an end is inside, whatever the last bit of that end.
+    wider = scale * (1.0 + _EDGE)
+    return tf.raw_ops.QuantizeAndDequantizeV4Grad(
+        gradients=upstream,
+        input=values,
+        input_min=(q_min - zero_point) * wider,
+        input_max=(q_max - zero_point) * wider,
+        axis=-1,
+    )[0]
 
 
 _TINY = 1e-8

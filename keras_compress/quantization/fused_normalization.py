@@ -24,8 +24,31 @@ def normalize(norm, inputs, training, mask=None):
     Returns:
         Tensor of the shape of `inputs`.
     """
-    if not training or mask is not None or not _fusible(norm, inputs):
-        return norm(inputs, training=training, mask=mask)
+    if training and mask is None and _fusible(norm, inputs):
+        return _fused(norm, inputs)
+    return norm(inputs, training=training, mask=mask)
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """A `BatchNormalization` that trains by the fused kernel where `normalize` would.
+
+    Takes the arguments of its parent, has its weights and computes the same.
+    """
+
+    @classmethod
+    def of(cls, norm, name):
+        """Return an unbuilt layer of a `BatchNormalization`'s configuration."""
+        return cls.from_config({**norm.get_config(), "name": name})
+
+    def call(self, inputs, training=None, mask=None):
+        """See `BatchNormalization.call`."""
+        if training and mask is None and _fusible(self, inputs):
+            return _fused(self, inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+
+def _fused(norm, inputs):
     import tensorflow as tf
 
     channels = inputs.shape[-1]
@@ -49,7 +72,7 @@ def _fusible(norm, inputs):
     """Tell whether the kernel computes what the layer would."""
     return (
         keras.backend.backend() == "tensorflow"
-        and type(norm) is keras.layers.BatchNormalization
+        and type(norm) in (keras.layers.BatchNormalization, FusedBatchNormalization)
         and norm.trainable
         and norm.axis in (-1, 3)
         and len(inputs.shape) == 4

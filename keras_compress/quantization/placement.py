@@ -9,7 +9,7 @@ from keras_compress.graph import Value
 from keras_compress.layers import base as layer_types
 from keras_compress.parts import attention, normalization
 from keras_compress.parts.attention_layers import AttentionMask
-from keras_compress.quantization.roles import FIXED_RANGES, Role, activation_name, role
+from keras_compress.quantization.roles import FIXED_RANGES, Role, activation_name, is_fusable, role
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +21,14 @@ class Range:
         tied_to: The value whose range this tensor shares, or `None` for one of its own.
         averages: Whether it holds means of integers, whose ties TFLite rounds away from zero.
         masked: Whether values in it are masked, which the range is to lie a little above.
+        non_negative: Whether it holds what a ReLU gives.
     """
 
     fixed: tuple | None = None
     tied_to: Value | None = None
     averages: bool = False
     masked: bool = False
+    non_negative: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +132,8 @@ class _Planner:
         if not value.dtype.startswith(("float", "bfloat")):
             self.governing[value] = None
             return
-        self.ranges[value] = Range(**choice)
+        rectified = value.producer is not None and is_fusable(value.producer.operation)
+        self.ranges[value] = Range(**choice, non_negative=rectified)
         self.governing[value] = choice.get("tied_to") or value
 
     def visit(self, call):

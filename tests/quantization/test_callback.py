@@ -30,14 +30,14 @@ class Watch(keras.callbacks.Callback):
         self.ranges.append(quantizer.range)
 
 
-def compressed():
+def compressed(**options):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6,))
     x = layers.Dense(8, use_bias=False, name="hidden")(inputs)
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.5, name="norm")(x))
     model = keras.Model(inputs, layers.Dense(3, name="head")(x))
     model = kc.compress(model, quantization="generic_int8")
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", **options)
     return model
 
 
@@ -86,6 +86,24 @@ def test_every_layer_enters_the_phase(trained):
     model, *_ = trained
     phases = {layer.phase for layer in model.layers if isinstance(layer, PhasedLayer)}
     assert phases == {Phase.FROZEN}
+
+
+def test_training_is_the_same_whether_xla_compiles_or_not():
+    losses = []
+    for jit_compile in (True, False):
+        model = compressed(jit_compile=jit_compile)
+        quantizers = [q for q in model.layers if isinstance(q, ActivationQuantizer)]
+        told = []
+        hear = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs, told=told, quantizers=quantizers: told.extend(
+                quantizer.compiled_by_xla for quantizer in quantizers
+            )
+        )
+        fit(model, kc.QuantizationCallback(), hear, epochs=4)
+        assert set(told) == {jit_compile}
+        assert all(quantizer.compiled_by_xla for quantizer in quantizers), "for what comes next"
+        losses.append(model.evaluate(X, Y, verbose=0))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_without_a_freeze_it_learns_to_the_end():

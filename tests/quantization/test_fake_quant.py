@@ -144,6 +144,32 @@ def test_gradients_of_activations_pass_inside_the_range_only():
     np.testing.assert_array_equal(ours, inside)
 
 
+@settings(max_examples=25)
+@given(low=st.just(0.0) | ends, high=ends, bits=st.sampled_from([4, 8, 16]))
+def test_the_gradient_of_a_single_pass_is_tensorflows(low, high, bits):
+    scale, zero_point, q_min, q_max = map(float, activation_grid(-low, high, bits))
+    first, last = (q_min - zero_point) * scale, (q_max - zero_point) * scale
+    beyond = 1e-4 * (last - first)
+    ends = [first - beyond, first + beyond, last - beyond, last + beyond]
+    values = np.concatenate([X, ends, [0.0] if low else []]).astype(np.float32)
+    given = gradient(
+        lambda x: fake_quantize_activations(x, -low, high, bits, single_pass=True), values
+    )
+    theirs = gradient(lambda x: fake_quantize_activations(x, -low, high, bits), values)
+    np.testing.assert_array_equal(given, theirs)
+
+
+@pytest.mark.parametrize("low", [0.0, 1.0])
+def test_the_ends_of_the_range_are_inside_it_in_a_single_pass(low):
+    _, zero_point, _, q_max = activation_grid(-low, 2.0, 8)
+    scale = np.float32((2.0 + low) / 255)
+    values = np.float32([-zero_point * scale, (q_max - zero_point) * scale])
+    given = gradient(
+        lambda x: fake_quantize_activations(x, -low, 2.0, 8, single_pass=True), values
+    )
+    np.testing.assert_array_equal(given, [1, 1])
+
+
 def test_the_way_without_tensorflows_kernel_gives_the_same(monkeypatch):
     fused = fake_quantize_activations(X, -1.0, 2.0, 8)
     monkeypatch.setattr(keras.backend, "backend", lambda: "other")

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_compress.quantization import fused_normalization
-from keras_compress.quantization.fused_normalization import normalize
+from keras_compress.quantization.fused_normalization import FusedBatchNormalization, normalize
 
 
 def normalization(shape, **options):
@@ -45,6 +45,18 @@ def test_training_is_that_of_the_layer(options, compiled):
     fused, plain = normalization(x.shape, **options), normalization(x.shape, **options)
     ours = step(wrap(lambda norm, x: normalize(norm, x, True)), fused, x)
     expected = step(lambda norm, x: norm(x, training=True), plain, x)
+    for value, reference in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(value, reference, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_the_layer_that_is_fused_trains_as_its_parent(options):
+    x = tf.constant(np.random.default_rng(1).normal(3, 2, (4, 5, 3, 6)), tf.float32)
+    plain = normalization(x.shape, **options)
+    fused = FusedBatchNormalization.of(plain, "fused")
+    fused.build(x.shape)
+    fused.set_weights(plain.get_weights())
+    ours, expected = (step(lambda norm, x: norm(x, training=True), n, x) for n in (fused, plain))
     for value, reference in zip(ours, expected, strict=True):
         np.testing.assert_allclose(value, reference, rtol=1e-3, atol=1e-3)
 

@@ -31,6 +31,23 @@ def test_conv_norm_and_relu_are_one_operator():
     names, placement, _ = placed(conv_norm_relu)
     assert set(names) == {"input", "relu"}
     assert [(call.name, norm.name) for call, norm in placement.folded.items()] == [("conv", "norm")]
+    assert names["relu"].non_negative and not names["input"].non_negative
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (layers.Conv2D(4, 3, activation="relu"), True),
+        (layers.ReLU(max_value=6), True),
+        (layers.ReLU(negative_slope=0.1), False),
+        (layers.Conv2D(4, 3, activation="tanh"), False),
+    ],
+    ids=["fused", "relu6", "leaky", "tanh"],
+)
+def test_what_a_relu_gives_is_never_negative(layer, expected):
+    names, _, graph = placed(layer)
+    (output,) = graph.flat_outputs
+    assert names[output.producer.name].non_negative is expected
 
 
 @pytest.mark.parametrize(
