@@ -2,10 +2,11 @@
 
     python benchmarks/step_time.py --networks resnet8 mobilenet_v1_025 --batch_sizes 64 256
 
-Each variant has a model of its own. The variants take turns of a few steps each, so that a
-machine's drift meets all of them; a ratio is the median, over the turns, of the variant's step
-time to the plain model's in that turn. A step runs from the begin of one batch to the begin of
-the next, callbacks included. Keras compiles with XLA by default; `--xla no` measures without it.
+Each variant has a model of its own. The variants take turns of a few steps each, in an order
+that is drawn for each turn, so that a machine's drift meets all of them; a ratio is that of the
+medians over the turns. All processes keep the memory that they free (`allocator.py`). A step runs
+from the begin of one batch to the begin of the next, callbacks included. Keras compiles with XLA
+by default, which is slower on a CPU; `--xla yes` measures with it.
 tensorflow-model-optimization takes its turns with the same network in Keras 2, in a process of
 its own that waits meanwhile; a last column divides our step by its step.
 Writes its section of RESULTS.md; `--section ""` prints only.
@@ -23,13 +24,14 @@ import keras
 import numpy as np
 import results
 import step_turns
+from allocator import keep_memory
 from networks import NETWORKS
 from step_turns import StepTimer
 from training import versions
 
 import keras_compress as kc
 
-STEPS = 12
+STEPS = 6
 NEVER = 10**9
 
 
@@ -97,9 +99,10 @@ def step_times(network, batch_size, turns, xla=False, peer_turn=dict):
 
 
 def ratios(times, to="plain"):
-    """Return {variant: median ratio to the step of the variant `to` in the same turn}."""
-    base = np.array(times[to])
-    return {name: float(np.median(np.array(t) / base)) for name, t in times.items()}
+    """Return {variant: ratio of its median step to that of the variant `to`}."""
+    return {
+        name: float(np.median(seconds) / np.median(times[to])) for name, seconds in times.items()
+    }
 
 
 def row(network, batch_size, xla, times):
@@ -119,10 +122,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="+", default=["resnet8", "mobilenet_v1_025"])
     parser.add_argument("--batch_sizes", nargs="+", type=int, default=[64, 256])
-    parser.add_argument("--xla", nargs="+", choices=["no", "yes"], default=["no", "yes"])
-    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--xla", nargs="+", choices=["no", "yes"], default=["no"])
+    parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--section", default="Training step: ratio to plain fit")
     options = parser.parse_args()
+    keep_memory()
     rows = []
     for case in itertools.product(options.networks, options.batch_sizes, options.xla):
         network, batch_size, xla = *case[:2], case[2] == "yes"

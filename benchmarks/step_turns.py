@@ -1,6 +1,5 @@
 """Training steps of several models, timed in turns; for either Keras."""
 
-import collections
 import time
 
 import numpy as np
@@ -37,11 +36,10 @@ def turns(trained, timer, batch_size, steps):
     rng = np.random.default_rng(0)
     x = rng.random((batch_size * steps, 32, 32, 3), np.float32)
     y = rng.integers(0, 10, len(x))
-    order = collections.deque(trained)
     while True:
         times = {}
-        order.rotate()  # what comes first after another process finds the caches cold
-        for name in order:
+        # What comes before, another process even, leaves caches and memory in another state.
+        for name in rng.permutation(list(trained)):
             model, callbacks = trained[name]
             model.fit(x, y, batch_size=batch_size, callbacks=[timer, *callbacks], verbose=0)
             times[name] = timer.median()

@@ -140,6 +140,8 @@ class ActivationQuantizer(PhasedLayer):
         )
         if self.calibrator.learned:
             return self._trained_range(minimum, maximum)
+        if self.non_negative:
+            minimum = lowest  # A constant, of which whatever follows from it is one too.
         self.minimum.assign(minimum)
         self.maximum.assign(maximum)
         self.count.assign_add(1.0)

@@ -164,9 +164,7 @@ def test_the_ends_of_the_range_are_inside_it_in_a_single_pass(low):
     _, zero_point, _, q_max = activation_grid(-low, 2.0, 8)
     scale = np.float32((2.0 + low) / 255)
     values = np.float32([-zero_point * scale, (q_max - zero_point) * scale])
-    given = gradient(
-        lambda x: fake_quantize_activations(x, -low, 2.0, 8, single_pass=True), values
-    )
+    given = gradient(lambda x: fake_quantize_activations(x, -low, 2.0, 8, single_pass=True), values)
     np.testing.assert_array_equal(given, [1, 1])
 
 
