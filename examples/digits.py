@@ -32,7 +32,9 @@ float_model = keras.Sequential(
         layers.Dense(10, activation="softmax"),
     ]
 )
-float_model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+float_model.compile(
+    "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+)
 float_model.fit(x_train, y_train, epochs=20, verbose=0)
 
 # Compress: the wrapped model prunes and quantizes itself while it is trained.
@@ -41,7 +43,7 @@ model = kc.compress(
     pruning=kc.Pruning(scope="global"),
     quantization=kc.Quantization(profile="cortex_m4"),
 )
-model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 steps = 20 * (len(x_train) // 32)
 model.fit(
     x_train,

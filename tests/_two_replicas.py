@@ -47,7 +47,7 @@ def ends_with(strategy, calibrator):
             network(), pruning=kc.Pruning(), quantization=kc.Quantization(calibrator=calibrator)
         )
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.05), loss)
+        model.compile(keras.optimizers.SGD(0.05), loss, jit_compile=False)
     schedule = kc.PolynomialDecay(final_sparsity=0.75, end_step=5, frequency=2)
     callbacks = [kc.PruningCallback(schedule), kc.QuantizationCallback()]
     model.fit(batches(), verbose=0, callbacks=callbacks)

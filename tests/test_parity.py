@@ -61,7 +61,10 @@ def test_labels_and_integers_agree(body, digits):
         quantization=kc.Quantization(profile="generic_int8"),
     )
     model.compile(
-        keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(3e-3),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
     )
     schedule = kc.PolynomialDecay(final_sparsity=0.5, end_step=80, frequency=10)
     callbacks = [

@@ -98,7 +98,10 @@ def train_baseline(data, epochs):
     steps = epochs * _steps(data)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(
-        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
     )
     model.fit(data.x_train, data.y_train, BATCH_SIZE, epochs, verbose=2)
     return model
@@ -126,7 +129,10 @@ def train_compressed(baseline, data, epochs, profile):
     steps = epochs * _steps(data)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(
-        keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", metrics=["accuracy"]
+        keras.optimizers.Adam(rate),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,
     )
     schedule = kc.PolynomialDecay(final_sparsity=SPARSITY, end_step=steps * 2 // 5, frequency=10)
     callbacks = [

@@ -89,7 +89,7 @@ def trained(samples):
     model = kc.compress(
         model, pruning=kc.Pruning(pattern="2:4"), quantization=kc.Quantization(profile="cortex_m7")
     )
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
     labels = np.random.default_rng(0).integers(0, 4, len(samples))
     callbacks = [
         kc.PruningCallback(kc.ConstantSparsity(0.5)),

@@ -31,7 +31,7 @@ def trained(data):
     y = layers.Add()([attended, layers.Dense(WIDTH, name="down")(y)])
     y = layers.GlobalAveragePooling1D()(layers.LayerNormalization(name="second_norm")(y))
     model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(y))
-    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(*data, epochs=8, batch_size=50, verbose=0)
     return model
 
@@ -39,7 +39,9 @@ def trained(data):
 @pytest.fixture(scope="module")
 def compressed(trained, data, tmp_path_factory):
     model = kc.compress(trained, pruning=kc.Pruning(), quantization=kc.Quantization())
-    model.compile(keras.optimizers.Adam(0.005), "sparse_categorical_crossentropy")
+    model.compile(
+        keras.optimizers.Adam(0.005), "sparse_categorical_crossentropy", jit_compile=False
+    )
     callbacks = [
         kc.PruningCallback(kc.PolynomialDecay(final_sparsity=0.5, begin_step=0, end_step=8)),
         kc.QuantizationCallback(freeze_step=16),
@@ -77,7 +79,7 @@ def test_attention_that_was_only_pruned_keeps_its_zeros_in_the_file(data):
     y = layers.MultiHeadAttention(2, 4, name="attention")(words, words)
     model = keras.Model(inputs, layers.Dense(3, name="head")(layers.Flatten()(y)))
     pruned = kc.compress(model, pruning=kc.Pruning())
-    pruned.compile("sgd", "mse")
+    pruned.compile("sgd", "mse", jit_compile=False)
     callback = kc.PruningCallback(kc.ConstantSparsity(0.5))
     pruned.fit(x[:32], np.zeros((32, 3)), verbose=0, callbacks=[callback])
     converted = kc.convert(pruned, representative_dataset=x[:50])

@@ -49,7 +49,7 @@ DOMAINS = [_audio_convolutions, _audio_recurrent, _text]
 def trained(request):
     keras.utils.set_random_seed(0)
     model, x, labels = request.param()
-    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(x, labels, epochs=8, batch_size=50, verbose=0)
     return model, x, labels
 
@@ -91,7 +91,7 @@ def test_a_table_of_columns_on_scales_of_their_own(engine):
     inputs = keras.Input((6,))
     hidden = layers.Dense(24, activation="relu", name="hidden")(inputs)
     model = keras.Model(inputs, layers.Dense(1, name="value")(hidden))
-    model.compile(keras.optimizers.Adam(0.02), "mse")
+    model.compile(keras.optimizers.Adam(0.02), "mse", jit_compile=False)
     model.fit(scaled, y, epochs=15, batch_size=50, verbose=0)
     compressed = kc.compress(model, quantization=kc.Quantization())
     kc.calibrate(compressed, scaled[:200], method="min_max")

@@ -65,7 +65,7 @@ def test_the_file_holds_the_trained_integers_and_scales(network, samples, quanti
     model = kc.compress(network, quantization=spec)
     kc.calibrate(model, samples)
     if quantizer == "learned_step":
-        model.compile(keras.optimizers.SGD(1e-3), "mse")
+        model.compile(keras.optimizers.SGD(1e-3), "mse", jit_compile=False)
         model.fit(samples, np.zeros((64, 6), "float32"), epochs=2, verbose=0)
     converted = kc.convert(model)
     kernels = prepare(model).kernels

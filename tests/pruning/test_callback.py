@@ -31,7 +31,7 @@ def mlp(name="mlp"):
 
 
 def compiled(model, optimizer="adam", **kwargs):
-    model.compile(optimizer, "mse", **kwargs)
+    model.compile(optimizer, "mse", **kwargs, jit_compile=False)
     return model
 
 

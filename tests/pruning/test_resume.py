@@ -43,7 +43,7 @@ def make_model(compressed):
     )
     if compressed:
         model = compress(model, pruning=Pruning())
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile=False)
     return model
 
 

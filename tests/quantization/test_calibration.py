@@ -102,7 +102,7 @@ def test_refuses_what_cannot_be_calibrated(compressed, samples):
 def test_fit_refuses_a_calibrator_that_learns_nothing_in_it():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     model = kc.compress(model, quantization=kc.Quantization(calibrator="entropy"))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     data = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
     with pytest.raises(InvalidArgumentError, match="kc.calibrate"):
         model.fit(*data, verbose=0, callbacks=[kc.QuantizationCallback()])

@@ -41,7 +41,7 @@ def float_model(digits):
             layers.Dense(10, activation="softmax", name="head"),
         ]
     )
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
     model.fit(*digits[:2], batch_size=BATCH, epochs=5, verbose=0)
     return model
 
@@ -62,7 +62,7 @@ def road(request, digits, float_model):
         "clustered": kc.ClusteringCallback(0, steps // 2),
     }[request.param]
     model = kc.compress(float_model, quantization="cortex_m4", **settings)
-    model.compile("adam", "sparse_categorical_crossentropy")
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
     quantize = kc.QuantizationCallback(begin_step=steps // 2, freeze_step=steps * 3 // 4)
     model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[callback, quantize])
     dense = kc.convert(model, "cortex_m4")
