@@ -7,9 +7,13 @@ converter refuses. Weights and samples are random: what runs where does not depe
 files are as the converter leaves them, islands and all, so that the checks have something to find.
 """
 
+import contextlib
+import functools
+import io
 import json
 import re
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -191,19 +195,30 @@ UNSETTLED = ("gru",)
 TRIES = 12
 
 
-def convert_settled(model, setting, name):
+def export(model, folder):
+    """Save a model as `TFLiteConverter.from_keras_model` does it, here once for all settings."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    inputs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
+    inference = functools.partial(model.__call__, training=False)
+    archive.add_endpoint("serve", inference, [inputs] if len(inputs) > 1 else inputs)
+    with contextlib.redirect_stdout(io.StringIO()):
+        archive.write_out(folder)
+
+
+def convert_settled(model, saved, setting, name):
     """Return the conversion of a network with the fewest float tensors of several tries."""
-    best = convert(model, setting)
+    best = convert(model, saved, setting)
     for _ in range(TRIES if name in UNSETTLED and setting != "float32" else 0):
         if not kc.inspect(best).float_tensors:
             break
-        best = min(best, convert(model, setting), key=lambda c: kc.inspect(c).float_tensors)
+        best = min(best, convert(model, saved, setting), key=lambda c: kc.inspect(c).float_tensors)
     return best
 
 
-def convert(model, setting):
-    """Return the bytes that TensorFlow's converter makes of a model."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+def convert(model, saved, setting):
+    """Return the bytes that TensorFlow's converter makes of a model that was exported."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
     if SETTINGS[setting] is not None:
         kind, operators, per_channel_dense = SETTINGS[setting]
         random = np.random.default_rng(0)
@@ -228,14 +243,16 @@ def main(folder):
         keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         model = build()
-        for setting in SETTINGS:
-            try:
-                content = convert_settled(model, setting, name)
-            except RuntimeError as error:
-                refused = re.findall(r"for op: '(\w+)'", str(error))
-                failures[f"{name}.{setting}"] = refused or str(error).splitlines()[:1]
-                continue
-            (folder / f"{name}.{setting}.tflite").write_bytes(content)
+        with tempfile.TemporaryDirectory() as saved:
+            export(model, saved)
+            for setting in SETTINGS:
+                try:
+                    content = convert_settled(model, saved, setting, name)
+                except RuntimeError as error:
+                    refused = re.findall(r"for op: '(\w+)'", str(error))
+                    failures[f"{name}.{setting}"] = refused or str(error).splitlines()[:1]
+                    continue
+                (folder / f"{name}.{setting}.tflite").write_bytes(content)
     (folder / "failures.json").write_text(json.dumps(failures, indent=2))
 
 

@@ -1,6 +1,7 @@
 """The search: resumed wherever it was killed, honest where nothing fits, the same on Ray."""
 
 import contextlib
+import gc
 import importlib.util
 import json
 import subprocess
@@ -100,6 +101,32 @@ def test_the_bar_shows_the_best_and_the_page_all_trials(tmp_path, no_files, caps
     assert json.loads(json.dumps(result.to_json()))["best"]["number"] == result.best.number
     assert kc.Recipe.from_toml(result.to_json()["recipe"]) == result.recipe
     assert str(result).count("\n") > len(result.trials)
+
+
+def test_one_call_keeps_a_fifth_for_validation_and_its_folder_goes_with_the_result(no_files):
+    seen = []
+
+    class Seeing(fake_trials.Counted):
+        def run(self, jobs, context):
+            seen.append(context)
+            yield from super().run(jobs, context)
+
+    arrays = (np.tile(fake_trials.X, (5, 1)), np.tile(fake_trials.Y, 5))
+    result = kc.autocompress(
+        fake_trials.network(), arrays, max_accuracy_drop=0.1, trials=3, executor=Seeing()
+    )
+    assert result.constraints.max_accuracy_drop == 0.1 and result.meets_constraints
+    assert len(seen[0].validation[1]) == 8
+    folder = Path(result.best.folder)
+    assert folder.exists()
+    del result
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_one_call_says_which_data_it_takes():
+    with pytest.raises(InvalidArgumentError, match=r"\(x, y\) arrays.*type Dataset"):
+        kc.autocompress(fake_trials.network(), type("Dataset", (), {})())
 
 
 def test_the_command_line_finds_a_file_whose_figures_hold(tmp_path, monkeypatch, capsys):
