@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import keras
 
+from keras_compress.converters import frozen_graph
 from keras_compress.converters.deployment import FixedQuantizer
 from keras_compress.converters.representative_dataset import InputSpec
 from keras_compress.errors import UnsupportedModelError
@@ -116,13 +117,10 @@ def export(model, path, inputs, batch_size=1):
     signature = [
         tf.TensorSpec((batch_size, *spec.shape), spec.dtype, name=spec.name) for spec in inputs
     ]
-    archive = keras.export.ExportArchive()
-    archive.track(model)
     try:
         function = _traced(replay, signature)
-        archive.add_endpoint("serving_default", function)
         with _without_notices():
-            archive.write_out(path, verbose=False)
+            frozen_graph.save(function, path, signature, replay.outputs)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UnsupportedModelError(
@@ -152,19 +150,21 @@ def _traced(replay, signature):
     """Trace a replay with all functions inside it written out, or, where that fails, as they are.
 
     Operations in a function of its own (Keras compiles grouped convolutions as one) lose the
-    scope of their layer; but a function may need TensorFlow to translate its Python loops.
+    scope of their layer; but a function may need TensorFlow to translate its Python loops, which
+    takes as long as all the rest and is not asked for where a trace succeeds without.
     """
     import tensorflow as tf
 
-    inlined = tf.function(replay.inlined, input_signature=signature)
-    try:
-        inlined.get_concrete_function()
-    except Exception:
-        # Whatever the reason, the plain way shows whether it is the layer's own.
-        function = tf.function(replay, input_signature=signature)
-        function.get_concrete_function()
-        return function
-    return inlined
+    for translate in (False, True):
+        inlined = tf.function(replay.inlined, input_signature=signature, autograph=translate)
+        try:
+            inlined.get_concrete_function()
+        except Exception:  # Whatever the reason, the plain way shows whether it is the layer's own.
+            continue
+        return inlined
+    function = tf.function(replay, input_signature=signature)
+    function.get_concrete_function()
+    return function
 
 
 class _Replay:
