@@ -7,9 +7,6 @@ converter refuses. Weights and samples are random: what runs where does not depe
 files are as the converter leaves them, islands and all, so that the checks have something to find.
 """
 
-import contextlib
-import functools
-import io
 import json
 import re
 import sys
@@ -23,6 +20,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_compress as kc
+from keras_compress.converters import frozen_graph
 
 SAMPLES = 8
 
@@ -196,14 +194,16 @@ TRIES = 12
 
 
 def export(model, folder):
-    """Save a model as `TFLiteConverter.from_keras_model` does it, here once for all settings."""
-    archive = keras.export.ExportArchive()
-    archive.track(model)
+    """Save a model once for all settings, as a graph of constants, which is quick to read."""
     inputs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
-    inference = functools.partial(model.__call__, training=False)
-    archive.add_endpoint("serve", inference, [inputs] if len(inputs) > 1 else inputs)
-    with contextlib.redirect_stdout(io.StringIO()):
-        archive.write_out(folder)
+    outputs = [f"output_{number}" for number in range(len(model.outputs))]
+
+    def inference(*tensors):
+        found = model(keras.tree.pack_sequence_as(model.input, tensors), training=False)
+        return dict(zip(outputs, keras.tree.flatten(found), strict=True))
+
+    function = tf.function(inference, input_signature=inputs)
+    frozen_graph.save(function, folder, inputs, outputs)
 
 
 def convert_settled(model, saved, setting, name):
