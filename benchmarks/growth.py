@@ -14,6 +14,7 @@ prints only.
 
 import argparse
 import gc
+import sys
 import warnings
 from functools import partial
 
@@ -139,6 +140,8 @@ def main():
     parser.add_argument("--section", default="Growth with layers and samples")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
+    # Keras walks a model's layers by recursion: Python's usual limit ends at about 330 in a row.
+    sys.setrecursionlimit(20_000)
     paragraphs = []
     for name in options.networks:
         rows = measured(partial(costs, NETWORKS[name]), options.layers)
