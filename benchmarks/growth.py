@@ -14,6 +14,7 @@ prints only.
 
 import argparse
 import gc
+import resource
 import sys
 import warnings
 from functools import partial
@@ -63,9 +64,10 @@ def processor_seconds(function):
 
 
 def _processor():
-    """Return the processor time of this process and of the converter's, which lives on."""
-    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return sum(p.cpu_times().user + p.cpu_times().system for p in processes)
+    """Return the processor time of this process and of the converter's, living or ended."""
+    living = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime + sum(sum(p.cpu_times()[:2]) for p in living)
 
 
 def samples(count):

@@ -1,12 +1,17 @@
 """Write a traced function as a SavedModel in which its variables are constants.
 
 TensorFlow writes and reads a SavedModel of variables object by object, function by function; one
-of constants takes it a quarter of the time, and its converter makes the same of both.
+of constants takes it a quarter of the time, and its converter makes the same of both. But
+constants are copied a dozen times on the way: large ones stay variables.
 """
+
+MOST_BYTES = 2**24
 
 
 def save(function, path, signature, outputs):
     """Write a function as a SavedModel with one signature, `serving_default`.
+
+    Its variables stay variables where they are more than `MOST_BYTES`, or where a call writes them.
 
     Args:
         function: A `tf.function` that was traced once and returns a dict.
@@ -19,13 +24,17 @@ def save(function, path, signature, outputs):
     traced = function.get_concrete_function()
     module = tf.Module()
     module.served = function
-    if not _writes_variables(traced.graph):
+    module.kept = traced.variables
+    if _size(traced.variables) <= MOST_BYTES and not _writes_variables(traced.graph):
+        module.kept = []
         module.served = tf.function(
             _named(_frozen(traced), outputs), input_signature=signature, autograph=False
         )
-    else:
-        module.kept = traced.variables
     tf.saved_model.save(module, path, signatures={"serving_default": module.served})
+
+
+def _size(variables):
+    return sum(variable.shape.num_elements() * variable.dtype.size for variable in variables)
 
 
 def _frozen(traced):
