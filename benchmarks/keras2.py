@@ -40,7 +40,10 @@ class Batches(tf_keras.utils.Sequence):
         self.dataset.on_epoch_end()
 
 
-def pruned(model, sparsity, end_step):
-    """Wrap a model for tfmot's polynomial pruning from step 0 on."""
-    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity, 0, end_step)
+def pruned(model, sparsity, end_step, frequency=100):
+    """Wrap a model for tfmot's polynomial pruning from step 0 on.
+
+    Its sparsity is that of the last multiple of `frequency`: make `end_step` one.
+    """
+    schedule = tfmot.sparsity.keras.PolynomialDecay(0.0, sparsity, 0, end_step, frequency=frequency)
     return tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule)

@@ -34,6 +34,7 @@ from training import BASELINES, baseline, versions
 import keras_compress as kc
 
 CALIBRATION_IMAGES = 500
+FREQUENCY = 10  # Steps from one update of masks to the next; tfmot_training.py has the same.
 TFMOT, QUANTIZER = "tfmot", "ai-edge-quantizer"
 PACKAGES = ("tensorflow-model-optimization", "tf_keras", "ai-edge-quantizer", "ai-edge-litert")
 
@@ -69,8 +70,9 @@ def zeros(sparsity):
 
     def way(job):
         model = kc.compress(job.model, pruning=kc.Pruning())
+        updates = steps_of(job.options, 2 / 3) // FREQUENCY
         schedule = kc.PolynomialDecay(
-            final_sparsity=sparsity, begin_step=0, end_step=steps_of(job.options, 2 / 3)
+            final_sparsity=sparsity, end_step=updates * FREQUENCY, frequency=FREQUENCY
         )
         return trained(model, job, [kc.PruningCallback(schedule)])
 
