@@ -34,7 +34,7 @@ from training import BASELINES, baseline, versions
 import keras_compress as kc
 
 CALIBRATION_IMAGES = 500
-FREQUENCY = 10  # Steps from one update of masks to the next; tfmot_training.py has the same.
+FREQUENCY = 10  # Steps from one update of masks to the next, on both sides.
 TFMOT, QUANTIZER = "tfmot", "ai-edge-quantizer"
 PACKAGES = ("tensorflow-model-optimization", "tf_keras", "ai-edge-quantizer", "ai-edge-litert")
 
@@ -100,6 +100,7 @@ def by_tfmot(method):
                 "images": job.options.images,
                 "learning_rate": job.options.learning_rate,
                 "seed": job.options.seed,
+                "frequency": FREQUENCY,
                 "weights": str(folder / "weights.npz"),
                 "calibration": str(folder / "calibration.npy"),
                 "file": str(folder / "model.tflite"),

@@ -14,12 +14,11 @@ import glob
 import os
 import tempfile
 
-import keras
-import numpy as np
 import results
 import tensorflow as tf
 from allocator import keep_memory
-from step_time import variants
+from step_time import prepare, variants
+from step_turns import batches
 from training import versions
 
 STEPS = 20
@@ -46,11 +45,8 @@ def operations(trace):
 
 def profile(model, callbacks, batch_size):
     """Return {type of operation: milliseconds in one step}."""
-    rng = np.random.default_rng(0)
-    x = rng.random((batch_size * STEPS, 32, 32, 3), np.float32)
-    y = rng.integers(0, 10, len(x))
-    optimizer = keras.optimizers.SGD(0.01, 0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=False)
+    x, y = batches(batch_size, STEPS)
+    prepare(model)
     model.fit(x, y, batch_size=batch_size, callbacks=callbacks, verbose=0)
     taken = collections.Counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -78,6 +78,12 @@ def peer(network, batch_size):
         yield turn
 
 
+def prepare(model, xla=False):
+    """Compile a model as all are whose steps are looked at."""
+    optimizer = keras.optimizers.SGD(0.01, 0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
+
+
 def step_times(network, batch_size, turns, xla=False, peer_turn=dict):
     """Return {variant: [seconds per step of each turn]}.
 
@@ -90,8 +96,7 @@ def step_times(network, batch_size, turns, xla=False, peer_turn=dict):
     """
     trained = variants(network)
     for model, _ in trained.values():
-        optimizer = keras.optimizers.SGD(0.01, 0.9)
-        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
+        prepare(model, xla)
     rounds = []
     for ours in itertools.islice(step_turns.turns(trained, Timer(), batch_size, STEPS), turns + 1):
         rounds.append(ours | {f"tfmot {name}": seconds for name, seconds in peer_turn().items()})

@@ -24,6 +24,13 @@ class StepTimer:
         return float(np.median(np.diff(self.begins)[1:]))
 
 
+def batches(batch_size, steps):
+    """Return random images and labels for a number of steps."""
+    rng = np.random.default_rng(0)
+    images = rng.random((batch_size * steps, 32, 32, 3), np.float32)
+    return images, rng.integers(0, 10, len(images))
+
+
 def turns(trained, timer, batch_size, steps):
     """Yield {variant: median seconds of a step}, turn by turn, without end.
 
@@ -33,9 +40,8 @@ def turns(trained, timer, batch_size, steps):
         batch_size: Images per step.
         steps: Of each variant in a turn.
     """
+    x, y = batches(batch_size, steps)
     rng = np.random.default_rng(0)
-    x = rng.random((batch_size * steps, 32, 32, 3), np.float32)
-    y = rng.integers(0, 10, len(x))
     while True:
         times = {}
         # What comes before, another process even, leaves caches and memory in another state.

@@ -20,8 +20,6 @@ from bare_converter import full_int8
 from cifar10_data import augmented, load_uint8
 from training import one_cycle
 
-FREQUENCY = 10  # Steps from one update of masks to the next; peers.py has the same.
-
 
 def fine_tune(model, job, epochs, callbacks=()):
     """Train for some epochs, the learning rate rising and falling once."""
@@ -37,8 +35,9 @@ def fine_tune(model, job, epochs, callbacks=()):
 
 def prune(model, job, sparsity, epochs):
     """Prune over the first two thirds of some epochs; return the stripped model."""
-    updates = int(2 / 3 * epochs * (job["images"] // 128)) // FREQUENCY
-    pruned = keras2.pruned(model, sparsity, updates * FREQUENCY, FREQUENCY)
+    frequency = job["frequency"]
+    updates = int(2 / 3 * epochs * (job["images"] // 128)) // frequency
+    pruned = keras2.pruned(model, sparsity, updates * frequency, frequency)
     update = tfmot.sparsity.keras.UpdatePruningStep()
     trained = fine_tune(pruned, job, epochs, [update])
     return tfmot.sparsity.keras.strip_pruning(trained)

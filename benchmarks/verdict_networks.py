@@ -196,14 +196,12 @@ TRIES = 12
 def export(model, folder):
     """Save a model once for all settings, as a graph of constants, which is quick to read."""
     inputs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
-    outputs = [f"output_{number}" for number in range(len(model.outputs))]
 
     def inference(*tensors):
         found = model(keras.tree.pack_sequence_as(model.input, tensors), training=False)
-        return dict(zip(outputs, keras.tree.flatten(found), strict=True))
+        return {f"output_{i}": tensor for i, tensor in enumerate(keras.tree.flatten(found))}
 
-    function = tf.function(inference, input_signature=inputs)
-    frozen_graph.save(function, folder, inputs, outputs)
+    frozen_graph.save(tf.function(inference, input_signature=inputs), folder)
 
 
 def convert_settled(model, saved, setting, name):
@@ -218,7 +216,7 @@ def convert_settled(model, saved, setting, name):
 
 def convert(model, saved, setting):
     """Return the bytes that TensorFlow's converter makes of a model that was exported."""
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
     if SETTINGS[setting] is not None:
         kind, operators, per_channel_dense = SETTINGS[setting]
         random = np.random.default_rng(0)

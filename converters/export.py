@@ -120,7 +120,7 @@ def export(model, path, inputs, batch_size=1):
     try:
         function = _traced(replay, signature)
         with _without_notices():
-            frozen_graph.save(function, path, signature, replay.outputs)
+            frozen_graph.save(function, path)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UnsupportedModelError(

@@ -1,35 +1,34 @@
 """Write a traced function as a SavedModel in which its variables are constants.
 
 TensorFlow writes and reads a SavedModel of variables object by object, function by function; one
-of constants takes it a quarter of the time, and its converter makes the same of both. But
+of constants takes it a third of the time, and its converter makes the same of both. But
 constants are copied a dozen times on the way: large ones stay variables.
 """
 
 MOST_BYTES = 2**24
 
 
-def save(function, path, signature, outputs):
+def save(function, path):
     """Write a function as a SavedModel with one signature, `serving_default`.
 
     Its variables stay variables where they are more than `MOST_BYTES`, or where a call writes them.
 
     Args:
-        function: A `tf.function` that was traced once and returns a dict.
+        function: A `tf.function` with an `input_signature` that returns a dict of tensors.
         path: Folder to write.
-        signature: List of `tf.TensorSpec`, its arguments by name.
-        outputs: Names of its outputs, in alphabetical order.
     """
     import tensorflow as tf
 
     traced = function.get_concrete_function()
     module = tf.Module()
-    module.served = function
-    module.kept = traced.variables
     if _size(traced.variables) <= MOST_BYTES and not _writes_variables(traced.graph):
-        module.kept = []
         module.served = tf.function(
-            _named(_frozen(traced), outputs), input_signature=signature, autograph=False
+            _named(_frozen(traced), sorted(traced.structured_outputs)),
+            input_signature=function.input_signature,
+            autograph=False,
         )
+    else:
+        module.served, module.kept = function, traced.variables
     tf.saved_model.save(module, path, signatures={"serving_default": module.served})
 
 
@@ -46,6 +45,7 @@ def _frozen(traced):
 
 
 def _named(frozen, outputs):
+    """Name what a frozen function returns: it lists a dict's values in the order of the keys."""
     return lambda *tensors: dict(zip(outputs, frozen(*tensors), strict=True))
 
 

@@ -1,4 +1,4 @@
-"""How a step is run: strategies that Keras can fit, ranges of all replicas, XLA."""
+"""What `tf.distribute` asks for: strategies that Keras can fit, ranges of all replicas."""
 
 import sys
 
@@ -54,26 +54,3 @@ def extremes_of_all(minimum, maximum):
     own = tensorflow.reshape(tensorflow.stack([minimum, -maximum]), (1, 2))
     lowest = tensorflow.reduce_min(context.all_gather(own, axis=0), axis=0)
     return lowest[0], -lowest[1]
-
-
-def compiled_by_xla(model):
-    """Tell whether XLA compiles a model's training step.
-
-    Args:
-        model: A compiled `keras.Model`.
-
-    Returns:
-        Whether `jit_compile` says so, or the step is placed on TPUs, which know nothing else.
-
-    Example:
-        >>> import keras
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> model.compile(loss="mse", jit_compile=False)
-        >>> compiled_by_xla(model)
-        False
-    """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        return True
-    strategy = tensorflow.distribute.get_strategy()
-    return bool(model.jit_compile) or isinstance(strategy, tensorflow.distribute.TPUStrategy)

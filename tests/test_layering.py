@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEIGHTS = [
     ["_version", "errors"],
     ["archives", "files", "findings", "plugins", "spec", "recipe", "graph", "subclassed"],
-    ["replicas"],
+    ["replicas", "xla"],
     ["converters.*flatbuffer*", "converters.layer_names", "converters.file_kind"],
     ["converters.micro.encodings*"],
     ["converters.micro.decoding"],

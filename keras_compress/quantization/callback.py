@@ -6,7 +6,7 @@ from keras_compress.phase_callback import PhaseCallback, remake_functions
 from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.calibrators.base import RunningCalibrator
 from keras_compress.quantization.phase import PhasedLayer
-from keras_compress.replicas import compiled_by_xla
+from keras_compress.xla import compiled_by_xla
 
 
 class QuantizationCallback(PhaseCallback):

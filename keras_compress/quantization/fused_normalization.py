@@ -24,7 +24,7 @@ def normalize(norm, inputs, training, mask=None):
     Returns:
         Tensor of the shape of `inputs`.
     """
-    if training and mask is None and _fusible(norm, inputs):
+    if _fuses(norm, inputs, training, mask):
         return _fused(norm, inputs)
     return norm(inputs, training=training, mask=mask)
 
@@ -43,7 +43,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         """See `BatchNormalization.call`."""
-        if training and mask is None and _fusible(self, inputs):
+        if _fuses(self, inputs, training, mask):
             return _fused(self, inputs)
         return super().call(inputs, training=training, mask=mask)
 
@@ -66,6 +66,10 @@ def _fused(norm, inputs):
     _follow(norm.moving_mean, mean, norm.momentum)
     _follow(norm.moving_variance, variance * _bias(inputs), norm.momentum)
     return outputs
+
+
+def _fuses(norm, inputs, training, mask):
+    return training and mask is None and _fusible(norm, inputs)
 
 
 def _fusible(norm, inputs):

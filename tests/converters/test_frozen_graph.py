@@ -21,7 +21,7 @@ def network():
 def saved(function, folder):
     signature = [tf.TensorSpec((1, 2), name="x")]
     traced = tf.function(function, input_signature=signature)
-    frozen_graph.save(traced, str(folder), signature, ["y"])
+    frozen_graph.save(traced, str(folder))
     loaded = tf.saved_model.load(str(folder))
     served = loaded.signatures["serving_default"]
     served.owner = loaded  # Without it the variables are gone.
