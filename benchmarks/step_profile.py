@@ -37,9 +37,9 @@ def operations(trace):
         names = {found.id: found.name for found in plane.event_metadata.values()}
         for line in plane.lines:
             for event in line.events:
-                name, colon, kind = names[event.metadata_id].rpartition(":")
-                # What has no name of its own is the input pipeline's and the executor's.
-                if colon and name and not name.startswith("$") and kind.isidentifier():
+                name, _, kind = names[event.metadata_id].rpartition(":")
+                # An operation is `name:type`; the executor around it is a C++ name with `::`.
+                if name and ":" not in name and not name.startswith("$") and kind.isidentifier():
                     yield kind, event.duration_ps / 1e9
 
 
