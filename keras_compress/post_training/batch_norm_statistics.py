@@ -1,33 +1,38 @@
-"""Measure the statistics of BatchNormalization again, as the quantized layers before have them."""
+"""Measure the statistics of BatchNormalization again, as the compressed layers before have them."""
 
 import keras
 import numpy as np
 
 from keras_compress.graph import trace
 from keras_compress.post_training.streams import Stream, collect, require_calibrated
+from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.phased_normalization import PhasedNormalization
 from keras_compress.wrapper import CompressedLayer
 
 
 def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
-    """Set the moving statistics of a compressed model to those of its quantized activations.
+    """Set the moving statistics of a model to those of the activations that it has now.
 
         moving_mean <- E[Q(W) x'],  moving_variance <- Var[Q(W) x']
 
-    Rounding moves the mean and the variance of what a normalization sees; the statistics of
-    training no longer fit. They are measured layer by layer, the inputs x' coming through the
-    layers that are done. Unlike `kc.correct_biases` it mends the spread of a channel too, and
-    needs layers that have a normalization.
+    Rounding, pruning and the removal of channels move the mean and the variance of what a
+    normalization sees; the statistics of training no longer fit. Those of a short training lag
+    behind too: after n steps a share `momentum**n` of them is still the old model's. They are
+    measured layer by layer, the inputs x' coming through the layers that are done, Q(W) being
+    the kernels as they are used: masked, clustered, rounded. Unlike `kc.correct_biases` it mends
+    the spread of a channel too, and needs layers that have a normalization.
 
     Layers whose channels share one scale (`per_channel=False`) stay as they are: their grid is
     that of the folded weights, which new statistics would move under the rounded ones.
 
     Source: Sun et al. 2019, "Hybrid 8-bit floating point training and inference for deep neural
     networks", section 4.2 (re-tuning of statistics); Nagel et al. 2021, "A white paper on neural
-    network quantization", section 5.2.
+    network quantization", section 5.2; Li et al. 2020, "EagleEye: fast sub-net evaluation for
+    efficient neural network pruning", section 3.3 (adaptive batch normalization).
 
     Args:
-        model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
+        model: A built Sequential or functional `keras.Model`: pruned or clustered, shrunk or
+            plain, or quantized, after `kc.calibrate` or `fit`. It is changed.
         data: Samples as for `kc.calibrate`. No labels are needed.
         samples: How many samples are used at most. Default 512.
         batch_size: Samples in a batch that is cut from arrays. Default 64.
@@ -36,7 +41,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
         The same model.
 
     Raises:
-        InvalidArgumentError: A model without quantization or without ranges, or no data.
+        InvalidArgumentError: A quantized model whose ranges are not known yet, or no data.
+        UnsupportedModelError: A model that has no graph.
 
     Example:
         >>> layers = [keras.layers.Dense(4), keras.layers.BatchNormalization()]
@@ -45,8 +51,9 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
         >>> x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
         >>> model = kc.reestimate_batch_norm(kc.calibrate(model, x), x)
     """
-    require_calibrated(model, "reestimate_batch_norm")
     graph = trace(model)
+    if any(isinstance(call.operation, ActivationQuantizer) for call in graph.calls):
+        require_calibrated(model, "reestimate_batch_norm")
     stream = Stream(graph, collect(model, data, samples, batch_size))
     for call in graph.calls:
         operation = call.operation
@@ -56,6 +63,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
             _set_statistics(operation.batch_norm, seen)
         elif isinstance(operation, PhasedNormalization):
             _set_statistics(operation.layer, stream.values[call.inputs[0]])
+        elif isinstance(operation, keras.layers.BatchNormalization):
+            _set_statistics(operation, stream.values[call.inputs[0]])
         stream.advance(call)
     return model
 

@@ -59,6 +59,43 @@ def test_a_normalization_that_stands_alone_is_measured_too(samples):
     assert (outputs != 0).all()
 
 
-def test_refuses_a_plain_model(network, samples):
+def _spread_behind(norm, inputs, samples):
+    outputs = np.asarray(keras.Model(inputs, norm)(samples, training=False))
+    return outputs.mean(axis=(0, 1, 2)), outputs.std(axis=(0, 1, 2))
+
+
+def _norms(model):
+    return [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+
+
+@pytest.mark.parametrize("pruned", [True, False])
+def test_normalizations_of_a_pruned_and_of_a_plain_model_fit_their_inputs(network, samples, pruned):
+    model = keras.models.clone_model(network)
+    model.set_weights(network.get_weights())
+    if pruned:
+        model = kc.compress(model, pruning=kc.Pruning())
+        model.compile("sgd", "mse")
+        model.fit(
+            samples,
+            np.zeros((len(samples), 5)),
+            callbacks=[kc.PruningCallback(kc.OneShot(0.75, step=0))],
+            verbose=0,
+        )
+    kc.reestimate_batch_norm(model, samples)
+    for norm in _norms(model):
+        mean, deviation = _spread_behind(norm.output, model.input, samples)
+        gamma, beta, _, variance = (np.asarray(weight) for weight in norm.weights)
+        np.testing.assert_allclose(mean, beta, atol=1e-3)
+        exact = np.abs(gamma) * np.sqrt(variance / (variance + norm.epsilon))
+        np.testing.assert_allclose(deviation, exact, rtol=1e-3)
+
+
+def test_refuses_a_model_whose_ranges_are_not_known(network, samples):
+    model = kc.compress(network, quantization=kc.Quantization())
     with pytest.raises(InvalidArgumentError, match="reestimate_batch_norm"):
-        kc.reestimate_batch_norm(network, samples)
+        kc.reestimate_batch_norm(model, samples)
+
+
+def test_refuses_what_is_no_model(samples):
+    with pytest.raises(kc.errors.UnsupportedModelError, match="Received: builtins.int"):
+        kc.reestimate_batch_norm(3, samples)
