@@ -3,15 +3,18 @@
     python benchmarks/search.py search --network resnet8 --budget 1800
     python benchmarks/search.py uniform --network resnet8 --seeds 0 1 2
     python benchmarks/search.py distillation --network resnet8 --seeds 0 1 2
+    python benchmarks/search.py workers --network resnet8 --epochs 3 --images 4000
 
 `search` asks for at most one point of accuracy lost, half of the bytes of plain int8 and 0.6 of
 its multiply-accumulates. One half of the test images is what the search chooses by, the other
 half has the last word. `uniform` trains the recipe that the search found beside one with the
 same sparsity in every layer and as many bytes. `distillation` trains int8 with half of the
-channels with and without the teacher.
+channels with and without the teacher. `workers` times one search on a Ray cluster of two workers
+and then of one.
 """
 
 import argparse
+import bisect
 import dataclasses
 import functools
 import json
@@ -120,11 +123,14 @@ def uniform(options):
 
 def _even(model, recipe, most, options):
     """Return the recipe with the same zeros in every layer that takes no more bytes."""
-    for share in np.arange(0.3, 0.95, 0.01):
-        even = dataclasses.replace(recipe, sparsity=round(float(share), 2))
-        if _bytes_at_once(model, even) <= most:
-            return even
-    raise SystemExit("no uniform recipe is as small")
+    evens = [
+        dataclasses.replace(recipe, sparsity=round(float(share), 2))
+        for share in np.arange(0.3, 0.95, 0.01)
+    ]
+    place = bisect.bisect_left(evens, True, key=lambda even: _bytes_at_once(model, even) <= most)
+    if place == len(evens):
+        raise SystemExit("no uniform recipe is as small")
+    return evens[place]
 
 
 def _bytes_at_once(model, recipe):
@@ -146,6 +152,53 @@ def distillation(options):
             )
             print(json.dumps(rows[-1]), flush=True)
     _write(f"Distillation: {options.network}, int8 and half of the channels", rows, options)
+
+
+def workers(options):
+    """Search on two workers of a core each, then on one, and compare what was tried."""
+    import ray
+
+    model, _ = baseline(options.network)
+    rows, tried = [], []
+    # Two first: what the first run loads in this process counts against them.
+    for count in (2, 1):
+        ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False)
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            result = kc.search(
+                model,
+                functools.partial(images, options.images),
+                load("test", 2000),
+                profile=PROFILE,
+                constraints=kc.Constraints(max_accuracy_drop=0.01, macs=0.6),
+                trials=6,
+                generation=6,
+                epochs=options.epochs,
+                space={"clusters": [0], "weight_quantizer": ["abs_max"]},
+                folder=folder,
+                optimizer=optimizer,
+                batch_size=BATCH,
+                executor="ray",
+            )
+        seconds = time.perf_counter() - begin
+        ray.shutdown()
+        tried.append(
+            {
+                trial.number: (trial.recipe, trial.state, trial.epochs, trial.accuracy)
+                for trial in result.trials
+            }
+        )
+        rows.append({"workers": count, "seconds": round(seconds), "trials": len(tried[-1]) - 1})
+        print(rows[-1], flush=True)
+    share = rows[0]["seconds"] / rows[1]["seconds"]
+    rows[0]["of one worker's time"] = f"{share:.2f}"
+    rows[1]["of one worker's time"] = "1.00"
+    _write(
+        f"Search: {options.network} on Ray",
+        rows,
+        options,
+        same_trials=tried[0] == tried[1],
+    )
 
 
 def _tuned(model, recipe, seed, options, alpha=0.5):
@@ -174,18 +227,27 @@ def _tuned(model, recipe, seed, options, alpha=0.5):
         }
 
 
-def _write(title, rows, options):
+def _write(title, rows, options, **more):
     facts = {
+        **more,
         "training": f"{options.epochs} epochs of {options.images:,} images; 5,000 test images",
         "data": source(),
     }
     write_section(title, table(rows), provenance(versions(), **facts))
 
 
+PARTS = {
+    "search": search,
+    "uniform": uniform,
+    "distillation": distillation,
+    "workers": workers,
+}
+
+
 def main():
     keras.utils.set_random_seed(0)
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("part", choices=["search", "uniform", "distillation"])
+    parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--network", default="resnet8")
     parser.add_argument("--budget", type=float, default=1800.0)
     parser.add_argument("--epochs", type=int, default=9)
@@ -193,7 +255,7 @@ def main():
     parser.add_argument("--generation", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
-    {"search": search, "uniform": uniform, "distillation": distillation}[options.part](options)
+    PARTS[options.part](options)
 
 
 if __name__ == "__main__":
