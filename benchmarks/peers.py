@@ -6,8 +6,8 @@ Every way starts from the same trained float baseline. What trains, trains on th
 an order that each Keras draws), for as many epochs, with the same optimizer and learning rates;
 tfmot in Keras 2 and in processes of its own. What does not train sees the same calibration
 images, others for each seed. All figures are those of the int8 (or int4) `.tflite` in LiteRT over
-the test split. "Measured again" is our file after `kc.reestimate_batch_norm` on the calibration
-images, which the peers have nothing like.
+the test split. "Measured again" is our file after `kc.reestimate_batch_norm` on training images,
+augmented as in training, which the peers have nothing like.
 
 Finished trainings are kept until the section of RESULTS.md is written: a run that was
 interrupted goes on. `--section ""` prints only. One process makes poor use of two cores: half of
@@ -28,7 +28,7 @@ import keras
 import layer_weights
 import numpy as np
 import results
-from cifar10_data import load, load_uint8, source, to_float
+from cifar10_data import augmented, load, load_uint8, source, to_float
 from cifar10_main_road import fine_tune, int8_aware, sparse_int8_aware, steps_of
 from conversion_engines import by_quantizer
 from record import Record
@@ -37,6 +37,7 @@ from training import BASELINES, baseline, versions
 import keras_compress as kc
 
 CALIBRATION_IMAGES = 500
+STATISTICS_IMAGES = 2048
 FREQUENCY = 10  # Steps from one update of masks to the next, on both sides.
 TFMOT, QUANTIZER = "tfmot", "ai-edge-quantizer"
 OURS, AGAIN = "ours", "ours, measured again"
@@ -62,7 +63,8 @@ def trained(model, job, callbacks):
     """Fine-tune a compressed model and convert it, before and after its statistics are mended."""
     fine_tune(model, job.options, callbacks)
     content = int8_file(model, job)
-    kc.reestimate_batch_norm(model, job.images, samples=len(job.images))
+    seen = training_images(job.options)
+    kc.reestimate_batch_norm(model, seen, samples=len(seen))
     # Ours last: an interrupted comparison is whole when it is there.
     return {AGAIN: int8_file(model, job), OURS: content}
 
@@ -177,6 +179,12 @@ def calibration_images(options):
         len(images), CALIBRATION_IMAGES, replace=False
     )
     return to_float(images[chosen])
+
+
+def training_images(options):
+    """Return images as training sees them: shifted and mirrored."""
+    batches = augmented(*load_uint8("train", STATISTICS_IMAGES), seed=options.seed)
+    return np.concatenate([batches[k][0] for k in range(len(batches))])
 
 
 def run(options, record, model, test):

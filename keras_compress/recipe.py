@@ -27,6 +27,7 @@ class Recipe:
             the name of a layer to the share of its channels (layers tied to it go with it).
         blocks: What may remain of the multiply-accumulates once whole blocks are removed.
         criterion: By which channels and blocks are chosen.
+        ranking: Over which channels they are compared, see `kc.shrink`.
         sparsity: Share of zeros among the weights, in [0, 1): of every layer, or a dict from the
             name of a layer to its share.
         pattern: Name of the pattern of zeros: `"unstructured"`, `"2:4"`, ...
@@ -59,6 +60,7 @@ class Recipe:
     channels: float | Mapping[str, float] = 1.0
     blocks: float = 1.0
     criterion: str = "l2_norm"
+    ranking: str = "global"
     sparsity: float | Mapping[str, float] = 0.0
     pattern: str = "unstructured"
     clusters: int | None = None

@@ -6,6 +6,7 @@ from keras_compress.clustering.callback import ClusteringCallback
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph import trace
 from keras_compress.layers import base as layer_types
+from keras_compress.post_training.batch_norm_statistics import reestimate_batch_norm
 from keras_compress.pruning.callback import PruningCallback
 from keras_compress.pruning.schedules.constant_sparsity import ConstantSparsity
 from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay
@@ -22,18 +23,27 @@ _UPDATES = 20
 def smaller(model, recipe, data=None, loss=None):
     """Remove the blocks and channels that a recipe removes.
 
+    With data the statistics of BatchNormalizations are measured again behind what was removed.
+
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
         recipe: A `Recipe`.
-        data: `(x, y)`, for criteria that look at data.
+        data: `(x, y)`, for criteria that look at data and for the statistics.
         loss: A Keras loss or its name, for criteria that take gradients.
 
     Returns:
         A `keras.Model`; the one handed in where nothing is removed.
     """
-    options = {"criterion": recipe.criterion, "data": data, "loss": loss}
+    if not recipe.removes:
+        return model
+    left = _removed(model, recipe, {"criterion": recipe.criterion, "data": data, "loss": loss})
+    return left if data is None else reestimate_batch_norm(left, data[0])
+
+
+def _removed(model, recipe, options):
     if recipe.blocks < 1:
         model = shrink(model, macs=recipe.blocks, granularity="layers", **options)
+    options = {**options, "ranking": recipe.ranking}
     if recipe.macs < 1:
         model = shrink(model, macs=recipe.macs, **options)
     if not isinstance(recipe.channels, Mapping):

@@ -31,6 +31,8 @@ HEIGHTS = [
     ["pruning*.callback", "quantization.callback"],
     [
         "clustering.callback",
+        "post_training.streams",
+        "post_training.batch_norm_statistics",
         "recipe_steps",
         "layer_copies",
         "apply",

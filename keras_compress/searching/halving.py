@@ -1,5 +1,6 @@
 """The search itself: a baseline, probes, then generations of trials by successive halving."""
 
+import dataclasses
 import hashlib
 import math
 import time
@@ -20,13 +21,17 @@ from keras_compress.searching.jobs import Context, Job
 from keras_compress.searching.ledger import Ledger
 from keras_compress.searching.objectives import Objectives, main_metric, measure
 from keras_compress.searching.probes import Probes, probe
+from keras_compress.searching.removals import Removal, probe_removals
 from keras_compress.searching.result import SearchResult, Trial
 from keras_compress.searching.space import Space, zeros_pay
 from keras_compress.searching.training_data import TrainingData
 
 _PLAIN = -1
 _REDUCTION = 3
+# Accuracies before any training say less than those after some.
+_UNTRAINED_REDUCTION = 2
 _PROBED = 128
+_SCORED = 512
 
 
 class Halving:
@@ -85,6 +90,9 @@ class Halving:
         probes = Probes.from_json(self.ledger.remember("probes", self._probe))
         blocks = bool(find_blocks(DependencyGraph(self.model)))
         self.space = Space.of(self.profile, probes, self.given_space, blocks)
+        known = self.ledger.remember("removals", lambda: self._removals(plain.objectives))
+        removals = tuple(Removal(**fields) for fields in known)
+        self.space = dataclasses.replace(self.space, removals=removals)
         index, tried = 0, 0
         while (size := self._next_size(index, tried)) > 0:
             trials = self._ask(index, size, plain.objectives)
@@ -122,6 +130,22 @@ class Halving:
         x, _ = self.data.samples(_PROBED)
         widths = [bits for bits in target.weight_bits if bits <= 8]
         return probe(self.model, x, widths, zeros_pay(target)).to_json()
+
+    def _removals(self, plain):
+        """Try ways of removing channels, where channels may be removed."""
+        share = next((m for m in self.space.shares(self.limits, plain) if m < 1), None)
+        if share is None:
+            return []
+        found = probe_removals(
+            self.model,
+            share,
+            self.data.samples(_SCORED),
+            self.tuning.loss,
+            self.tuning.metric,
+            self.space.choices.get("criterion", ("l2_norm",)),
+            self.space.choices.get("ranking", ("global",)),
+        )
+        return [dataclasses.asdict(removal) for removal in found]
 
     def _ask(self, index, size, plain):
         starts = []
@@ -168,8 +192,11 @@ class Halving:
             self._tell(number)
 
     def _rung(self, index, place, until, alive):
-        """Train the best of those alive up to an epoch; return who is alive after that."""
-        share = max(1, math.ceil(len(alive) / (_REDUCTION if place else 1)))
+        """Train the best of those alive up to an epoch; return who is alive after that.
+
+        The first rung takes the better half of what was measured before training.
+        """
+        share = max(1, math.ceil(len(alive) / (_REDUCTION if place else _UNTRAINED_REDUCTION)))
         chosen = self.ledger.remember(
             f"generation {index} epoch {until}", lambda: self._go_on(alive, share, until)
         )

@@ -9,8 +9,10 @@ import numpy as np
 
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.pruning.structural.selection import RANKINGS
 from keras_compress.recipe import Recipe
 from keras_compress.searching.probes import Probes
+from keras_compress.searching.removals import Removal
 
 _NEUTRAL: dict[str, Any] = {
     "macs": 1.0,
@@ -20,7 +22,8 @@ _NEUTRAL: dict[str, Any] = {
     "clusters": 0,
     "allocation": "sensitivity",
     "pattern": "unstructured",
-    "criterion": "taylor",
+    "criterion": "l2_norm",
+    "ranking": "global",
     "weight_quantizer": "abs_max",
     "calibrator": "moving_average",
     "rounding": "nearest",
@@ -38,11 +41,13 @@ class Space:
         profile: Name or path of the target.
         choices: Name -> values to choose from.
         probes: Sensitivities of the layers.
+        removals: Ways of removing channels, the best first, for `starts`.
     """
 
     profile: str
     choices: Mapping[str, tuple]
     probes: Probes
+    removals: tuple[Removal, ...] = ()
 
     @classmethod
     def of(cls, profile, probes, given=None, blocks=False):
@@ -67,6 +72,8 @@ class Space:
             "narrow": _STEPS if target.int4 else (0.0,),
             "clusters": (0, 32, 16) if stores_zeros else (0,),
             "allocation": ("sensitivity", "uniform"),
+            "criterion": ("l2_norm", "taylor"),
+            "ranking": RANKINGS,
             "weight_quantizer": ("abs_max", "least_squares"),
         }
         for name, values in (given or {}).items():
@@ -110,11 +117,15 @@ class Space:
             share = 1.0 if even else float(chosen["narrow"])
             bits = self.probes.widths(share) or None
         rounding = chosen["rounding"]
+        macs, blocks = (round(float(chosen[name]), 6) for name in ("macs", "blocks"))
+        # Recipes that remove nothing are the same whatever they would choose by.
+        how = chosen if macs < 1 or blocks < 1 else _NEUTRAL
         return Recipe(
             profile=self.profile,
-            macs=round(float(chosen["macs"]), 6),
-            blocks=round(float(chosen["blocks"]), 6),
-            criterion=chosen["criterion"],
+            macs=macs,
+            blocks=blocks,
+            criterion=how["criterion"],
+            ranking=how["ranking"],
             sparsity=sparsity,
             pattern=chosen["pattern"],
             clusters=int(chosen["clusters"]) or None,
@@ -140,31 +151,52 @@ class Space:
         Returns:
             List of parameter dicts.
         """
-        weights = sum(self.probes.kernel_sizes.values())
-        around = plain.flash_bytes - weights
-        most = 1.0 if limits.macs is None else limits.macs / plain.macs
-        shares = [m for m in self.choices["macs"] if m <= most + 1e-9] or [
-            min(self.choices["macs"])
+        found = [
+            {**way, "narrow": narrow, "sparsity": sparsity}
+            for place in (0, 1)
+            for narrow in [n for n in self.choices["narrow"] if n in (0.0, 1.0)]
+            for way in self._ways(limits, plain)
+            for sparsity in self._fitting(limits, plain, way, narrow)[place : place + 1]
         ]
-        shares = sorted(shares, reverse=True)[:: 1 if most < 1 else 5][:3]
-        found = []
-        for narrow in [n for n in self.choices["narrow"] if n in (0.0, 1.0)]:
-            for macs in shares:
-                fitting = [
-                    sparsity
-                    for sparsity in self.choices["sparsity"]
-                    if limits.flash_bytes is None
-                    or around + weights * macs * _bytes_each(sparsity, narrow) <= limits.flash_bytes
-                ]
-                if narrow and self.choices["sparsity"][0] not in fitting:
-                    continue
-                milder = fitting[:2] if fitting else [max(self.choices["sparsity"])]
-                found += [
-                    {"macs": macs, "sparsity": s, "narrow": narrow}
-                    for s in (milder[:1] if narrow else milder)
-                ]
         unique = list({repr(start): start for start in self.opened(found)}.values())
         return unique[:count]
+
+    def _ways(self, limits, plain):
+        """List how channels may go: by the best two ways where they were tried, else by the best."""
+        ways = []
+        for macs in self.shares(limits, plain):
+            tried = [removal for removal in self.removals if removal.macs == macs]
+            known = tried[:2] or self.removals[:1]
+            ways += [{"macs": macs, **removal.choices} for removal in known] or [{"macs": macs}]
+        return ways
+
+    def shares(self, limits, plain):
+        """List three shares of the MACs that keep to the limit, the largest first."""
+        most = 1.0 if limits.macs is None else limits.macs / plain.macs
+        within = [m for m in self.choices["macs"] if m <= most + 1e-9]
+        shares = sorted(within or [min(self.choices["macs"])], reverse=True)
+        return shares[:: 1 if most < 1 else 5][:3]
+
+    def _fitting(self, limits, plain, way, narrow):
+        """List the shares of zeros of which the file should fit, the mildest first."""
+        shares = self.choices["sparsity"]
+        if limits.flash_bytes is None:
+            return shares
+        weights = sum(self.probes.kernel_sizes.values())
+        left = weights * self._weights_at(way)
+        room = limits.flash_bytes - (plain.flash_bytes - weights)
+        fitting = [s for s in shares if left * _bytes_each(s, narrow) <= room]
+        if narrow:
+            # What few bits do is to be seen by itself.
+            return [s for s in fitting[:1] if s == shares[0]]
+        return fitting or [max(shares)]
+
+    def _weights_at(self, way):
+        """Return the share of the weights that a way of removing channels leaves."""
+        for removal in self.removals:
+            if removal.choices.items() <= way.items():
+                return removal.weights_at(way["macs"])
+        return way["macs"]
 
     def opened(self, starts):
         """Return starts with a value for each name that leaves a choice."""

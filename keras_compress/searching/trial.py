@@ -5,18 +5,19 @@ import time
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from keras_compress.apply import compress
 from keras_compress.converters.tflite import convert
 from keras_compress.distilling.distillation import Distillation
 from keras_compress.files import write_atomically
+from keras_compress.post_training.batch_norm_statistics import reestimate_batch_norm
 from keras_compress.post_training.weight_rounding import round_weights
 from keras_compress.pruning.masks import compute_masks
 from keras_compress.pruning.targets import CompressedTargets
 from keras_compress.quantization.calibration import calibrate
 from keras_compress.recipe_steps import recipe_callbacks, smaller, specs
 from keras_compress.searching.objectives import device_file, measure
+from keras_compress.searching.removals import simulated
 from keras_compress.searching.training_data import TrainingData
 from keras_compress.training_step import compressed_layers
 
@@ -67,7 +68,16 @@ def _prune_at_once(model, x):
         target.set_mask(mask)
     for layer in compressed_layers(model):
         layer.begin_clustering()
-    return calibrate(model, x, method="min_max")
+    model = calibrate(model, x, method="min_max")
+    if not _changes_kernels(model):
+        return model
+    # Ranges once more: those of the first time belong to the statistics before.
+    return calibrate(reestimate_batch_norm(model, x), x, method="min_max")
+
+
+def _changes_kernels(model):
+    zeros = any(target.counts()[0] for target in CompressedTargets(model).targets)
+    return zeros or any(layer.clustering is not None for layer in compressed_layers(model))
 
 
 def _rounded(model, recipe, x, seed=0):
@@ -125,12 +135,7 @@ class _Trial:
 
     def simulated(self, student):
         """Return the metric of a model on its way, in Keras."""
-        x, y = self.validation
-        outputs = student.predict(x, batch_size=250, verbose=0)
-        if self.tuning.metric is not None and callable(self.tuning.metric):
-            return float(self.tuning.metric(y, outputs))
-        labels = np.argmax(y, -1) if np.ndim(y) > 1 and np.shape(y)[-1] > 1 else np.ravel(y)
-        return float((np.argmax(outputs, -1) == labels).mean())
+        return simulated(student, *self.validation, self.tuning.metric)
 
     def measured(self, model, name):
         """Convert, write the files, and measure."""

@@ -67,7 +67,7 @@ def test_halving_stops_the_worse_and_completes_the_best(tmp_path, no_files):
     executor = fake_trials.Counted()
     result = search(tmp_path, executor, trials=3)
     by_epoch = {until: [n for n, u in executor.done if u == until] for until in (0, 1, 3)}
-    assert len(by_epoch[0]) == 4 and len(by_epoch[1]) == 3 and len(by_epoch[3]) == 1
+    assert len(by_epoch[0]) == 4 and len(by_epoch[1]) == 2 and len(by_epoch[3]) == 1
     assert {t.state for t in result.trials} == {"complete", "stopped"}
     assert result.best.number == by_epoch[3][0]
     assert result.best.objectives.flash_bytes <= 800 and result.meets_constraints
