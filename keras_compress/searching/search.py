@@ -43,12 +43,13 @@ def search(
 ):
     """Find the smallest, fastest compression of a model that keeps to constraints.
 
-    Plain quantization is measured first, and how much each layer minds zeros and few bits. Then
+    Plain quantization is measured first, how much each layer minds zeros and few bits, and what
+    several ways of removing channels leave, statistics of BatchNormalizations measured again. Then
     generations of recipes are tried, the first ones from these figures, the others from Optuna's
     multi-objective sampler (accuracy, bytes, time). Each recipe's file is measured before any
-    training; those that break a limit are not trained. The others are fine-tuned with the float
-    model as teacher, by successive halving: after a ninth and a third of the epochs only the best
-    third of a generation goes on. Everything is written down: a search that was killed and is
+    training; those that break a limit are not trained. The better half of the others is fine-tuned
+    with the float model as teacher, by successive halving: after a ninth and a third of the epochs
+    only the best third goes on. Everything is written down: a search that was killed and is
     started again with the same arguments goes on where it was.
 
     Args:
@@ -69,7 +70,7 @@ def search(
         space: Dict from the name of a choice to values, in place of the usual ones: `"macs"`,
             `"blocks"`, `"sparsity"`, `"narrow"` (share of weights with 4 bits), `"clusters"`,
             `"allocation"` (`"sensitivity"` or `"uniform"`), `"pattern"`, `"criterion"`,
-            `"weight_quantizer"`, `"calibrator"`, `"rounding"`.
+            `"ranking"`, `"weight_quantizer"`, `"calibrator"`, `"rounding"`.
         starts: List of dicts of choices to try first, in place of those that are worked out.
         folder: Where the storage, checkpoints and files are; all workers must see it.
         storage: URL of an Optuna storage. Default: a SQLite file in `folder`.
@@ -107,9 +108,11 @@ def search(
         >>> result.recipe.save("recipe.toml")  # doctest: +SKIP
 
     Source: Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and
-    hyperparameter optimization" (successive halving); Watanabe 2023, "Tree-structured Parzen
-    estimator" (Optuna's sampler); Han et al. 2015, "Learning both weights and connections for
-    efficient neural networks", section 3.4 (sensitivity of layers).
+    hyperparameter optimization" (successive halving); Li et al. 2020, "EagleEye: fast sub-net
+    evaluation for efficient neural network pruning" (statistics measured again);
+    Watanabe 2023, "Tree-structured Parzen estimator" (Optuna's sampler); Han et al. 2015,
+    "Learning both weights and connections for efficient neural networks", section 3.4
+    (sensitivity of layers).
     """
     _check(budget, trials, epochs, generation, validation)
     constraints = Constraints() if constraints is None else constraints

@@ -162,7 +162,7 @@ class Space:
         return unique[:count]
 
     def _ways(self, limits, plain):
-        """List how channels may go: by the best two ways where they were tried, else by the best."""
+        """List how channels may go: in the best two ways where they were tried, else the best."""
         ways = []
         for macs in self.shares(limits, plain):
             tried = [removal for removal in self.removals if removal.macs == macs]

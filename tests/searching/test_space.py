@@ -1,5 +1,6 @@
 """What a search may choose, and how zeros and widths are spread over layers."""
 
+import dataclasses
 import itertools
 import json
 
@@ -9,6 +10,7 @@ import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.searching.objectives import Objectives
 from keras_compress.searching.probes import LEVELS, Probes
+from keras_compress.searching.removals import Removal
 from keras_compress.searching.space import Space
 
 
@@ -79,6 +81,36 @@ def test_the_first_choices_keep_to_the_limits():
     assert 1 < len(starts) <= 4
     assert all(start["macs"] <= 0.6 for start in starts)
     assert all(set(start) == set(space.distributions()) for start in starts)
+
+
+def removal(criterion, ranking, weights, macs=0.6):
+    return Removal(criterion=criterion, ranking=ranking, macs=macs, accuracy=0.5, weights=weights)
+
+
+def test_the_first_choices_remove_channels_in_the_two_best_ways():
+    tried = (
+        removal("taylor", "layer", 0.5),
+        removal("l2_norm", "global", 0.9),
+        removal("l2_norm", "per_cost", 0.9),
+    )
+    space = dataclasses.replace(Space.of("cortex_m4", PROBES), removals=tried)
+    limits = kc.Constraints(flash_bytes=700, macs=60)
+    starts = space.starts(limits, measured(flash=1000, macs=100), 4)
+    ways = [(start["macs"], start["criterion"], start["ranking"]) for start in starts]
+    assert ways[:3] == [
+        (0.6, "taylor", "layer"),
+        (0.6, "l2_norm", "global"),
+        (0.55, "taylor", "layer"),
+    ]
+    # The one that leaves more weights needs more zeros to fit.
+    assert starts[0]["sparsity"] < starts[1]["sparsity"]
+
+
+def test_recipes_that_remove_nothing_are_one():
+    space = Space.of("cortex_m4", PROBES)
+    kept = {space.recipe({"macs": 1.0, "criterion": c}) for c in ("l2_norm", "taylor")}
+    fewer = {space.recipe({"macs": 0.5, "criterion": c}) for c in ("l2_norm", "taylor")}
+    assert len(kept) == 1 and len(fewer) == 2
 
 
 @pytest.mark.parametrize(
