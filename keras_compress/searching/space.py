@@ -143,6 +143,9 @@ class Space:
     def starts(self, limits, plain, count):
         """List choices to begin with: those of which the files should fit, the mildest first.
 
+        Each way of removing channels comes with two shares of zeros: one step less than should
+        fit, for files are measured before any training and may be smaller, and what should.
+
         Args:
             limits: `Constraints` with all limits as numbers.
             plain: `Objectives` of the plain quantized model.
@@ -153,10 +156,9 @@ class Space:
         """
         found = [
             {**way, "narrow": narrow, "sparsity": sparsity}
-            for place in (0, 1)
             for narrow in [n for n in self.choices["narrow"] if n in (0.0, 1.0)]
             for way in self._ways(limits, plain)
-            for sparsity in self._fitting(limits, plain, way, narrow)[place : place + 1]
+            for sparsity in self._around_fitting(limits, plain, way, narrow)
         ]
         unique = list({repr(start): start for start in self.opened(found)}.values())
         return unique[:count]
@@ -177,19 +179,20 @@ class Space:
         shares = sorted(within or [min(self.choices["macs"])], reverse=True)
         return shares[:: 1 if most < 1 else 5][:3]
 
-    def _fitting(self, limits, plain, way, narrow):
-        """List the shares of zeros of which the file should fit, the mildest first."""
-        shares = self.choices["sparsity"]
+    def _around_fitting(self, limits, plain, way, narrow):
+        """List the share of zeros one step below that of which the file should fit, and it."""
+        shares = sorted(self.choices["sparsity"])
         if limits.flash_bytes is None:
-            return shares
+            return shares[:2]
         weights = sum(self.probes.kernel_sizes.values())
         left = weights * self._weights_at(way)
         room = limits.flash_bytes - (plain.flash_bytes - weights)
-        fitting = [s for s in shares if left * _bytes_each(s, narrow) <= room]
+        fits = [left * _bytes_each(s, narrow) <= room for s in shares]
         if narrow:
             # What few bits do is to be seen by itself.
-            return [s for s in fitting[:1] if s == shares[0]]
-        return fitting or [max(shares)]
+            return shares[:1] if fits[0] else []
+        place = fits.index(True) if any(fits) else len(shares) - 1
+        return shares[max(place - 1, 0) : place + 1] if place else shares[:2]
 
     def _weights_at(self, way):
         """Return the share of the weights that a way of removing channels leaves."""
