@@ -32,6 +32,9 @@ class PruningCallback(keras.callbacks.Callback):
     ordinary Keras model is left over when training ends. There the step is counted from the
     begin of the first `fit` with this callback, to which `BackupAndRestore` comes back too.
 
+    A short fine-tuning leaves BatchNormalizations with statistics of the model before: measure
+    them again with `kc.reestimate_batch_norm(model, x)` when the sparsity is high.
+
     Args:
         schedule: A `Schedule`. Layers whose `Pruning` has a schedule of its own follow that.
         pruning: For a plain model, `Pruning` or a dict from layer name to `Pruning`. Default:
