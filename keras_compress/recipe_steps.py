@@ -10,6 +10,7 @@ from keras_compress.post_training.batch_norm_statistics import reestimate_batch_
 from keras_compress.pruning.callback import PruningCallback
 from keras_compress.pruning.schedules.constant_sparsity import ConstantSparsity
 from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay
+from keras_compress.pruning.structural.batches import Batches
 from keras_compress.pruning.structural.dependency_graph import DependencyGraph
 from keras_compress.pruning.structural.shrinking import shrink
 from keras_compress.quantization.callback import QuantizationCallback
@@ -28,7 +29,7 @@ def smaller(model, recipe, data=None, loss=None):
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
         recipe: A `Recipe`.
-        data: `(x, y)`, for criteria that look at data and for the statistics.
+        data: As for `shrink`, for criteria that look at data and for the statistics.
         loss: A Keras loss or its name, for criteria that take gradients.
 
     Returns:
@@ -36,8 +37,10 @@ def smaller(model, recipe, data=None, loss=None):
     """
     if not recipe.removes:
         return model
-    left = _removed(model, recipe, {"criterion": recipe.criterion, "data": data, "loss": loss})
-    return left if data is None else reestimate_batch_norm(left, data[0])
+    # Read once: each removal and the statistics go through them again.
+    batches = None if data is None else Batches(data)
+    left = _removed(model, recipe, {"criterion": recipe.criterion, "data": batches, "loss": loss})
+    return left if batches is None else reestimate_batch_norm(left, (x for x, _ in batches))
 
 
 def _removed(model, recipe, options):

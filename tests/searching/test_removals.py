@@ -73,6 +73,16 @@ def test_statistics_are_measured_again_behind_what_was_removed(taught):
         assert np.allclose(mean, beta, atol=0.01) == fits
 
 
+def test_samples_come_alone_in_pairs_and_in_batches(taught):
+    model, (x, y) = taught
+    recipe = kc.Recipe(macs=0.5)
+    of_pairs = smaller(model, recipe, (x, y)).get_weights()
+    batches = [(x[k : k + 64], y[k : k + 64]) for k in range(0, len(x), 64)]
+    for data in (x, batches, (batch for batch in batches)):
+        for one, other in zip(of_pairs, smaller(model, recipe, data).get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_a_file_without_training_has_the_statistics_of_its_zeros(taught):
     model, (x, y) = taught
     recipe = kc.Recipe(profile="cortex_m4", sparsity=0.8)
