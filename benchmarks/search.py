@@ -3,7 +3,7 @@
     python benchmarks/search.py search --network resnet8 --budget 1800
     python benchmarks/search.py uniform --network resnet8 --seeds 0 1 2
     python benchmarks/search.py distillation --network resnet8 --seeds 0 1 2
-    python benchmarks/search.py workers --network resnet8 --epochs 3 --images 4000
+    python benchmarks/search.py workers --network resnet8 --epochs 1 --images 2000 --generation 8
 
 `search` asks for at most one point of accuracy lost, half of the bytes of plain int8 and 0.6 of
 its multiply-accumulates. One half of the test images is what the search chooses by, the other
@@ -171,8 +171,8 @@ def workers(options):
                 load("test", 2000),
                 profile=PROFILE,
                 constraints=kc.Constraints(max_accuracy_drop=0.01, macs=0.6),
-                trials=6,
-                generation=6,
+                trials=options.generation,
+                generation=options.generation,
                 epochs=options.epochs,
                 space={"clusters": [0], "weight_quantizer": ["abs_max"]},
                 folder=folder,
