@@ -19,7 +19,7 @@ from allocator import keep_memory
 SAMPLES = 500
 IMAGES = 5_000
 TURNS = 5
-STEP_TURNS = 20
+STEP_TURNS = 60  # single runs of 20 spread by three hundredths
 
 START_LIMITS = {
     "import keras_compress": 0.6,
