@@ -34,6 +34,7 @@ from keras_compress.searching.jobs import Context, FineTuning, Job
 from keras_compress.searching.trial import run
 
 PROFILE, BATCH = "cortex_m4", 128
+SPACE = {"clusters": [0], "weight_quantizer": ["abs_max"]}
 FOUND = Path(os.environ.get("KERAS_COMPRESS_SEARCH_FOUND", CACHE / "search"))
 
 
@@ -69,7 +70,7 @@ def search(options):
         budget=options.budget,
         epochs=options.epochs,
         generation=options.generation,
-        space={"clusters": [0], "weight_quantizer": ["abs_max"]},
+        space=SPACE,
         folder=FOUND / options.network,
         optimizer=optimizer,
         batch_size=BATCH,
@@ -174,7 +175,7 @@ def workers(options):
                 trials=options.generation,
                 generation=options.generation,
                 epochs=options.epochs,
-                space={"clusters": [0], "weight_quantizer": ["abs_max"]},
+                space=SPACE,
                 folder=folder,
                 optimizer=optimizer,
                 batch_size=BATCH,

@@ -33,9 +33,8 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     Args:
         model: A built Sequential or functional `keras.Model`: pruned or clustered, shrunk or
             plain, or quantized, after `kc.calibrate` or `fit`. It is changed.
-        data: Samples as for `kc.calibrate`, but as training sees them, augmentation included: a
-            ResNet8 trained on shifted images loses two points by the statistics of unshifted
-            ones. No labels are needed.
+        data: Samples as for `kc.calibrate`, but as training sees them, augmentation included:
+            images that are not shifted have other statistics. No labels are needed.
         samples: How many samples are used at most. Default 512.
         batch_size: Samples in a batch that is cut from arrays. Default 64.
 

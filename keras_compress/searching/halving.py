@@ -142,8 +142,8 @@ class Halving:
             self.data.samples(_SCORED),
             self.tuning.loss,
             self.tuning.metric,
-            self.space.choices.get("criterion", ("l2_norm",)),
-            self.space.choices.get("ranking", ("global",)),
+            self.space.choices["criterion"],
+            self.space.choices["ranking"],
         )
         return [dataclasses.asdict(removal) for removal in found]
 

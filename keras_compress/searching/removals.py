@@ -4,11 +4,10 @@ import dataclasses
 import itertools
 import math
 
-import numpy as np
-
 from keras_compress.errors import CompressionError
 from keras_compress.recipe import Recipe
 from keras_compress.recipe_steps import smaller
+from keras_compress.searching.objectives import simulated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,7 +17,7 @@ class Removal:
     Args:
         criterion: By which channels are chosen.
         ranking: Over which of them they are compared, see `kc.shrink`.
-        macs: Share of the multiply-accumulates that it was tried at.
+        macs: Share of the multiply-accumulates that it was tried at, in (0, 1).
         accuracy: Of what remains, with the statistics measured again, on training samples.
         weights: Share of the weights that remain.
     """
@@ -36,8 +35,6 @@ class Removal:
 
     def weights_at(self, macs):
         """Estimate the share of the weights that remain at another share of the MACs."""
-        if not 0 < self.macs < 1:
-            return macs
         return self.weights ** (math.log(macs) / math.log(self.macs))
 
 
@@ -79,19 +76,3 @@ def probe_removals(model, macs, data, loss, metric, criteria, rankings):
             )
         )
     return sorted(found, key=lambda removal: -removal.accuracy)
-
-
-def simulated(model, x, y, metric=None):
-    """Return the metric of a Keras model.
-
-    Args:
-        model: A built `keras.Model`.
-        x: Samples.
-        y: Labels: numbers, or one row each.
-        metric: Function f(y_true, y_pred) -> float, or `None` for the accuracy.
-    """
-    outputs = model.predict(x, batch_size=250, verbose=0)
-    if callable(metric):
-        return float(metric(y, outputs))
-    labels = np.argmax(y, -1) if np.ndim(y) > 1 and np.shape(y)[-1] > 1 else np.ravel(y)
-    return float((np.argmax(outputs, -1) == labels).mean())

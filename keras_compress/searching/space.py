@@ -1,6 +1,7 @@
 """What a search may choose from, and the recipe that a choice stands for."""
 
 import dataclasses
+import math
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -180,19 +181,19 @@ class Space:
         return shares[:: 1 if most < 1 else 5][:3]
 
     def _around_fitting(self, limits, plain, way, narrow):
-        """List the share of zeros one step below that of which the file should fit, and it."""
+        """List the share of zeros one step below the least that should fit, and that one."""
         shares = sorted(self.choices["sparsity"])
-        if limits.flash_bytes is None:
-            return shares[:2]
+        most = math.inf if limits.flash_bytes is None else limits.flash_bytes
         weights = sum(self.probes.kernel_sizes.values())
         left = weights * self._weights_at(way)
-        room = limits.flash_bytes - (plain.flash_bytes - weights)
+        room = most - (plain.flash_bytes - weights)
         fits = [left * _bytes_each(s, narrow) <= room for s in shares]
         if narrow:
             # What few bits do is to be seen by itself.
             return shares[:1] if fits[0] else []
-        place = fits.index(True) if any(fits) else len(shares) - 1
-        return shares[max(place - 1, 0) : place + 1] if place else shares[:2]
+        least = fits.index(True) if any(fits) else len(shares) - 1
+        begin = max(least - 1, 0)
+        return shares[begin : begin + 2]
 
     def _weights_at(self, way):
         """Return the share of the weights that a way of removing channels leaves."""

@@ -16,8 +16,7 @@ from keras_compress.pruning.masks import compute_masks
 from keras_compress.pruning.targets import CompressedTargets
 from keras_compress.quantization.calibration import calibrate
 from keras_compress.recipe_steps import recipe_callbacks, smaller, specs
-from keras_compress.searching.objectives import device_file, measure
-from keras_compress.searching.removals import simulated
+from keras_compress.searching.objectives import device_file, measure, simulated
 from keras_compress.searching.training_data import TrainingData
 from keras_compress.training_step import compressed_layers
 
@@ -38,7 +37,8 @@ def run(job, context):
     if job.until == 0:
         found = trial.measured(trial.at_once(), "untrained")
     elif job.until < context.tuning.epochs:
-        found = {"accuracy": trial.simulated(trial.trained())}
+        accuracy = simulated(trial.trained(), *context.validation, context.tuning.metric)
+        found = {"accuracy": accuracy}
     else:
         found = trial.measured(trial.trained(), "model")
         shutil.rmtree(trial.backup, ignore_errors=True)
@@ -132,10 +132,6 @@ class _Trial:
             verbose=0,
         )
         return student
-
-    def simulated(self, student):
-        """Return the metric of a model on its way, in Keras."""
-        return simulated(student, *self.validation, self.tuning.metric)
 
     def measured(self, model, name):
         """Convert, write the files, and measure."""
