@@ -9,6 +9,7 @@ training, 5,000 for testing), or where that folder is absent `keras.datasets.cif
 from the one must not be compared with figures from the other.
 """
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -24,8 +25,11 @@ def source():
     return "shared/data/cifar10 (JPEG)" if SHARED.exists() else "keras.datasets.cifar10"
 
 
+@functools.lru_cache(maxsize=4)
 def load_uint8(split, count=None):
     """Return the first `count` images (uint8, [n, 32, 32, 3]) and labels (int64, [n]) of `split`.
+
+    What was read is kept, and cannot be written to, as a search asks for it in every trial.
 
     Args:
         split: "train" or "test".
@@ -39,7 +43,10 @@ def load_uint8(split, count=None):
     else:
         train, test = keras.datasets.cifar10.load_data()
         images, labels = train if split == "train" else test
-    return images[:count], labels[:count].reshape(-1).astype(np.int64)
+    images, labels = images[:count], labels[:count].reshape(-1).astype(np.int64)
+    for array in (images, labels):
+        array.flags.writeable = False
+    return images, labels
 
 
 def load(split, count=None):

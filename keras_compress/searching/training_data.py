@@ -11,6 +11,8 @@ from keras_compress.errors import InvalidArgumentError
 class TrainingData:
     """Samples for `fit`, for scoring and for calibration.
 
+    A function is called once here, for what is counted and sampled, and once for every training.
+
     Args:
         train: `(x, y)` arrays, a `keras.utils.PyDataset`, a `tf.data.Dataset` of batches, or a
             function without arguments that makes one of these anew for every training.
@@ -22,9 +24,10 @@ class TrainingData:
 
     def __init__(self, train, batch_size):
         self._train, self._batch_size = train, batch_size
-        made = self._made()
+        # Kept, for the function of a user may read and decode files.
+        self._first = made = self._made()
         self.is_arrays = isinstance(made, tuple | list) and len(made) == 2
-        if not self.is_arrays and not hasattr(made, "__len__"):
+        if not self.is_arrays and (isinstance(made, str) or not hasattr(made, "__len__")):
             raise InvalidArgumentError(
                 "train must be (x, y) arrays, a PyDataset, a tf.data.Dataset of batches, or a "
                 f"function that makes one. Received: an object of type {type(made).__name__}"
@@ -48,7 +51,7 @@ class TrainingData:
 
     def samples(self, count):
         """Return the first samples as `(x, y)` arrays, at most `count`."""
-        made = self._made()
+        made = self._first
         if self.is_arrays:
             return keras.tree.map_structure(lambda array: np.asarray(array)[:count], tuple(made))
         batches, found = [], 0
