@@ -17,6 +17,7 @@ import argparse
 import bisect
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import tempfile
@@ -110,19 +111,36 @@ def search(options):
 def uniform(options):
     found = kc.Recipe.of(FOUND / f"{options.network}_result" / "recipe.toml")
     model, _ = baseline(options.network)
+    most = _bytes_at_once(model, found)
+    layers = dataclasses.replace(found, criterion="l2_norm", ranking="layer")
+    recipes = {"searched": found, "uniform zeros and channels": _even(model, layers, most)}
+    if layers != found:
+        recipes["uniform zeros"] = _even(model, found, most)
     rows = []
-    for seed in options.seeds:
-        searched = _tuned(model, found, seed, options)
-        even = _tuned(model, _even(model, found, searched["bytes"], options), seed, options)
-        rows += [
-            {"seed": seed, "recipe": name, **figures}
-            for name, figures in (("searched", searched), ("uniform", even))
-        ]
-        print(json.dumps(rows[-2:]), flush=True)
-    _write(f"Search: {options.network}, searched and uniform zeros", rows, options)
+    for seed, (name, recipe) in itertools.product(options.seeds, recipes.items()):
+        rows.append({"seed": seed, "recipe": name, **_tuned(model, recipe, seed, options)})
+        print(json.dumps(rows[-1]), flush=True)
+    zeros = {name: recipe.to_json()["sparsity"] for name, recipe in recipes.items()}
+    _write(
+        f"Search: {options.network}, searched and uniform",
+        rows,
+        options,
+        accuracy=_means(rows, "recipe"),
+        zeros=json.dumps(zeros),
+    )
 
 
-def _even(model, recipe, most, options):
+def _means(rows, name):
+    """Return mean and deviation of the accuracy for each value of a column."""
+    found = {}
+    for row in rows:
+        found.setdefault(row[name], []).append(row["accuracy %"])
+    return ", ".join(
+        f"{value} {np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}" for value, each in found.items()
+    )
+
+
+def _even(model, recipe, most):
     """Return the recipe with the same zeros in every layer that takes no more bytes."""
     evens = [
         dataclasses.replace(recipe, sparsity=round(float(share), 2))
@@ -152,7 +170,12 @@ def distillation(options):
                 {"seed": seed, "alpha": alpha, **_tuned(model, recipe, seed, options, alpha)}
             )
             print(json.dumps(rows[-1]), flush=True)
-    _write(f"Distillation: {options.network}, int8 and half of the channels", rows, options)
+    _write(
+        f"Distillation: {options.network}, int8 and half of the channels",
+        rows,
+        options,
+        accuracy=_means(rows, "alpha"),
+    )
 
 
 def workers(options):
