@@ -43,8 +43,11 @@ def images(count, seed=0):
     return augmented(*load_uint8("train", count), BATCH, seed)
 
 
-def optimizer(steps):
-    return one_cycle(0.05, steps, 1e-3)
+def optimizer_of(options):
+    def optimizer(steps):
+        return one_cycle(options.rate, steps, 1e-3)
+
+    return optimizer
 
 
 def halves():
@@ -61,7 +64,6 @@ def search(options):
     model, record = baseline(options.network)
     plain = kc.convert(model, PROFILE, load("train", 256)[0], progress=False)
     choosing, last = halves()
-    begin, processor = time.perf_counter(), time.process_time()
     result = kc.search(
         model,
         functools.partial(images, options.images),
@@ -73,10 +75,9 @@ def search(options):
         generation=options.generation,
         space=SPACE,
         folder=FOUND / options.network,
-        optimizer=optimizer,
+        optimizer=optimizer_of(options),
         batch_size=BATCH,
     )
-    seconds, processor = time.perf_counter() - begin, time.process_time() - processor
     print(result, flush=True)
     result.save(FOUND / f"{options.network}_result")
     floats = kc.convert(model, "float32", progress=False)
@@ -84,24 +85,24 @@ def search(options):
         {
             "network": options.network,
             "model": name,
-            "choosing half %": round(100 * accuracy(dense, *choosing), 2),
-            "other half %": round(100 * accuracy(dense, *last), 2),
+            "choosing half %": round(100 * accuracy(file, *choosing), 2),
+            "other half %": round(100 * accuracy(file, *last), 2),
             "bytes": len(file),
             "of int8": round(len(file) / len(plain), 3),
-            "MACs": kc.check(dense, PROFILE).macs,
+            "MACs": kc.check(file, PROFILE).macs,
         }
-        for name, file, dense in (
-            ("float", floats.content, floats.content),
-            ("int8 after training", plain.content, plain.content),
-            ("found", result.file, result.dense_file),
+        for name, file in (
+            ("float", floats.content),
+            ("int8 after training", plain.content),
+            ("found", result.file),
         )
     ]
     facts = {
-        "seconds": f"{seconds:.0f} (of processor time {processor:.0f}), budget {options.budget:g}",
+        "seconds": f"{result.seconds:.0f} of a budget of {options.budget:g}",
         "trials": len(result.trials) - 1,
         "met": result.meets_constraints or result.unmet,
         "recipe": json.dumps(result.recipe.to_json()),
-        "training": f"{options.epochs} epochs of {options.images:,} images",
+        "training": f"{options.epochs} epochs of {options.images:,} images, rate {options.rate}",
         "data": source(),
         "baseline": f"{record['network']}, {record['epochs']} epochs",
     }
@@ -200,7 +201,7 @@ def workers(options):
                 epochs=options.epochs,
                 space=SPACE,
                 folder=folder,
-                optimizer=optimizer,
+                optimizer=optimizer_of(options),
                 batch_size=BATCH,
                 executor="ray",
             )
@@ -237,7 +238,7 @@ def _tuned(model, recipe, seed, options, alpha=0.5):
             tuning=FineTuning(
                 epochs=options.epochs,
                 batch_size=BATCH,
-                optimizer=optimizer,
+                optimizer=optimizer_of(options),
                 alpha=alpha,
                 seed=seed,
             ),
@@ -254,7 +255,8 @@ def _tuned(model, recipe, seed, options, alpha=0.5):
 def _write(title, rows, options, **more):
     facts = {
         **more,
-        "training": f"{options.epochs} epochs of {options.images:,} images; 5,000 test images",
+        "training": f"{options.epochs} epochs of {options.images:,} images, rate {options.rate}; "
+        "5,000 test images",
         "data": source(),
     }
     write_section(title, table(rows), provenance(versions(), **facts))
@@ -276,6 +278,7 @@ def main():
     parser.add_argument("--budget", type=float, default=1800.0)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--rate", type=float, default=0.05, help="the highest learning rate")
     parser.add_argument("--generation", type=int, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options = parser.parse_args()
