@@ -65,7 +65,7 @@ class Halving:
         self.folder, self.storage, self.executor = Path(folder), storage, executor
         self.tuning = tuning
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.data = TrainingData(train, tuning.batch_size)
+        self.data = TrainingData(train, tuning.batch_size, max(_PROBED, _SCORED))
         self.ledger = Ledger(storage, self._fingerprint(), seed)
         self.context = Context(
             baseline=str(self.folder / "baseline.keras"),

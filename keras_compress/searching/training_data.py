@@ -11,21 +11,22 @@ from keras_compress.errors import InvalidArgumentError
 class TrainingData:
     """Samples for `fit`, for scoring and for calibration.
 
-    A function is called once here, for what is counted and sampled, and once for every training.
+    A function is called once here, for what is counted and sampled, and once for every training:
+    it may read and decode files, and what it makes may be large.
 
     Args:
         train: `(x, y)` arrays, a `keras.utils.PyDataset`, a `tf.data.Dataset` of batches, or a
             function without arguments that makes one of these anew for every training.
         batch_size: Samples in a batch that is cut from arrays.
+        kept: Samples that are kept for `samples`.
 
     Raises:
         InvalidArgumentError: Another form, or a data set without an end.
     """
 
-    def __init__(self, train, batch_size):
+    def __init__(self, train, batch_size, kept):
         self._train, self._batch_size = train, batch_size
-        # Kept, for the function of a user may read and decode files.
-        self._first = made = self._made()
+        made = self._made()
         self.is_arrays = isinstance(made, tuple | list) and len(made) == 2
         if not self.is_arrays and (isinstance(made, str) or not hasattr(made, "__len__")):
             raise InvalidArgumentError(
@@ -41,6 +42,7 @@ class TrainingData:
         self.steps = math.ceil(count / batch_size) if self.is_arrays else count
         if not self.steps:
             raise InvalidArgumentError("train must hold at least one batch. Received: none")
+        self._samples = self._first(made, kept)
 
     def fit_arguments(self):
         """Return the arguments of `fit` that name the data."""
@@ -50,10 +52,12 @@ class TrainingData:
         return {"x": made}
 
     def samples(self, count):
-        """Return the first samples as `(x, y)` arrays, at most `count`."""
-        made = self._first
+        """Return the first samples as `(x, y)` arrays, at most `count` and what was kept."""
+        return keras.tree.map_structure(lambda array: array[:count], self._samples)
+
+    def _first(self, made, count):
         if self.is_arrays:
-            return keras.tree.map_structure(lambda array: np.asarray(array)[:count], tuple(made))
+            return keras.tree.map_structure(lambda array: np.array(array[:count]), tuple(made))
         batches, found = [], 0
         for batch in (made[k] for k in range(len(made))) if _indexed(made) else made:
             batches.append(keras.tree.map_structure(np.asarray, tuple(batch)[:2]))

@@ -93,9 +93,10 @@ class _Trial:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.backup = self.folder / "backup"
         self.validation = context.validation
-        self.data = TrainingData(context.train, self.tuning.batch_size)
-        self.teacher = keras.saving.load_model(context.baseline, compile=False)
         keras.utils.set_random_seed(self.tuning.seed)
+        kept = max(self.tuning.scored, self.tuning.calibrated)
+        self.data = TrainingData(context.train, self.tuning.batch_size, kept)
+        self.teacher = keras.saving.load_model(context.baseline, compile=False)
         self.base = self._smaller()
 
     def at_once(self):

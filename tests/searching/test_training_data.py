@@ -27,7 +27,7 @@ def tensors():
 @pytest.mark.parametrize("form", [lambda: (X, Y), lambda: Batches(), tensors])
 def test_every_form_has_the_same_steps_and_samples(form):
     for train in (form, form()):
-        data = TrainingData(train, batch_size=4)
+        data = TrainingData(train, batch_size=4, kept=9)
         assert data.steps == 3
         for found, expected in zip(data.samples(7), (X[:7], Y[:7]), strict=True):
             np.testing.assert_array_equal(found, expected)
@@ -40,8 +40,8 @@ def test_a_function_is_called_once_for_samples_and_once_for_each_training():
         made.append(Batches())
         return made[-1]
 
-    data = TrainingData(train, batch_size=4)
-    data.samples(2), data.samples(9)
+    data = TrainingData(train, batch_size=4, kept=9)
+    assert len(data.samples(2)[0]) == 2 and len(data.samples(9)[0]) == 9
     assert len(made) == 1
     assert data.fit_arguments()["x"] is made[1] and data.fit_arguments()["x"] is made[2]
 
@@ -54,4 +54,4 @@ def endless():
 @pytest.mark.parametrize("train", [endless(), tensors().repeat(), "a path", (X[:0], Y[:0])])
 def test_data_that_cannot_be_counted_is_refused(train):
     with pytest.raises(InvalidArgumentError, match="train must"):
-        TrainingData(train, batch_size=4)
+        TrainingData(train, batch_size=4, kept=9)
