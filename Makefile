@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
 
 test: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
