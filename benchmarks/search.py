@@ -184,6 +184,7 @@ def workers(options):
     import ray
 
     model, _ = baseline(options.network)
+    validation = load("test", 2000)
     rows, tried = [], []
     # Two first: what the first run loads in this process counts against them.
     for count in (2, 1):
@@ -193,7 +194,7 @@ def workers(options):
             result = kc.search(
                 model,
                 functools.partial(images, options.images),
-                load("test", 2000),
+                validation,
                 profile=PROFILE,
                 constraints=kc.Constraints(max_accuracy_drop=0.01, macs=0.6),
                 trials=options.generation,
@@ -222,6 +223,7 @@ def workers(options):
         f"Search: {options.network} on Ray",
         rows,
         options,
+        judged=len(validation[0]),
         same_trials=tried[0] == tried[1],
     )
 
@@ -252,11 +254,11 @@ def _tuned(model, recipe, seed, options, alpha=0.5):
         }
 
 
-def _write(title, rows, options, **more):
+def _write(title, rows, options, judged=5000, **more):
     facts = {
         **more,
         "training": f"{options.epochs} epochs of {options.images:,} images, rate {options.rate}; "
-        "5,000 test images",
+        f"{judged:,} test images",
         "data": source(),
     }
     write_section(title, table(rows), provenance(versions(), **facts))
