@@ -13,6 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet
 demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
 
+# Three on two cores: processes that start TensorFlow leave a part of them idle.
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15
 

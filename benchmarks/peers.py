@@ -210,12 +210,6 @@ def run(options, record, model, test):
                         print(name, seed, found, flush=True)
 
 
-def spread(values):
-    """Say the mean and the sample deviation."""
-    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return f"{np.mean(values):.2f} ± {deviation:.2f}"
-
-
 def row(name, found):
     """Return a row of the table from what was measured of one comparison."""
     peer = COMPARISONS[name][0]
@@ -227,10 +221,10 @@ def row(name, found):
     cells = {
         "compression": name,
         "peer": peer,
-        "peer's accuracy %": spread(theirs),
-        "ours %": spread(ours),
-        "ours - peer's": spread(np.subtract(ours, theirs)),
-        "ours, measured again %": spread(again) if again else "",
+        "peer's accuracy %": results.spread(theirs),
+        "ours %": results.spread(ours),
+        "ours - peer's": results.spread(np.subtract(ours, theirs)),
+        "ours, measured again %": results.spread(again) if again else "",
     }
     for key, title in (("zeros", "zeros %"), ("gzip", "gzip bytes")):
         means = (np.mean([r[key] for r in sides[side]]) for side in (peer, OURS))

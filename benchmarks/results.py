@@ -8,6 +8,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from keras_compress.files import write_atomically
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -35,6 +37,12 @@ def provenance(versions, **facts):
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
     return "\n".join([f"    {command}\n", *(f"- {name}: {value}" for name, value in facts.items())])
+
+
+def spread(values):
+    """Say the mean and the sample deviation."""
+    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
+    return f"{np.mean(values):.2f} ± {deviation:.2f}"
 
 
 def package_versions(*names):

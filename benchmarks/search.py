@@ -1,16 +1,17 @@
 """What kc.search finds on CIFAR-10 for a Cortex-M4, and whether its parts are worth it.
 
-    python benchmarks/search.py search --network resnet8 --budget 1800
-    python benchmarks/search.py uniform --network resnet8 --seeds 0 1 2
-    python benchmarks/search.py distillation --network resnet8 --seeds 0 1 2
-    python benchmarks/search.py workers --network resnet8 --epochs 1 --images 2000 --generation 8
+    python benchmarks/search.py search --network resnet8 --budget 1800 --images 50000
+    python benchmarks/search.py uniform --network mobilenet_v1_025 --epochs 4
+    python benchmarks/search.py distillation --network resnet8 --epochs 4
+    python benchmarks/search.py workers --network resnet8 --epochs 1 --images 16000 --generation 8
 
 `search` asks for at most one point of accuracy lost, half of the bytes of plain int8 and 0.6 of
 its multiply-accumulates. One half of the test images is what the search chooses by, the other
-half has the last word. `uniform` trains the recipe that the search found beside one with the
-same sparsity in every layer and as many bytes. `distillation` trains int8 with half of the
-channels with and without the teacher. `workers` times one search on a Ray cluster of two workers
-and then of one.
+half has the last word. `uniform` trains the recipe that the search found beside recipes of as
+many bytes and the same share of the MACs, with the same share of zeros in every layer: with the
+channels of the search, and with the same share of channels in every layer too. `distillation`
+trains int8 with half of the channels with and without the teacher. `workers` times one search on
+a Ray cluster of two workers and then of one.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from cifar10_data import augmented, load, load_uint8, source
-from results import provenance, table, write_section
+from results import provenance, spread, table, write_section
 from training import CACHE, baseline, one_cycle, versions
 
 import keras_compress as kc
@@ -44,10 +45,7 @@ def images(count, seed=0):
 
 
 def optimizer_of(options):
-    def optimizer(steps):
-        return one_cycle(options.rate, steps, 1e-3)
-
-    return optimizer
+    return functools.partial(one_cycle, options.rate, weight_decay=1e-3)
 
 
 def halves():
@@ -136,9 +134,7 @@ def _means(rows, name):
     found = {}
     for row in rows:
         found.setdefault(row[name], []).append(row["accuracy %"])
-    return ", ".join(
-        f"{value} {np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}" for value, each in found.items()
-    )
+    return ", ".join(f"{value} {spread(each)}" for value, each in found.items())
 
 
 def _even(model, recipe, most):

@@ -57,6 +57,7 @@ class TrainingData:
 
     def _first(self, made, count):
         if self.is_arrays:
+            # Copied: a view would keep all of them.
             return keras.tree.map_structure(lambda array: np.array(array[:count]), tuple(made))
         batches, found = [], 0
         for batch in (made[k] for k in range(len(made))) if _indexed(made) else made:

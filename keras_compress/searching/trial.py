@@ -93,6 +93,7 @@ class _Trial:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.backup = self.folder / "backup"
         self.validation = context.validation
+        # First of all: data that is shuffled anew gives the samples of this seed.
         keras.utils.set_random_seed(self.tuning.seed)
         kept = max(self.tuning.scored, self.tuning.calibrated)
         self.data = TrainingData(context.train, self.tuning.batch_size, kept)
