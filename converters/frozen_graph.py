@@ -29,7 +29,11 @@ def save(function, path):
         )
     else:
         module.served, module.kept = function, traced.variables
-    tf.saved_model.save(module, path, signatures={"serving_default": module.served})
+    # Gradients written by hand (swish has one) capture tensors that a frozen graph no longer holds,
+    # and a converter takes none.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    signatures = {"serving_default": module.served}
+    tf.saved_model.save(module, path, signatures=signatures, options=options)
 
 
 def _size(variables):
