@@ -20,11 +20,11 @@ from networks import resnet8
 from training import baseline, versions
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
-from keras_compress.converters.micro.arena_size import arena_size
-from keras_compress.converters.micro.compressed_weights import compress_weights
-from keras_compress.converters.vela import compile_model
 from keras_compress.evaluation.runtimes import open_file
+from keras_compress.exporting.micro.arena_size import arena_size
+from keras_compress.exporting.micro.compressed_weights import compress_weights
+from keras_compress.exporting.vela import compile_model
+from keras_compress.tflite import flatbuffer
 
 RUNS = 50
 BOARD = "cortex_m4"

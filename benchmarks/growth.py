@@ -27,7 +27,7 @@ from keras import layers
 from training import versions
 
 import keras_compress as kc
-from keras_compress.converters.inspection import inspect
+from keras_compress.tflite.inspection import inspect
 
 CHANNELS = 8
 SHAPE = (4, 4, CHANNELS)

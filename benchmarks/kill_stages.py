@@ -33,7 +33,7 @@ def compressed():
 
 
 def save(model, path):
-    from keras_compress.files import whole_file
+    from keras_compress.support.files import whole_file
 
     with whole_file(path) as aside:
         model.save(aside)
@@ -41,7 +41,7 @@ def save(model, path):
 
 def save_weights(model, path):
     """Write all weights (masks, ranges and steps are among them) as an .npz."""
-    from keras_compress.files import whole_file
+    from keras_compress.support.files import whole_file
 
     arrays = {
         f"{n:03} {w.path}".replace("/", "."): np.asarray(w) for n, w in enumerate(model.weights)

@@ -67,7 +67,7 @@ def pictures():
 def write_files(folder):
     """Write the classifier for a uint8 and for a float input; return name -> path."""
     import keras_compress as kc
-    from keras_compress.converters.android import add_metadata
+    from keras_compress.exporting.android import add_metadata
 
     model = network()
     # Noise in the calibration: all values of a pixel occur.

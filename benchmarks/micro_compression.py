@@ -18,9 +18,9 @@ from cifar10_data import augmented, load, load_uint8, source
 from training import BASELINES, baseline, one_cycle, versions
 
 import keras_compress as kc
-from keras_compress.converters.micro.compressed_weights import compress_weights
 from keras_compress.evaluation.runtimes import choose, open_file
 from keras_compress.evaluation.runtimes.base import input_details
+from keras_compress.exporting.micro.compressed_weights import compress_weights
 
 # What is compressed, and the callbacks beside quantization for a number of steps.
 ROADS = {

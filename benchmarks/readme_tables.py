@@ -10,7 +10,7 @@ import re
 
 from results import RESULTS
 
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
 
 README = RESULTS.parents[1] / "README.md"
 FIGURE = re.compile(r"[-\d.]*")

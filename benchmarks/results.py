@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HEAD = (

@@ -24,9 +24,9 @@ from results import provenance, table, write_section
 from training import CACHE, baseline, one_cycle, versions
 
 import keras_compress as kc
-from keras_compress import plugins
-from keras_compress.pruning.structural.dependency_graph import DependencyGraph
-from keras_compress.pruning.structural.scoring import STRUCTURAL_CRITERIA
+from keras_compress.shrinking.dependency_graph import DependencyGraph
+from keras_compress.shrinking.scoring import STRUCTURAL_CRITERIA
+from keras_compress.support import plugins
 
 IMAGES, EARLY, EPOCHS = 8_000, 8, 24
 START = {"images": 10_000, "epochs": 10}

@@ -14,14 +14,14 @@ import keras
 from keras import layers
 from results import provenance, table, write_section
 
-from keras_compress.pruning.structural.budget import Budget, Costs
-from keras_compress.pruning.structural.constants import free_groups, propagate_constants
-from keras_compress.pruning.structural.dependency_graph import DependencyGraph
-from keras_compress.pruning.structural.evidence import Evidence
-from keras_compress.pruning.structural.removal import remove
-from keras_compress.pruning.structural.scoring import resolve_criterion, score
-from keras_compress.pruning.structural.selection import Rules
-from keras_compress.pruning.structural.shrinking import choose
+from keras_compress.shrinking.budget import Budget, Costs
+from keras_compress.shrinking.constants import free_groups, propagate_constants
+from keras_compress.shrinking.dependency_graph import DependencyGraph
+from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.removal import remove
+from keras_compress.shrinking.scoring import resolve_criterion, score
+from keras_compress.shrinking.selection import Rules
+from keras_compress.shrinking.shrinking import choose
 
 
 def residual_network(blocks, filters=32):

@@ -24,7 +24,7 @@ from networks import NETWORKS
 from results import provenance, table, write_section
 
 import keras_compress as kc
-from keras_compress.graph import trace
+from keras_compress.graph.graph import trace
 
 ROUNDS = 300
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_compress as kc
-from keras_compress.pruning.structural.dependency_graph import DependencyGraph
+from keras_compress.shrinking.dependency_graph import DependencyGraph
 
 FAMILIES = (
     *("MobileNet", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0"),

@@ -30,15 +30,15 @@ TESTS = [
     "tests/converters/test_tflite.py",
     "tests/evaluation/test_comparison.py",
     "tests/evaluation/test_isolation.py",
-    "tests/pruning/structural/test_shrinking.py",
-    "tests/pruning/test_callback.py",
-    "tests/quantization/test_callback.py",
-    "tests/quantization/test_placement.py",
-    "tests/test_apply.py",
-    "tests/test_backup.py",
+    "tests/shrinking/test_shrinking.py",
+    "tests/callbacks/test_pruning.py",
+    "tests/callbacks/test_quantization.py",
+    "tests/quantization/test_range_placement.py",
+    "tests/compression/test_apply.py",
+    "tests/callbacks/test_backup.py",
     "tests/test_parity.py",
     "tests/test_serialization.py",
-    "tests/test_wrapper.py",
+    "tests/wrappers/test_compressed_layer.py",
 ]
 _PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 

@@ -9,7 +9,7 @@ import math
 import keras
 import numpy as np
 
-from keras_compress.parts.normalization_layers import NormalizationAffine
+from keras_compress.lowering.normalization_layers import NormalizationAffine
 from keras_compress.quantization.folding import batch_norm_affine
 
 

@@ -3,10 +3,10 @@
 import dataclasses
 import os
 
-from keras_compress.converters import flatbuffer, inspection
-from keras_compress.converters.layer_names import LayerNames
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
+from keras_compress.tflite import flatbuffer, inspection
+from keras_compress.tflite.layer_names import LayerNames
 
 _ENDINGS = (".tflite", ".lite")
 

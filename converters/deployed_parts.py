@@ -1,8 +1,8 @@
 """What stands in the deployed model for affine layers, and for parts of attention and LayerNorm."""
 
 from keras_compress.converters.affine_layers import as_depthwise, is_affine, on_maps
-from keras_compress.parts.attention_layers import AttentionMask
-from keras_compress.parts.normalization_layers import NormalizationStep
+from keras_compress.lowering.attention_layers import AttentionMask
+from keras_compress.lowering.normalization_layers import NormalizationStep
 
 
 def replacement(part, call, copies, ranges):

@@ -10,7 +10,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_compress.apply import strip
+from keras_compress.compression.apply import strip
 from keras_compress.converters import deployed_parts
 from keras_compress.converters.deployed_kernel import (
     DeployedKernel,
@@ -19,14 +19,14 @@ from keras_compress.converters.deployed_kernel import (
     deployed_kernels,
 )
 from keras_compress.errors import ConversionError
-from keras_compress.graph import Value, all_layers, rebuild, trace
-from keras_compress.layer_copies import LayerCopies
-from keras_compress.parts.attention_layers import AttentionProjection
-from keras_compress.quantization.activation_quantizer import ActivationQuantizer
+from keras_compress.graph.graph import Value, all_layers, rebuild, trace
+from keras_compress.lowering.attention_layers import AttentionProjection
 from keras_compress.quantization.fake_quant import fake_quantize_activations
-from keras_compress.quantization.phase import Phase
-from keras_compress.quantization.phased_normalization import PhasedNormalization
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.copies import LayerCopies
+from keras_compress.wrappers.phase import Phase
+from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

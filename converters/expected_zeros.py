@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_compress.graph import trace
+from keras_compress.graph.graph import trace
 from keras_compress.layers import base as layer_types
 
 

@@ -16,9 +16,9 @@ import keras
 
 from keras_compress.converters import frozen_graph
 from keras_compress.converters.deployment import FixedQuantizer
-from keras_compress.converters.representative_dataset import InputSpec
+from keras_compress.data.representative_dataset import InputSpec
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph import Value, trace
+from keras_compress.graph.graph import Value, trace
 
 # What TensorFlow takes as the name of a scope, in other words.
 _SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")

@@ -2,9 +2,9 @@
 
 import keras
 
-from keras_compress.graph import Value, all_layers, rebuild, trace
-from keras_compress.layer_copies import LayerCopies
-from keras_compress.quantization.phase import PhasedLayer
+from keras_compress.graph.graph import Value, all_layers, rebuild, trace
+from keras_compress.wrappers.copies import LayerCopies
+from keras_compress.wrappers.phase import PhasedLayer
 
 
 def in_float32(model):

@@ -4,9 +4,9 @@ import numpy as np
 
 from keras_compress.converters.deployment import FixedQuantizer
 from keras_compress.errors import ConversionError
-from keras_compress.graph import all_layers
+from keras_compress.graph.graph import all_layers
+from keras_compress.layers.roles import FIXED_RANGES
 from keras_compress.quantization.fake_quant import activation_grid
-from keras_compress.quantization.roles import FIXED_RANGES
 
 _RELATIVE = 1e-4
 

@@ -5,9 +5,9 @@ import dataclasses
 
 import keras
 
-from keras_compress import plugins
-from keras_compress.graph import Value, rebuild, trace
-from keras_compress.layer_copies import LayerCopies
+from keras_compress.graph.graph import Value, rebuild, trace
+from keras_compress.support import plugins
+from keras_compress.wrappers.copies import LayerCopies
 
 REWRITES = "keras_compress.converters.rewrites"
 

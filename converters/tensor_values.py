@@ -4,7 +4,7 @@ import enum
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
+from keras_compress.tflite import flatbuffer
 
 
 class Kernels(enum.StrEnum):

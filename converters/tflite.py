@@ -6,10 +6,8 @@ import warnings
 
 import numpy as np
 
-from keras_compress import plugins
-from keras_compress.apply import strip
-from keras_compress.converters import export, legacy, representative_dataset, signature_order
-from keras_compress.converters._flatbuffer_reader import operator_names
+from keras_compress.compression.apply import strip
+from keras_compress.converters import export, keras2
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
@@ -17,15 +15,19 @@ from keras_compress.converters.expected_zeros import expected_zeros
 from keras_compress.converters.full_precision import in_float32
 from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
-from keras_compress.converters.progress_bar import ProgressBar
 from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.verification import collect_evidence, require, verify
 from keras_compress.converters.weight_scales import carry_scales
+from keras_compress.data import representative_dataset
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.files import temporary_folder
-from keras_compress.graph import all_layers, trace
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.graph.graph import all_layers, trace
+from keras_compress.support import plugins
+from keras_compress.support.files import temporary_folder
+from keras_compress.support.progress_bar import ProgressBar
+from keras_compress.tflite import signature_order
+from keras_compress.tflite._reader import operator_names
+from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 ENGINES = "keras_compress.converters.engines"
 _ATTEMPTS = 5
@@ -85,7 +87,7 @@ def convert(
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
     deployable, rewritten = (
-        _deployable(in_float32(legacy.load_model(model, compile=False)), target),
+        _deployable(in_float32(keras2.load_model(model, compile=False)), target),
         {},
     )
     if rewrites:

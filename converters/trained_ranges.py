@@ -7,8 +7,8 @@ the way, and what they know is wanted.
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
-from keras_compress.converters.flatbuffer_editor import pack, unpack
+from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.editor import pack, unpack
 
 
 def take_ranges(content):

@@ -1,10 +1,10 @@
 """Read a converted file back and prove what was promised of it."""
 
-from keras_compress import plugins
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.checks.base import Evidence
-from keras_compress.converters.layer_names import LayerNames
 from keras_compress.errors import ConversionError
+from keras_compress.support import plugins
+from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.layer_names import LayerNames
 
 CHECKS = "keras_compress.converters.checks"
 _SHOWN = 8

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_compress.converters._flatbuffer_reader import schema
-from keras_compress.converters.flatbuffer_editor import pack, unpack
 from keras_compress.errors import ConversionError
+from keras_compress.tflite._reader import schema
+from keras_compress.tflite.editor import pack, unpack
 
 # Operator -> positions of its activation input, weights and bias. GATHER is not among them: it
 # hands the integers of an embedding on, so their scale is also that of what reads them.

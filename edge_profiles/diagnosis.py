@@ -36,7 +36,7 @@ def diagnose(model, profile, placed, names, sram_bytes):
     """List what is the matter with a file on a target.
 
     Args:
-        model: A `keras_compress.converters.flatbuffer.Model`.
+        model: A `keras_compress.tflite.flatbuffer.Model`.
         profile: A `Profile`.
         placed: For each subgraph its placements.
         names: For each subgraph a function from operator to Keras layer.

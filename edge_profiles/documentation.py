@@ -6,7 +6,7 @@ python -m keras_compress.edge_profiles.documentation docs/targets.md
 import sys
 
 from keras_compress.edge_profiles import profile
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
 
 _INTRODUCTION = """# Targets
 

@@ -25,7 +25,7 @@ class OperatorRule:
         """List the limits that an operator breaks.
 
         Args:
-            operator: An operator as `keras_compress.converters.flatbuffer` reads it.
+            operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
 
         Returns:
             Tuple of (name of the limit, what is wrong).

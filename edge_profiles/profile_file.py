@@ -4,9 +4,9 @@ import difflib
 import re
 import tomllib
 
-from keras_compress import plugins
 from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
+from keras_compress.support import plugins
 
 _LIMITS = "keras_compress.edge_profiles.limits"
 # The largest profile of the package has a tenth of it.

@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 
-from keras_compress.findings import Finding
+from keras_compress.support.findings import Finding
 
 
 class Severity(enum.StrEnum):

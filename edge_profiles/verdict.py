@@ -5,10 +5,11 @@ import dataclasses
 import html
 import os
 
-from keras_compress.edge_profiles import arena, diagnosis, placement, profile, wellformed
-from keras_compress.edge_profiles.placement import Where
+from keras_compress.edge_profiles import diagnosis, operator_mapping, profile
+from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
+from keras_compress.tflite import arena, wellformed
 
 _VERDICT_WORDS = {
     "runs": "runs",
@@ -104,7 +105,7 @@ def check(model, profile_or_name) -> Verdict:
         'runs'
     """
     # The reader lies with the converters, which import this package.
-    from keras_compress.converters import flatbuffer
+    from keras_compress.tflite import flatbuffer
 
     target = profile.get(profile_or_name)
     try:
@@ -167,12 +168,12 @@ def _refused(target, finding, flash_bytes=0):
 
 
 def _judge(model, target, scopes, output_layers):
-    from keras_compress.converters.layer_names import LayerNames
+    from keras_compress.tflite.layer_names import LayerNames
 
     malformed = _malformed(model)
     if malformed:
         return _refused(target, malformed, len(model.content))
-    placed = [placement.place(graph, target) for graph in model.subgraphs]
+    placed = [operator_mapping.place(graph, target) for graph in model.subgraphs]
     outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
     names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]
     sram_bytes = arena.estimate(model).total

@@ -4,9 +4,9 @@ Importing this module registers them. `import keras_compress` does so where Kera
 already; elsewhere `kc.load_model` does.
 """
 
-from keras_compress import wrapper as _wrapper  # noqa: F401
 from keras_compress.distilling import distillation as _distillation  # noqa: F401
-from keras_compress.parts import attention_layers as _attention_layers  # noqa: F401
-from keras_compress.parts import normalization_layers as _normalization_layers  # noqa: F401
-from keras_compress.quantization import activation_quantizer as _activation_quantizer  # noqa: F401
-from keras_compress.quantization import phased_normalization as _phased_normalization  # noqa: F401
+from keras_compress.lowering import attention_layers as _attention_layers  # noqa: F401
+from keras_compress.lowering import normalization_layers as _normalization_layers  # noqa: F401
+from keras_compress.wrappers import activation_quantizer as _activation_quantizer  # noqa: F401
+from keras_compress.wrappers import compressed_layer as _wrapper  # noqa: F401
+from keras_compress.wrappers import phased_normalization as _phased_normalization  # noqa: F401

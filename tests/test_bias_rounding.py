@@ -6,10 +6,10 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
-from keras_compress.quantization.activation_quantizer import ActivationQuantizer
-from keras_compress.quantization.phase import Phase
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.tflite import flatbuffer
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.phase import Phase
 
 BODIES = {
     "CONV_2D": lambda x: layers.BatchNormalization(name="norm")(layers.Conv2D(6, 3)(x)),

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress import plugins
 from keras_compress.pruning import criteria
+from keras_compress.support import plugins
 from tests.conftest import ROOT
 
 keras = pytest.importorskip("keras")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress import archives
-from keras_compress.cli.arrays import load_arrays
-from keras_compress.converters import model_file
+from keras_compress.converters.keras2 import model_file
+from keras_compress.data.archive import load_arrays
 from keras_compress.errors import InvalidArgumentError, ProfileError
+from keras_compress.support import archives
 
 keras = pytest.importorskip("keras")
 

@@ -7,8 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-import keras_compress as kc
-from keras_compress.converters import flatbuffer
+from keras_compress.tflite import flatbuffer
 
 FOLDER = Path(__file__).with_name("fixtures") / "networks"
 NAMES = ["plain", "residual", "depthwise", "attention", "recurrent", "multi_output"]

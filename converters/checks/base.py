@@ -5,10 +5,10 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from keras_compress.converters.flatbuffer import Model, Operator, Tensor
-from keras_compress.converters.layer_names import LayerNames
 from keras_compress.converters.options import ConversionOptions
-from keras_compress.findings import Finding
+from keras_compress.support.findings import Finding
+from keras_compress.tflite.flatbuffer import Model, Operator, Tensor
+from keras_compress.tflite.layer_names import LayerNames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_compress.converters.checks.base import Check
-from keras_compress.findings import Finding
+from keras_compress.support.findings import Finding
 
 
 class FewValues(Check):

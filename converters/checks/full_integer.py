@@ -1,7 +1,7 @@
 """No operator of an integer file computes in float, unless it was allowed to."""
 
 from keras_compress.converters.checks.base import Check, where
-from keras_compress.findings import Finding
+from keras_compress.support.findings import Finding
 
 _BRIDGES = ("DEQUANTIZE", "QUANTIZE")
 

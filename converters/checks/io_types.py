@@ -1,7 +1,7 @@
 """Inputs and outputs have the types that were asked for."""
 
 from keras_compress.converters.checks.base import Check
-from keras_compress.findings import Finding
+from keras_compress.support.findings import Finding
 
 
 class IoTypes(Check):

@@ -2,8 +2,8 @@
 
 from keras_compress.converters.checks.base import Check, where
 from keras_compress.converters.options import Mode
-from keras_compress.findings import Finding
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
+from keras_compress.support.findings import Finding
 
 _OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 _WEIGHTS = 1

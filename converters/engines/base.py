@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from keras_compress.converters.export import ExportedModel
 from keras_compress.converters.options import ConversionOptions
-from keras_compress.converters.representative_dataset import RepresentativeDataset
+from keras_compress.data.representative_dataset import RepresentativeDataset
 
 
 class Engine(abc.ABC):

@@ -7,7 +7,6 @@ import warnings
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.engines.tensorflow import Tensorflow
 from keras_compress.converters.options import Mode
@@ -15,6 +14,7 @@ from keras_compress.converters.tensor_values import TensorValues
 from keras_compress.converters.trained_ranges import take_ranges
 from keras_compress.errors import ConversionError, MissingPackageError
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
+from keras_compress.tflite import flatbuffer
 
 _EVERY = "*"
 _ANY_NAME = ".*"

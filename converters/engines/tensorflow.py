@@ -9,11 +9,11 @@ import tempfile
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.engines import _converter_process
 from keras_compress.converters.engines.base import Engine
-from keras_compress.converters.layer_names import LayerNames
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.layer_names import LayerNames
 
 _TAIL_LINES = 12
 

@@ -1,1 +1,1 @@
-"""Output for TFLite Micro on a microcontroller."""
+"""Has moved to `keras_compress.exporting.micro`; this path will go."""

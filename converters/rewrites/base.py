@@ -4,7 +4,7 @@ import abc
 
 import keras
 
-from keras_compress.quantization.roles import Role, activation_name, role
+from keras_compress.layers.roles import Role, activation_name, role
 
 _OPERATIONS = {"HardSilu": "hard_silu", "LeakyRelu": "leaky_relu"}
 
@@ -32,7 +32,7 @@ class Rewrite(abc.ABC):
         """Return what takes a call's place.
 
         Args:
-            call: A `keras_compress.graph.Call` of an operation that is called once.
+            call: A `keras_compress.graph.graph.Call` of an operation that is called once.
 
         Returns:
             A function of the call's arguments that returns the same values (to the rounding of

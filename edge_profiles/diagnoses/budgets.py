@@ -7,7 +7,7 @@ def budgets(model, profile, sram_bytes):
     """Yield findings about flash and SRAM.
 
     Args:
-        model: A `keras_compress.converters.flatbuffer.Model`.
+        model: A `keras_compress.tflite.flatbuffer.Model`.
         profile: A `Profile`.
         sram_bytes: The estimated arena.
     """

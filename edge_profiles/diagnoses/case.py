@@ -2,17 +2,17 @@
 
 import functools
 
-from keras_compress.edge_profiles import structure
-from keras_compress.edge_profiles.placement import Where
-from keras_compress.edge_profiles.structure import Kind
+from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
+from keras_compress.tflite import structure
+from keras_compress.tflite.structure import Kind
 
 
 class Case:
     """One graph on one target.
 
     Args:
-        graph: A `keras_compress.converters.flatbuffer.Subgraph`.
+        graph: A `keras_compress.tflite.flatbuffer.Subgraph`.
         profile: A `Profile`.
         placements: Where its operators execute, in their order.
         layer_of: Function from operator to the name of its Keras layer, or `None`.

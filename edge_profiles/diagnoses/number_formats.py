@@ -1,8 +1,8 @@
 """Number formats: a file in float or of another width than the target's, float islands."""
 
 from keras_compress.edge_profiles.remedies import remedy
-from keras_compress.edge_profiles.structure import Kind
 from keras_compress.edge_profiles.target_finding import Severity
+from keras_compress.tflite.structure import Kind
 
 _INTEGER_FIX = (
     "Convert to the target's integers with a representative dataset: "

@@ -1,6 +1,6 @@
 """Operators that the target's engine does not take, and the first one that cuts a mapping."""
 
-from keras_compress.edge_profiles.placement import Where
+from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
 

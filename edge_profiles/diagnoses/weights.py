@@ -1,8 +1,8 @@
 """Weights: scales and widths that the target does not take, and more of them than it keeps."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
+from keras_compress.tflite import operands
 
 _DECODE = "TFLM_DECODE"
 
@@ -29,7 +29,7 @@ def _has_dense_scales(placed):
     if placed.operator.name != "FULLY_CONNECTED":
         return False
     told = any(limit == "per_channel" for limit, _ in placed.reasons)
-    return _operands.weights(placed.operator).scales.size > 1 and not told
+    return operands.weights(placed.operator).scales.size > 1 and not told
 
 
 def encoded_weights(case):

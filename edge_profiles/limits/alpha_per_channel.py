@@ -2,8 +2,8 @@
 
 import math
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class AlphaPerChannel(FlagLimit):
@@ -16,7 +16,7 @@ class AlphaPerChannel(FlagLimit):
 
     def problem(self, operator):
         """Give the shape of slopes that vary over more."""
-        alpha = _operands.operand(operator, 1)
+        alpha = operands.operand(operator, 1)
         if not self.value or alpha is None or math.prod(alpha.shape[:-1]) == 1:
             return None
         return f"has slopes of shape {list(alpha.shape)} (rule: {self.describe()})"

@@ -35,7 +35,7 @@ class Limit(abc.ABC):
         """Say how an operator breaks the rule.
 
         Args:
-            operator: An operator as `keras_compress.converters.flatbuffer` reads it.
+            operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
 
         Returns:
             Words that follow "CONV_2D: "; `None` where the rule is kept.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class BatchAxis(FlagLimit):
@@ -27,7 +27,7 @@ class BatchAxis(FlagLimit):
     @staticmethod
     def _touches(operator):
         if operator.name in ("PAD", "PADV2", "MIRROR_PAD"):
-            paddings = _operands.operand(operator, 1)
+            paddings = operands.operand(operator, 1)
             constant = paddings is not None and paddings.is_constant
             return constant and bool(np.any(paddings.data[0]))
-        return 0 in _operands.axes(operator)
+        return 0 in operands.axes(operator)

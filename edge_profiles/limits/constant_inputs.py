@@ -1,7 +1,7 @@
 """Inputs whose values must be in the file: weights, paddings, axes, sizes."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import Limit
+from keras_compress.tflite import operands
 
 
 class ConstantInputs(Limit):
@@ -21,7 +21,7 @@ class ConstantInputs(Limit):
     def problem(self, operator):
         """Name the first input that is computed."""
         for position in self.value:
-            tensor = _operands.operand(operator, position)
+            tensor = operands.operand(operator, position)
             if tensor is not None and not tensor.is_constant:
                 return f"computes its input {position} ({tensor.name}), which must be constant"
         return None

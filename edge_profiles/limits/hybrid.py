@@ -1,7 +1,7 @@
 """Integer weights under float activations, which dynamic-range quantization makes."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class Hybrid(FlagLimit):
@@ -14,7 +14,7 @@ class Hybrid(FlagLimit):
 
     def problem(self, operator):
         """Say so where the activations are float and the weights are not."""
-        data, weights = _operands.data(operator), _operands.weights(operator)
+        data, weights = operands.data(operator), operands.weights(operator)
         if self.value or weights is None or data is None:
             return None
         if data.dtype.is_float and weights.dtype.is_integer:

@@ -1,7 +1,7 @@
 """How many innermost dimensions of a tensor may exceed 1."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class InnerDimensions(WholeLimit):
@@ -14,7 +14,7 @@ class InnerDimensions(WholeLimit):
 
     def problem(self, operator):
         """Give the shape that has more."""
-        for tensor in _operands.feature_maps(operator):
+        for tensor in operands.feature_maps(operator):
             if any(size > 1 for size in tensor.shape[: -self.value]):
                 return f"works on shape {list(tensor.shape)} (rule: {self.describe()})"
         return None

@@ -1,7 +1,7 @@
 """One scale for 4-bit weights."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class Int4OneScale(FlagLimit):
@@ -14,7 +14,7 @@ class Int4OneScale(FlagLimit):
 
     def problem(self, operator):
         """Count the scales of 4-bit weights."""
-        weights = _operands.weights(operator)
+        weights = operands.weights(operator)
         if not self.value or weights is None or weights.dtype != "int4":
             return None
         if weights.scales.size > 1:

@@ -1,7 +1,7 @@
 """Height times width of an operator's input."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class MaxArea(WholeLimit):
@@ -14,7 +14,7 @@ class MaxArea(WholeLimit):
 
     def problem(self, operator):
         """Give the area where it is too large."""
-        height, width = _operands.height_and_width(_operands.data(operator))
+        height, width = operands.height_and_width(operands.data(operator))
         if height * width <= self.value:
             return None
         return f"works on {height}x{width} positions (rule: {self.describe()})"

@@ -1,7 +1,7 @@
 """The first dimension of an operator's input."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class MaxBatch(WholeLimit):
@@ -14,7 +14,7 @@ class MaxBatch(WholeLimit):
 
     def problem(self, operator):
         """Give the batch where it is too large."""
-        tensor = _operands.data(operator)
+        tensor = operands.data(operator)
         if tensor is None or not tensor.shape or tensor.shape[0] <= self.value:
             return None
         return f"works on a batch of {tensor.shape[0]} (rule: {self.describe()})"

@@ -1,7 +1,7 @@
 """The size of an operator's input."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class MaxElements(WholeLimit):
@@ -14,7 +14,7 @@ class MaxElements(WholeLimit):
 
     def problem(self, operator):
         """Give the number where it is too large."""
-        tensor = _operands.data(operator)
+        tensor = operands.data(operator)
         if tensor is None or tensor.size <= self.value:
             return None
         return f"works on {tensor.size:,} elements (rule: {self.describe()})"

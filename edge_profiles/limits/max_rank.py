@@ -1,7 +1,7 @@
 """The number of dimensions of tensors."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class MaxRank(WholeLimit):
@@ -14,7 +14,7 @@ class MaxRank(WholeLimit):
 
     def problem(self, operator):
         """Give the number of dimensions where it is too large."""
-        rank = max(len(tensor.shape) for tensor in _operands.feature_maps(operator))
+        rank = max(len(tensor.shape) for tensor in operands.feature_maps(operator))
         if rank <= self.value:
             return None
         return f"works on {rank} dimensions (rule: {self.describe()})"

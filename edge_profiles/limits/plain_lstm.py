@@ -1,7 +1,7 @@
 """Variants of an LSTM."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 # Inputs of UNIDIRECTIONAL_SEQUENCE_LSTM that only its variants have.
 _VARIANTS = {
@@ -24,9 +24,9 @@ class PlainLstm(FlagLimit):
         if not self.value:
             return None
         for variant, positions in _VARIANTS.items():
-            if any(_operands.operand(operator, position) is not None for position in positions):
+            if any(operands.operand(operator, position) is not None for position in positions):
                 return f"has {variant}"
-        coupled = _operands.operand(operator, 1) is None
+        coupled = operands.operand(operator, 1) is None
         return "couples its input and forget gates" if coupled else None
 
     def describe(self):

@@ -1,7 +1,7 @@
 """Tensors with quantization parameters."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class Quantized(FlagLimit):
@@ -14,7 +14,7 @@ class Quantized(FlagLimit):
 
     def problem(self, operator):
         """Name the first tensor that has no scale."""
-        tensors = (*_operands.feature_maps(operator), _operands.weights(operator))
+        tensors = (*operands.feature_maps(operator), operands.weights(operator))
         for tensor in tensors if self.value else ():
             if tensor is not None and not tensor.scales.size:
                 return f"works on {tensor.name}, which has no scale"

@@ -2,8 +2,8 @@
 
 import math
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import TableLimit
+from keras_compress.tflite import operands
 
 
 class Reduction(TableLimit):
@@ -25,7 +25,7 @@ class Reduction(TableLimit):
 
     def problem(self, operator):
         """Say which condition does not hold."""
-        tensor, axes = _operands.data(operator), _operands.axes(operator)
+        tensor, axes = operands.data(operator), operands.axes(operator)
         checks = (
             self._axes,
             self._axis_below,
@@ -85,6 +85,6 @@ class Reduction(TableLimit):
     def _depth_needs_one(self, tensor, axes):
         if not self.value.get("depth_needs_one") or len(tensor.shape) - 1 not in axes:
             return None
-        if 1 in (*_operands.height_and_width(tensor), tensor.shape[-1]):
+        if 1 in (*operands.height_and_width(tensor), tensor.shape[-1]):
             return None
         return "reduces channels of a map that is more than 1 high, wide and deep"

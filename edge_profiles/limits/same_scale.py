@@ -1,7 +1,7 @@
 """Inputs that are quantized like the output."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class SameScale(FlagLimit):
@@ -15,7 +15,7 @@ class SameScale(FlagLimit):
     def problem(self, operator):
         """Name the first tensor that is quantized otherwise."""
         output = operator.outputs[0]
-        for tensor in _operands.feature_maps(operator) if self.value else ():
+        for tensor in operands.feature_maps(operator) if self.value else ():
             same = tensor.scales.tolist() == output.scales.tolist()
             if not same or tensor.zero_points.tolist() != output.zero_points.tolist():
                 return f"has {tensor.name} quantized unlike its output"

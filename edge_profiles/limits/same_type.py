@@ -1,7 +1,7 @@
 """Inputs of the output's type."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class SameType(FlagLimit):
@@ -14,7 +14,7 @@ class SameType(FlagLimit):
 
     def problem(self, operator):
         """List the types where there are several."""
-        types = sorted({str(tensor.dtype) for tensor in _operands.feature_maps(operator)})
+        types = sorted({str(tensor.dtype) for tensor in operands.feature_maps(operator)})
         if not self.value or len(types) < 2:
             return None
         return f"mixes {' and '.join(types)} (rule: {self.describe()})"

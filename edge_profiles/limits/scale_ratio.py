@@ -1,7 +1,7 @@
 """The input's scale over the output's."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import Limit
+from keras_compress.tflite import operands
 
 
 class ScaleRatio(Limit):
@@ -21,7 +21,7 @@ class ScaleRatio(Limit):
 
     def problem(self, operator):
         """Give the ratio where it is outside."""
-        source, target = _operands.data(operator), operator.outputs[0]
+        source, target = operands.data(operator), operator.outputs[0]
         if source is None or not source.scales.size or not target.scales.size:
             return None
         ratio = float(source.scales[0] / target.scales[0])

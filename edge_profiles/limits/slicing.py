@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import TableLimit
+from keras_compress.tflite import operands
 
 
 class Slicing(TableLimit):
@@ -26,7 +26,7 @@ class Slicing(TableLimit):
 
     def problem(self, operator):
         """Say which stride or mask breaks the rule."""
-        strides = _operands.operand(operator, 3)
+        strides = operands.operand(operator, 3)
         if strides is not None and strides.is_constant and not self._takes(np.ravel(strides.data)):
             return f"has strides {strides.data.tolist()} (rule: {self.describe()})"
         masks = (operator.options.get(f"{name}_mask", 0) for name in ("ellipsis", "new_axis"))

@@ -3,8 +3,8 @@
 import itertools
 import math
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import WholeLimit
+from keras_compress.tflite import operands
 
 
 class TransposedArea(WholeLimit):
@@ -17,7 +17,7 @@ class TransposedArea(WholeLimit):
 
     def problem(self, operator):
         """Give the product where it is too large."""
-        shape = _operands.data(operator).shape
+        shape = operands.data(operator).shape
         chosen = itertools.combinations(shape, max(len(shape) - 2, 0))
         largest = max(math.prod(sizes) for sizes in chosen)
         if largest <= self.value:

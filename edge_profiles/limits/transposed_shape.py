@@ -1,7 +1,7 @@
 """The output size of a transposed convolution."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import FlagLimit
+from keras_compress.tflite import operands
 
 
 class TransposedShape(FlagLimit):
@@ -14,8 +14,8 @@ class TransposedShape(FlagLimit):
 
     def problem(self, operator):
         """Give the sizes where they do not fit."""
-        source, target = _operands.data(operator).shape[1:3], operator.outputs[0].shape[1:3]
-        kernel = _operands.weights(operator).shape[1:3]
+        source, target = operands.data(operator).shape[1:3], operator.outputs[0].shape[1:3]
+        kernel = operands.weights(operator).shape[1:3]
         stride = operator.options["stride_h"], operator.options["stride_w"]
         valid = operator.options.get("padding") == "VALID"
         wanted = tuple(

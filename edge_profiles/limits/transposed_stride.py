@@ -1,7 +1,7 @@
 """The strides of a transposed convolution."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import Limit
+from keras_compress.tflite import operands
 
 
 class TransposedStride(Limit):
@@ -29,7 +29,7 @@ class TransposedStride(Limit):
 
     def _is_flat(self, operator, stride):
         """One direction has size 1 in map and kernel, so its stride of 1 stands for any."""
-        data, kernel = _operands.data(operator), _operands.weights(operator)
+        data, kernel = operands.data(operator), operands.weights(operator)
         largest = max(stride)
         flat = [data.shape[1 + i] == kernel.shape[1 + i] == stride[i] == 1 for i in range(2)]
         return any(flat) and [largest, largest] in self.value

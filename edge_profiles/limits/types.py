@@ -1,7 +1,7 @@
 """The element types of the tensors that an operator computes with."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import NamesLimit
+from keras_compress.tflite import operands
 
 
 class Types(NamesLimit):
@@ -16,7 +16,7 @@ class Types(NamesLimit):
 
     def problem(self, operator):
         """Name the first type that is not in the list."""
-        for tensor in _operands.feature_maps(operator):
+        for tensor in operands.feature_maps(operator):
             if tensor.dtype not in self.value:
                 return f"works on {tensor.dtype} (taken: {', '.join(self.value)})"
         return None

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import TableLimit
+from keras_compress.tflite import operands
 
 
 class WeightSum(TableLimit):
@@ -22,7 +22,7 @@ class WeightSum(TableLimit):
 
     def problem(self, operator):
         """Give the sum where it is too large."""
-        weights, data = _operands.weights(operator), _operands.data(operator)
+        weights, data = operands.weights(operator), operands.data(operator)
         if weights is None or not weights.is_constant or data is None:
             return None
         most = self.value.get(str(data.dtype))

@@ -1,7 +1,7 @@
 """The element types of weights."""
 
-from keras_compress.edge_profiles.limits import _operands
 from keras_compress.edge_profiles.limits.base import NamesLimit
+from keras_compress.tflite import operands
 
 
 class WeightTypes(NamesLimit):
@@ -16,7 +16,7 @@ class WeightTypes(NamesLimit):
 
     def problem(self, operator):
         """Name the type of the weights if it is not in the list."""
-        weights = _operands.weights(operator)
+        weights = operands.weights(operator)
         if weights is None or weights.dtype in self.value:
             return None
         return f"has {weights.dtype} weights (taken: {', '.join(self.value)})"

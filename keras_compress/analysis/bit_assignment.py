@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from keras_compress.analysis.intermediate_outputs import TappedModel
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.sensitivity import output_mse
-from keras_compress.analysis.taps import TappedModel
-from keras_compress.apply import strip
+from keras_compress.compression.apply import strip
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph import all_layers, trace
+from keras_compress.graph.graph import all_layers, trace
 from keras_compress.quantization.settings import FLOAT_BITS
 from keras_compress.spec import Quantization
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ import numpy as np
 from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
 from keras_compress.analysis.source import Source
 from keras_compress.converters import verification
-from keras_compress.converters.layer_names import LayerNames
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import Kernels, TensorValues, real
 from keras_compress.evaluation.probe import probe
+from keras_compress.tflite.layer_names import LayerNames
 
 _RUNTIMES = {
     Kernels.REFERENCE: "litert_reference",

@@ -2,22 +2,22 @@
 
 import keras
 
-from keras_compress import plugins
 from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
+from keras_compress.analysis.intermediate_outputs import TappedModel
 from keras_compress.analysis.observed import Observed
 from keras_compress.analysis.result import Analysis
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.simulated_model import SimulatedModel, float_kernels
 from keras_compress.analysis.source import Source
-from keras_compress.analysis.taps import TappedModel
-from keras_compress.apply import strip
+from keras_compress.compression.apply import strip
 from keras_compress.converters.tensor_values import Kernels
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph import all_layers
-from keras_compress.quantization.calibration import calibrate
+from keras_compress.graph.graph import all_layers
+from keras_compress.post_training.calibration import calibrate
 from keras_compress.spec import Quantization
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.support import plugins
+from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 CAUSES = "keras_compress.analysis.causes"
 _SENSITIVITY_BATCHES = 2

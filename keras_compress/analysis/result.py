@@ -7,7 +7,7 @@ import os
 
 from keras_compress.analysis import model_explorer, plots, table
 from keras_compress.analysis.source import Source
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Samples for an analysis, in batches of one array for each input."""
 
-from keras_compress.converters import export, representative_dataset
+from keras_compress.converters import export
+from keras_compress.data import representative_dataset
 
 _BATCH = 16
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_compress.analysis.result import LayerSensitivity
-from keras_compress.quantization.phase import PhasedLayer
+from keras_compress.wrappers.phase import PhasedLayer
 
 
 def measure(tapped, batches):

@@ -2,9 +2,9 @@
 
 from absl import flags
 
-from keras_compress.cli.arrays import load_arrays
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
+from keras_compress.data.archive import load_arrays
 
 
 def define(values):

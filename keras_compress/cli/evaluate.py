@@ -5,9 +5,9 @@ With a .tflite baseline it needs neither TensorFlow nor Keras.
 
 from absl import flags
 
-from keras_compress.cli.arrays import load_arrays
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
+from keras_compress.data.archive import load_arrays
 
 
 def define(values):

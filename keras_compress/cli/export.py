@@ -48,28 +48,28 @@ def execute(values):
 
 
 def _write_c(values):
-    from keras_compress.converters.micro.firmware import build_firmware
+    from keras_compress.exporting.micro.firmware import build_firmware
 
     firmware = build_firmware(values.model, values.name)
     return firmware, firmware.save(values.out)
 
 
 def _write_micro(values):
-    from keras_compress.converters.micro.compressed_weights import compress_weights
+    from keras_compress.exporting.micro.compressed_weights import compress_weights
 
     compressed = compress_weights(values.model)
     return compressed, [compressed.save(_path(values, ""))]
 
 
 def _write_vela(values):
-    from keras_compress.converters.vela import compile_model
+    from keras_compress.exporting.vela import compile_model
 
     compiled = compile_model(values.model, values.profile)
     return compiled, [compiled.save(_path(values, "_vela"))]
 
 
 def _write_android(values):
-    from keras_compress.converters.android import add_metadata
+    from keras_compress.exporting.android import add_metadata
 
     packed = add_metadata(
         values.model,

@@ -16,7 +16,7 @@ def define(values):
 
 def execute(values):
     """Run the verb."""
-    from keras_compress.converters.inspection import inspect
+    from keras_compress.tflite.inspection import inspect
 
     answer(inspect(values.model), values)
     return 0

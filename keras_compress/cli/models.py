@@ -4,7 +4,8 @@ import contextlib
 import os
 import sys
 
-from keras_compress.converters import legacy, model_file
+from keras_compress.converters import keras2
+from keras_compress.converters.keras2 import model_file
 
 
 def import_keras():
@@ -50,4 +51,4 @@ def load_keras(path):
     if path.endswith(".keras"):
         model_file.check(path)
     import_keras()
-    return legacy.load_model(path, compile=False)
+    return keras2.load_model(path, compile=False)

@@ -4,7 +4,7 @@ import json
 
 from absl import flags
 
-from keras_compress.files import write_atomically
+from keras_compress.support.files import write_atomically
 
 
 def define_json(values):

@@ -6,9 +6,9 @@ model keeps to the limits; the nearest one is written all the same.
 
 from absl import flags
 
-from keras_compress.cli.arrays import load_arrays
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
+from keras_compress.data.archive import load_arrays
 
 LIMITS = ("flash_bytes", "sram_bytes", "latency_ms", "macs")
 
@@ -40,7 +40,7 @@ def define(values):
 def execute(values):
     """Run the verb."""
     import keras_compress as kc
-    from keras_compress.searching.splitting import split
+    from keras_compress.data.splitting import split
 
     data = load_arrays(values.data)
     if values.validation:

@@ -2,11 +2,11 @@
 
 from absl import flags
 
-from keras_compress.cli.arrays import load_arrays
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import define_json, write_json
+from keras_compress.data.archive import load_arrays
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.files import whole_file
+from keras_compress.support.files import whole_file
 
 AMOUNTS = ("macs", "channels", "bytes")
 

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_compress.custom_model import overridden
+from keras_compress.distilling.intermediate_outputs import Taps
 from keras_compress.distilling.losses import (
     FEATURE_LOSSES,
     attention_loss,
     soft_target_loss,
     squared_loss,
 )
-from keras_compress.distilling.taps import Taps
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.custom_class import overridden
 
 # The weight of Zagoruyko and Komodakis 2017, section 4.1, and that of an ordinary loss.
 _USUAL_WEIGHTS = {"attention": 1000.0, "hint": 1.0}

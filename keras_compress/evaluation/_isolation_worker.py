@@ -17,10 +17,10 @@ import threading
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import CompressionError
 from keras_compress.evaluation import execution
-from keras_compress.evaluation.runtimes._messages import receive, send
+from keras_compress.support.messages import receive, send
+from keras_compress.tflite import flatbuffer
 
 FORKS = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1

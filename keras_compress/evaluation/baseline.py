@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
+from keras_compress.data.evaluation_set import arrange_inputs, natural_order
 from keras_compress.errors import EvaluationError, InvalidArgumentError
 from keras_compress.evaluation import isolation, runtimes
-from keras_compress.evaluation.dataset import arrange_inputs, natural_order
 from keras_compress.evaluation.execution import run_file
 from keras_compress.evaluation.runtimes.base import input_details, output_details
 from keras_compress.evaluation.weight_histogram import file_histogram, keras_histogram
+from keras_compress.tflite import flatbuffer
 
 # Keras' default of 32 leaves cores idle on small networks.
 _KERAS_BATCH = 256

@@ -10,9 +10,9 @@ import dataclasses
 
 import numpy as np
 
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import EvaluationError
 from keras_compress.evaluation.runtimes.base import input_details
+from keras_compress.tflite import flatbuffer
 
 # Where in the batch samples are compared: both ends and two places in between.
 _PROBES = (0.0, 0.4, 0.7, 1.0)

@@ -11,9 +11,9 @@ import numpy as np
 
 from keras_compress.errors import EvaluationError, InvalidArgumentError
 from keras_compress.evaluation.batch_plan import plan_batches
-from keras_compress.evaluation.progress import progress_bar
 from keras_compress.evaluation.quantization import Quantizer, dequantize
 from keras_compress.evaluation.runtimes.base import input_details, output_details
+from keras_compress.support.progress import progress_bar
 
 # A batch's largest tensor should stay in a core's second-level cache, or near it.
 _LARGEST_BATCH = 64

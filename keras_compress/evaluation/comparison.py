@@ -8,10 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_compress._version import __version__
-from keras_compress.converters import flatbuffer
+from keras_compress.data.evaluation_set import arrange_inputs, arrange_targets, natural_order
 from keras_compress.evaluation import isolation, labels, runtimes
 from keras_compress.evaluation.baseline import open_baseline
-from keras_compress.evaluation.dataset import arrange_inputs, arrange_targets, natural_order
 from keras_compress.evaluation.error_measures import output_error
 from keras_compress.evaluation.execution import run_file, time_file
 from keras_compress.evaluation.metric_choice import choose_metrics, score
@@ -25,6 +24,7 @@ from keras_compress.evaluation.result import (
 from keras_compress.evaluation.runtimes.base import input_details, output_details
 from keras_compress.evaluation.weight_histogram import file_histogram
 from keras_compress.evaluation.weights import total_sparsity, weight_tensors
+from keras_compress.tflite import flatbuffer
 
 # More of x than this outside the range of the file's input is worth a word.
 _OUTSIDE = 0.01

@@ -18,8 +18,8 @@ import numpy as np
 
 from keras_compress import errors
 from keras_compress.errors import EvaluationError, InvalidArgumentError
-from keras_compress.evaluation.progress import progress_bar
-from keras_compress.evaluation.runtimes._messages import receive, send
+from keras_compress.support.messages import receive, send
+from keras_compress.support.progress import progress_bar
 
 _WORKER = "keras_compress.evaluation._isolation_worker"
 # What takes long to import and starts no threads: a process that has threads must not fork.

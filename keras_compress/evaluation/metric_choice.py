@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import labels
 from keras_compress.evaluation.metrics.accuracy import Accuracy
 from keras_compress.evaluation.metrics.base import Metric
 from keras_compress.evaluation.metrics.mse import MSE
+from keras_compress.support import plugins
 
 _PACKAGE = "keras_compress.evaluation.metrics"
 

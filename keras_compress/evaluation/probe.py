@@ -1,8 +1,8 @@
 """Trying a stranger's file in a process of its own, before this process opens it."""
 
-from keras_compress.converters import flatbuffer
 from keras_compress.evaluation import runtimes
 from keras_compress.evaluation.isolation import Isolation
+from keras_compress.tflite import flatbuffer
 
 
 def probe(source, runtime=None, timeout=60.0):

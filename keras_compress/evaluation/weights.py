@@ -5,8 +5,8 @@ import functools
 
 import numpy as np
 
-from keras_compress.converters.layer_names import LayerNames
-from keras_compress.converters.micro.decoding import decode_weights
+from keras_compress.tflite.decoding import decode_weights
+from keras_compress.tflite.layer_names import LayerNames
 
 # Operator -> (places of its weights among the inputs, axis of the output channels or None).
 _PLACES = {

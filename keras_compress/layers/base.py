@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.layers"
 

@@ -3,11 +3,11 @@
 import keras
 import numpy as np
 
-from keras_compress.graph import trace
-from keras_compress.post_training.streams import Stream, collect, require_calibrated
-from keras_compress.quantization.activation_quantizer import ActivationQuantizer
-from keras_compress.quantization.phased_normalization import PhasedNormalization
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.graph.graph import trace
+from keras_compress.post_training.layerwise_outputs import Stream, collect, require_calibrated
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
 
 def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):

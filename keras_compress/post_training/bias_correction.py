@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_compress.post_training.streams import collect, require_calibrated, walk
+from keras_compress.post_training.layerwise_outputs import collect, require_calibrated, walk
 
 
 def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):

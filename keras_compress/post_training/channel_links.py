@@ -5,9 +5,9 @@ from typing import Any
 
 import keras
 
-from keras_compress.graph import Call
+from keras_compress.graph.graph import Call
 from keras_compress.layers import base as layer_types
-from keras_compress.quantization.roles import Role, activation_name, role
+from keras_compress.layers.roles import Role, activation_name, role
 
 # f(x / s) = f(x) / s for every s > 0, channel by channel.
 _HOMOGENEOUS = {

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph import Value, rebuild, trace
-from keras_compress.layer_copies import LayerCopies
+from keras_compress.graph.graph import Value, rebuild, trace
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
-from keras_compress.post_training.streams import Stream, collect
+from keras_compress.post_training.layerwise_outputs import Stream, collect
+from keras_compress.wrappers.copies import LayerCopies
 
 # Sweeps end when no channel changes by more than this share.
 _SETTLED = 1e-3

@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.post_training.bias_correction import correct_bias_of, shift_shape
-from keras_compress.post_training.streams import collect, require_calibrated, walk
+from keras_compress.post_training.layerwise_outputs import collect, require_calibrated, walk
+from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 from keras_compress.quantization.fake_quant import weight_limit
-from keras_compress.quantization.rounding.base import Rounding, RoundingProblem
+from keras_compress.support import plugins
 
-ROUNDINGS = "keras_compress.quantization.rounding"
+ROUNDINGS = "keras_compress.post_training.rounding"
 
 
 def round_weights(

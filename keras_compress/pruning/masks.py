@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.ranking import global_masks
 from keras_compress.spec import Pruning, Scope
+from keras_compress.support import plugins
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.result import EvaluationResult
-from keras_compress.files import write_atomically
 from keras_compress.reporting.overview import aligned, overview_text
 from keras_compress.reporting.target_figures import (
     TargetFigures,
@@ -16,6 +15,7 @@ from keras_compress.reporting.target_figures import (
     target_notes,
     target_rows,
 )
+from keras_compress.support.files import write_atomically
 
 _ENDINGS = (".html", ".json", ".txt")
 

@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 
-from keras_compress.converters import flatbuffer
-from keras_compress.converters.vela import compile_model
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.edge_profiles.verdict import check
 from keras_compress.errors import CompressionError
 from keras_compress.evaluation.runtimes import choose, open_file
 from keras_compress.evaluation.runtimes.base import input_details
 from keras_compress.evaluation.summary import duration
+from keras_compress.exporting.vela import compile_model
+from keras_compress.tflite import flatbuffer
 
 _LITERT = "(LiteRT)"
 _TFLITE_MICRO = "(TFLite Micro)"

@@ -4,10 +4,10 @@ import shutil
 import tempfile
 import weakref
 
+from keras_compress.data.splitting import split
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.search import search
-from keras_compress.searching.splitting import split
 
 
 def autocompress(

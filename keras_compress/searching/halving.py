@@ -9,13 +9,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_compress.compression.recipe import Recipe
 from keras_compress.converters.tflite import convert
+from keras_compress.data.training_data import TrainingData
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.evaluation.comparison import evaluate
-from keras_compress.graph import trace
-from keras_compress.pruning.structural.blocks import find_blocks
-from keras_compress.pruning.structural.dependency_graph import DependencyGraph
-from keras_compress.recipe import Recipe
+from keras_compress.graph.graph import trace
 from keras_compress.searching.choice import best_of, cost, described, promoted
 from keras_compress.searching.jobs import Context, Job
 from keras_compress.searching.ledger import Ledger
@@ -24,7 +23,8 @@ from keras_compress.searching.probes import Probes, probe
 from keras_compress.searching.removals import Removal, probe_removals
 from keras_compress.searching.result import SearchResult, Trial
 from keras_compress.searching.space import Space, zeros_pay
-from keras_compress.searching.training_data import TrainingData
+from keras_compress.shrinking.blocks import find_blocks
+from keras_compress.shrinking.dependency_graph import DependencyGraph
 
 _PLAIN = -1
 _REDUCTION = 3

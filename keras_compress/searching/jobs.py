@@ -6,7 +6,7 @@ Nothing heavy is imported here: a driver and a scheduler hand these values aroun
 import dataclasses
 from typing import Any
 
-from keras_compress.recipe import Recipe
+from keras_compress.compression.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

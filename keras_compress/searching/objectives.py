@@ -4,12 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from keras_compress.converters.micro.compressed_weights import compress_weights
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.edge_profiles.verdict import check
 from keras_compress.errors import CompressionError, InvalidArgumentError
 from keras_compress.evaluation.comparison import evaluate
 from keras_compress.evaluation.runtimes import choose
+from keras_compress.exporting.micro.compressed_weights import compress_weights
 from keras_compress.reporting.target_figures import target_figures
 
 _TFLITE_MICRO, _LITERT = "(TFLite Micro)", "(LiteRT)"

@@ -6,11 +6,11 @@ import numpy as np
 
 from keras_compress.analysis.bit_assignment import assign_bits, solve
 from keras_compress.analysis.sensitivity import output_mse
-from keras_compress.apply import compress
+from keras_compress.callbacks.pruning_targets import CompressedTargets
+from keras_compress.callbacks.training_step import compressed_layers
+from keras_compress.compression.apply import compress
 from keras_compress.pruning.masks import compute_masks
-from keras_compress.pruning.targets import CompressedTargets
 from keras_compress.spec import Pruning
-from keras_compress.training_step import compressed_layers
 
 LEVELS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

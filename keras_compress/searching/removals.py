@@ -4,9 +4,9 @@ import dataclasses
 import itertools
 import math
 
+from keras_compress.compression.recipe import Recipe
+from keras_compress.compression.recipe_steps import smaller
 from keras_compress.errors import CompressionError
-from keras_compress.recipe import Recipe
-from keras_compress.recipe_steps import smaller
 from keras_compress.searching.objectives import simulated
 
 

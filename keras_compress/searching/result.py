@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from keras_compress.files import write_atomically
-from keras_compress.recipe import Recipe
+from keras_compress.compression.recipe import Recipe
 from keras_compress.reporting.overview import aligned
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.objectives import Objectives
+from keras_compress.support.files import write_atomically
 
 _HEADINGS = ("trial", "state", "epochs", "accuracy", "flash", "SRAM", "latency", "MACs", "recipe")
 
@@ -106,7 +106,7 @@ class SearchResult:
     @functools.cached_property
     def model(self):
         """The winning model, a compressed `keras.Model`."""
-        from keras_compress.converters.legacy import load_model
+        from keras_compress.converters.keras2 import load_model
 
         return load_model(self._path("model.keras"), compile=False)
 

@@ -1,6 +1,5 @@
 """Find the compression that keeps to a budget: `kc.search`."""
 
-from keras_compress import plugins
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.searching.constraints import Constraints
@@ -9,6 +8,7 @@ from keras_compress.searching.halving import Halving
 from keras_compress.searching.jobs import FineTuning
 from keras_compress.searching.ledger import sqlite
 from keras_compress.searching.progress import SearchBar
+from keras_compress.support import plugins
 
 EXECUTORS = "keras_compress.searching.executors"
 _TRIALS = 12

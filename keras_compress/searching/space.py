@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_compress.compression.recipe import Recipe
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.pruning.structural.selection import RANKINGS
-from keras_compress.recipe import Recipe
 from keras_compress.searching.probes import Probes
 from keras_compress.searching.removals import Removal
+from keras_compress.shrinking.selection import RANKINGS
 
 _NEUTRAL: dict[str, Any] = {
     "macs": 1.0,

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import keras
 
-from keras_compress.apply import compress
+from keras_compress.callbacks.pruning_targets import CompressedTargets
+from keras_compress.callbacks.training_step import compressed_layers
+from keras_compress.compression.apply import compress
+from keras_compress.compression.recipe_steps import recipe_callbacks, smaller, specs
 from keras_compress.converters.tflite import convert
+from keras_compress.data.training_data import TrainingData
 from keras_compress.distilling.distillation import Distillation
-from keras_compress.files import write_atomically
 from keras_compress.post_training.batch_norm_statistics import reestimate_batch_norm
+from keras_compress.post_training.calibration import calibrate
 from keras_compress.post_training.weight_rounding import round_weights
 from keras_compress.pruning.masks import compute_masks
-from keras_compress.pruning.targets import CompressedTargets
-from keras_compress.quantization.calibration import calibrate
-from keras_compress.recipe_steps import recipe_callbacks, smaller, specs
 from keras_compress.searching.objectives import device_file, measure, simulated
-from keras_compress.searching.training_data import TrainingData
-from keras_compress.training_step import compressed_layers
+from keras_compress.support.files import write_atomically
 
 
 def run(job, context):

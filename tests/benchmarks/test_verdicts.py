@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import vela
-from keras_compress.converters.android import add_metadata
 from keras_compress.edge_profiles import profile
 from keras_compress.evaluation import runtimes
+from keras_compress.exporting import vela
+from keras_compress.exporting.android import add_metadata
 
 MICRO = """
 import json, os, sys

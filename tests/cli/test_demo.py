@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from keras_compress.converters.inspection import inspect
+from keras_compress.tflite.inspection import inspect
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.pruning.criteria"
 every_criterion = pytest.mark.parametrize("name", plugins.names(PACKAGE))

@@ -5,13 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_compress import plugins
-from keras_compress.converters.flatbuffer_editor import pack, unpack
-from keras_compress.converters.micro.decode_operators import insert_decoders
-from keras_compress.converters.micro.encodings.base import Encoded, pack_bits, unpack_bits
 from keras_compress.evaluation.runtimes import open_file
+from keras_compress.exporting.micro.decode_operators import insert_decoders
+from keras_compress.support import plugins
+from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.encodings.base import Encoded, pack_bits, unpack_bits
 
-PACKAGE = "keras_compress.converters.micro.encodings"
+PACKAGE = "keras_compress.tflite.encodings"
 pytest.importorskip("tflite_micro", reason="the oracle is TFLite Micro's own decoder")
 
 # Shapes whose channels do not fill whole bytes, and axes first, last and absent.

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.clustering.initializers.base import CentroidInitializer
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.clustering.initializers"
 every_initializer = pytest.mark.parametrize("name", plugins.names(PACKAGE))

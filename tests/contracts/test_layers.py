@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_compress import plugins
-from keras_compress.apply import compress, strip
+from keras_compress.compression.apply import compress, strip
 from keras_compress.layers import base
-from keras_compress.quantization.phase import Phase
 from keras_compress.spec import Pruning, Quantization
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.support import plugins
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.phase import Phase
 
 IMAGE, ROW, FLAT = (6, 6, 4), (6, 4), (4,)
 # Type name -> (layer, input shape of one sample, shape of each kernel in the TFLite layout).

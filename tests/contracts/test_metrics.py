@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.evaluation.metrics.base import Metric
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.evaluation.metrics"
 

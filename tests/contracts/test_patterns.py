@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.pruning.patterns.base import Pattern
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.pruning.patterns"
 NAMES = (*plugins.names(PACKAGE), "1:4", "2:8", "1x4", "4x4", "3x5")

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_compress import plugins
-from keras_compress.pruning.structural.constants import (
+from keras_compress.shrinking.constants import (
     folded_biases,
     free_groups,
     propagate_constants,
 )
-from keras_compress.pruning.structural.dependency_graph import DependencyGraph
-from keras_compress.pruning.structural.removal import remove
-from keras_compress.pruning.structural.shrinking import shrink
+from keras_compress.shrinking.dependency_graph import DependencyGraph
+from keras_compress.shrinking.removal import remove
+from keras_compress.shrinking.shrinking import shrink
+from keras_compress.support import plugins
 
-RULES = "keras_compress.pruning.structural.propagation"
+RULES = "keras_compress.shrinking.propagation"
 
 
 def image(size=8, channels=3):

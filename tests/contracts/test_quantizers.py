@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.quantizers.lloyd_max import LloydMax
 from keras_compress.quantization.quantizers.mean import Mean
 from keras_compress.quantization.quantizers.power_of_two import PowerOfTwo
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.quantization.quantizers"
 QUANTIZERS = [plugins.get(PACKAGE, name)() for name in plugins.names(PACKAGE)]

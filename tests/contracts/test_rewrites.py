@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from keras_compress import plugins
 from keras_compress.converters.rewrites.base import Rewrite
 from keras_compress.converters.rewriting import REWRITES, rewrite
 from keras_compress.edge_profiles import profile
+from keras_compress.support import plugins
 
 MAP, SEQUENCE = (8, 8, 4), (8, 4)
 

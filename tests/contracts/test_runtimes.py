@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_compress import plugins
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import EvaluationError
 from keras_compress.evaluation.runtimes.base import Runtime, TensorDetails
+from keras_compress.support import plugins
+from keras_compress.tflite import flatbuffer
 
 PACKAGE = "keras_compress.evaluation.runtimes"
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.schedules.base import Schedule
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.pruning.schedules"
 LAST_STEP = 40

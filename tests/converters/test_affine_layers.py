@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
+from keras_compress.tflite import flatbuffer
 
 RESCALINGS = {
     "to -1 and 1": {"scale": 1 / 127.5, "offset": -1.0},

@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
-from keras_compress.converters import deployment, flatbuffer
+from keras_compress.converters import deployment
+from keras_compress.tflite import flatbuffer
 
 CHANNELS = 1500
 

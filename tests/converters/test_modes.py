@@ -6,11 +6,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.checks.weight_types import WeightTypes
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.verification import collect_evidence
 from keras_compress.errors import EvaluationError, InvalidArgumentError, UnknownNameError
+from keras_compress.tflite import flatbuffer
 
 
 @pytest.fixture(scope="module")

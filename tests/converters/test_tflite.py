@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import (
     ConversionError,
     InvalidArgumentError,
     UnknownNameError,
     UnsupportedModelError,
 )
+from keras_compress.tflite import flatbuffer
 
 FUSED = [
     ("CONV_2D", ("stem", "stem_bn", "stem_relu")),

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.deployment import prepare
 from keras_compress.converters.weight_scales import integers
 from keras_compress.quantization.quantizers.power_of_two import PowerOfTwo
+from keras_compress.tflite import flatbuffer
 
 
 @pytest.fixture(scope="module")

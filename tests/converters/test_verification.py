@@ -3,12 +3,12 @@ import types
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.converters import verification
 from keras_compress.converters.expected_zeros import ExpectedZeros
 from keras_compress.converters.options import ConversionOptions
 from keras_compress.errors import ConversionError
-from keras_compress.findings import Finding
+from keras_compress.support import plugins
+from keras_compress.support.findings import Finding
 
 
 def _verify(content, zeros=(), **options):

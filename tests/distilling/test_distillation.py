@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.pruning.structural.shrinking import shrink
+from keras_compress.shrinking.shrinking import shrink
 
 LOSS = "sparse_categorical_crossentropy"
 RNG = np.random.default_rng(0)

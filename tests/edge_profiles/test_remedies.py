@@ -1,7 +1,7 @@
 import pytest
 
-from keras_compress import plugins
 from keras_compress.edge_profiles import remedies
+from keras_compress.support import plugins
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@ import threading
 import numpy as np
 import pytest
 
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import EvaluationError, InvalidArgumentError
 from keras_compress.evaluation import batching, runtimes
 from keras_compress.evaluation.batch_plan import plan_batches, with_free_batch
 from keras_compress.evaluation.batching import run_in_batches
 from keras_compress.evaluation.quantization import dequantize, quantize
 from keras_compress.evaluation.runtimes.litert import LiteRT
+from keras_compress.tflite import flatbuffer
 
 
 def one_by_one(content, images):

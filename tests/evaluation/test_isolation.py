@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.errors import EvaluationError, InvalidArgumentError
 from keras_compress.evaluation import isolation
 from keras_compress.evaluation.isolation import Isolation
 from keras_compress.evaluation.runtimes.litert import LiteRT
+from keras_compress.tflite import flatbuffer
 
 FAST = {"latency_runs": 2, "threads": 1}
 

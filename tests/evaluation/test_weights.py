@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_compress.converters import flatbuffer
 from keras_compress.evaluation.weight_histogram import file_histogram, keras_histogram
 from keras_compress.evaluation.weights import total_sparsity, weight_tensors
+from keras_compress.tflite import flatbuffer
 
 
 @pytest.mark.parametrize("kind", ["float32", "int8", "uint8", "int16x8"])

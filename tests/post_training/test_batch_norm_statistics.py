@@ -4,7 +4,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
 def _calibrated(network, samples, **options):

@@ -6,7 +6,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.post_training.streams import collect, walk
+from keras_compress.post_training.layerwise_outputs import collect, walk
 
 
 def _calibrated(network, samples, bits=3):

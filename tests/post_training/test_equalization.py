@@ -7,7 +7,7 @@ from keras import layers
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph import trace
+from keras_compress.graph.graph import trace
 from keras_compress.post_training.channel_links import channel_links
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.deployment import prepare
 from keras_compress.converters.weight_scales import integers
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.quantization.rounding.adaround import AdaRound
-from keras_compress.wrapper import CompressedLayer
+from keras_compress.post_training.rounding.adaround import AdaRound
+from keras_compress.tflite import flatbuffer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 QUICK = AdaRound(steps=300, batch_size=16, learning_rate=0.05)
 

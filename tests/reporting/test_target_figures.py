@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer, vela
-from keras_compress.edge_profiles import arena
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation.runtimes import open_file
+from keras_compress.exporting import vela
 from keras_compress.reporting.target_figures import Figure, target_figures
+from keras_compress.tflite import arena, flatbuffer
 
 MICRO = importlib.util.find_spec("tflite_micro") is not None
 VELA = importlib.util.find_spec("ethosu") is not None

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.recipe_steps import smaller
+from keras_compress.callbacks.training_step import compressed_layers
+from keras_compress.compression.recipe_steps import smaller
 from keras_compress.searching.objectives import simulated
 from keras_compress.searching.removals import Removal, probe_removals
 from keras_compress.searching.trial import compressed_at_once
-from keras_compress.training_step import compressed_layers
 
 LOSS = "sparse_categorical_crossentropy"
 

@@ -145,7 +145,7 @@ def test_the_command_line_finds_a_file_whose_figures_hold(tmp_path, monkeypatch,
     verdict = kc.check("found/model.tflite", "cortex_m4")
     assert (verdict.flash_bytes, verdict.macs) == (best["flash_bytes"], best["macs"])
     assert best["macs"] <= 0.8 * 72
-    from keras_compress.searching.splitting import split
+    from keras_compress.data.splitting import split
 
     _, validation = split(x, np.load("data.npz")["y"])
     assert kc.evaluate("found/model.tflite", *validation).model.accuracy == best["accuracy"]

@@ -7,8 +7,8 @@ from keras import layers, ops
 
 import keras_compress as kc
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph import trace
-from keras_compress.subclassed import functional
+from keras_compress.graph.graph import trace
+from keras_compress.graph.subclassed import functional
 
 X = np.random.default_rng(0).normal(size=(16, 8)).astype("float32")
 

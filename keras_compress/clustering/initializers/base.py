@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 
-from keras_compress.plugins import Plugin
+from keras_compress.support.plugins import Plugin
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,8 @@
 `choose` finds the class of one, `open_file` opens a file in it.
 """
 
-from keras_compress import plugins
 from keras_compress.errors import EvaluationError
+from keras_compress.support import plugins
 
 
 def choose(runtime=None, model=None):
@@ -58,7 +58,7 @@ def open_file(source, runtime=None, **options):
         with open_file("model.tflite", runtime="tflite_micro") as opened:
             outputs = opened.run(arrays)
     """
-    from keras_compress.converters import flatbuffer
+    from keras_compress.tflite import flatbuffer
 
     model = flatbuffer.read(source)
     return choose(runtime, model)(model, **options)

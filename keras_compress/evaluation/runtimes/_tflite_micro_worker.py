@@ -11,7 +11,7 @@ import time
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
 
-from keras_compress.evaluation.runtimes._messages import receive, send
+from keras_compress.support.messages import receive, send
 
 # The arena's size is needed beforehand; no device that runs TFLite Micro has more than this.
 _LARGEST_ARENA = 1 << 30

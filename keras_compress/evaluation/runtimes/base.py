@@ -46,7 +46,7 @@ class Runtime(abc.ABC):
     """A TFLite file opened in an interpreter. It is a context manager.
 
     Args:
-        model: The file, as `keras_compress.converters.flatbuffer.read` returns it.
+        model: The file, as `keras_compress.tflite.flatbuffer.read` returns it.
         threads: Threads that one invocation may use, at least 1.
         shapes: One shape per input that takes the place of the file's own, as for a larger
             batch; `None` keeps the file's.
@@ -207,7 +207,7 @@ def input_details(model):
     """Describe the inputs of a file.
 
     Args:
-        model: A `keras_compress.converters.flatbuffer.Model`.
+        model: A `keras_compress.tflite.flatbuffer.Model`.
 
     Returns:
         Tuple of `TensorDetails` in the file's order.
@@ -220,7 +220,7 @@ def output_details(model):
     """Describe the outputs of a file.
 
     Args:
-        model: A `keras_compress.converters.flatbuffer.Model`.
+        model: A `keras_compress.tflite.flatbuffer.Model`.
 
     Returns:
         Tuple of `TensorDetails` in the file's order.

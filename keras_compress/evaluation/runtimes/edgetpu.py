@@ -11,7 +11,7 @@ _LIBRARY = "libedgetpu.so.1"
 class EdgeTPU(InterpreterRuntime):
     """LiteRT's interpreter that hands compiled operators to an Edge TPU.
 
-    It takes the file that `edgetpu_compiler` wrote (`keras_compress.converters.coral`); of any
+    It takes the file that `edgetpu_compiler` wrote (`keras_compress.exporting.coral`); of any
     other file every operator runs on the processor. Unconfirmed: no device was at hand.
 
     Source: Google, "Run inference on the Edge TPU with Python", coral.ai.

@@ -1,7 +1,7 @@
 """OpenVINO, Intel's runtime for its processors, which reads `.tflite` files."""
 
 from keras_compress.evaluation.runtimes.base import Runtime
-from keras_compress.files import temporary_folder
+from keras_compress.support.files import temporary_folder
 
 # Its 8-bit kernels saturate sums of two products at 16 bits where the processor has no VNNI: a
 # network of two inputs was 80 steps away from LiteRT with them, and 3 without.

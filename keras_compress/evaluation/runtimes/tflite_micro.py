@@ -10,8 +10,8 @@ import tempfile
 
 import numpy as np
 
-from keras_compress.evaluation.runtimes._messages import receive, send
 from keras_compress.evaluation.runtimes.base import Runtime
+from keras_compress.support.messages import receive, send
 
 _WORKER = "keras_compress.evaluation.runtimes._tflite_micro_worker"
 _ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")

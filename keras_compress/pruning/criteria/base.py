@@ -4,7 +4,7 @@ import abc
 import dataclasses
 from typing import ClassVar
 
-from keras_compress.plugins import Plugin
+from keras_compress.support.plugins import Plugin
 
 
 @dataclasses.dataclass(frozen=True)

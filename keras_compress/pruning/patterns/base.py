@@ -4,8 +4,8 @@ import abc
 import dataclasses
 from typing import ClassVar
 
-from keras_compress.plugins import Plugin
 from keras_compress.pruning.ranking import layer_mask
+from keras_compress.support.plugins import Plugin
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 import numbers
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.plugins import Plugin
+from keras_compress.support.plugins import Plugin
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from keras_compress import plugins
 from keras_compress.clustering.initializers.base import CentroidInitializer
 from keras_compress.clustering.initializers.density import Density
 from keras_compress.clustering.initializers.kmeans_plus_plus import KMeansPlusPlus
 from keras_compress.clustering.initializers.random import Random
+from keras_compress.support import plugins
 
 
 def error(weights, centroids):

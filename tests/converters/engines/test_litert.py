@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.converters import flatbuffer
 from keras_compress.converters.engines.litert import Litert
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.tflite import flatbuffer
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def test_a_crash_of_the_converter_is_an_error_that_names_the_layer():
 def test_unrolled_it_converts():
     converted = kc.convert(_recurrent(unroll=True), representative_dataset=X)
     names = converted.layer_names()
-    from keras_compress.converters import flatbuffer
+    from keras_compress.tflite import flatbuffer
 
     layers = [names.first(op) for op in flatbuffer.read(converted).operators]
     assert set(layers) == {"memory", "out"} and layers[-1] == "out"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.schema_py_generated import Padding
 
-from keras_compress import plugins
+from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.edge_profiles.limits"
 

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from keras_compress import plugins
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.patterns.n_of_m import NOfM
+from keras_compress.support import plugins
 
 PAIRS = st.integers(2, 9).flatmap(lambda m: st.tuples(st.integers(1, m - 1), st.just(m)))
 VALUES = st.sampled_from([-2, -1, -0.5, 0, 0.5, 1, 3])

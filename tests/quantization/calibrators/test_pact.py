@@ -2,8 +2,8 @@ import keras
 import numpy as np
 
 import keras_compress as kc
-from keras_compress.quantization.activation_quantizer import ActivationQuantizer
 from keras_compress.quantization.calibrators.pact import Pact
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 
 
 def test_gradient_of_the_upper_end_counts_what_is_clipped():

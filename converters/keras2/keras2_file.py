@@ -1,0 +1,64 @@
+"""`.keras` files that Keras 2 wrote: the format is Keras 3's, the configuration is not."""
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+
+from keras_compress.converters.keras2 import keras2_config
+
+_METADATA, _CONFIG = "metadata.json", "config.json"
+
+
+def version(path):
+    """Return the version of Keras that wrote a `.keras` file.
+
+    Args:
+        path: A file.
+
+    Returns:
+        A string, empty where the file does not say.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return str(json.loads(archive.read(_METADATA)).get("keras_version", ""))
+    except Exception:
+        # zipfile, zlib and json raise whatever the bytes lead them to; Keras says it better.
+        return ""
+
+
+def read_config(path):
+    """Return the configuration in a `.keras` file, a dict.
+
+    Args:
+        path: A `.keras` file.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_CONFIG))
+
+
+def load(path, config, load_keras3, safe_mode=True, custom_objects=None):
+    """Load a file of Keras 2 by way of a copy that Keras 3 reads.
+
+    Args:
+        path: A `.keras` file.
+        config: Its configuration.
+        load_keras3: Function that loads the `.keras` file at a path.
+        safe_mode: Whether to refuse Lambda layers.
+        custom_objects: Name -> class of the user's own layers.
+
+    Returns:
+        What `load_keras3` returns.
+    """
+    config = keras2_config.translate(config, f"the .keras file {path!r}", safe_mode, custom_objects)
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        copy = os.path.join(folder, "model.keras")
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+            for name in old.namelist():
+                if name == _CONFIG:
+                    new.writestr(name, json.dumps(config))
+                else:
+                    with old.open(name) as source, new.open(name, "w", force_zip64=True) as target:
+                        shutil.copyfileobj(source, target)
+        return load_keras3(copy)

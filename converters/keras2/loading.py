@@ -1,0 +1,168 @@
+"""One door for every model: `.keras`, `.h5`, SavedModel, `tf_keras` and tfmot."""
+
+import dataclasses
+import os
+import tempfile
+import warnings
+
+from keras_compress.converters.keras2 import (
+    hdf5_file,
+    keras2_config,
+    keras2_file,
+    model_file,
+    refusals,
+    saved_model,
+    tf_keras_process,
+    tfmot_wrappers,
+)
+from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def load_model(model, compile=True, *, safe_mode=True, custom_objects=None, compare=False):
+    """Return the Keras 3 model that a path or an object stands for.
+
+    A `.keras` file of any Keras backend, or of Keras 2; a Keras 2 or 3 `.h5` file; a SavedModel
+    folder that Keras 2 wrote; a live model of `tf_keras`. Configuration and weights are read as
+    data and the model is rebuilt, so that neither `tf_keras` nor tensorflow-model-optimization has
+    to be installed (but for a `.keras` file of the latter's).
+
+    Models that tensorflow-model-optimization has pruned, clustered or prepared for quantization
+    come back as compressed models: masks, shared values and ranges are taken over.
+
+    Args:
+        model: A path, or a model. A Keras 3 model is handed back as it is.
+        compile: Whether to compile the model as it was when it was saved, optimizer included;
+            `.keras` files of Keras 3 alone. Default true.
+        safe_mode: Whether to refuse Python code in the file (Lambda layers). Default true.
+        custom_objects: Dict from name to class of your own layers, written for Keras 3.
+        compare: Whether to run the model beside its source in `tf_keras`, on random inputs in a
+            process of its own, and to refuse it where their outputs differ. Takes some seconds.
+
+    Returns:
+        A `keras.Model`, plain or compressed.
+
+    Raises:
+        InvalidArgumentError: No model, a damaged one, or one with code in it; the message says
+            what was received and what to do.
+        UnsupportedModelError: A subclassed model, or layers that Keras 3 has nothing for.
+        MissingPackageError: A `.keras` file of tfmot's, or `compare`, without `tf_keras`.
+
+    Example:
+        >>> load_model("mobilenet.h5")  # doctest: +SKIP
+    """
+    if not isinstance(model, str | os.PathLike):
+        if _is_keras2(model):
+            return _load_live(model, safe_mode, custom_objects, compare)
+        return model
+    path = os.fspath(model)
+    if path.endswith(".keras") and os.path.isfile(path):
+        return _load_keras_file(path, compile, safe_mode, custom_objects, compare)
+    loaded, taken = _rebuild(_read(path), safe_mode, custom_objects)
+    if compare:
+        tf_keras_process.compare(loaded, path, exact=not taken)
+    return loaded
+
+
+def _is_keras2(model):
+    return any(kind.__module__.startswith("tf_keras.") for kind in type(model).__mro__)
+
+
+def _load_keras_file(path, compile, safe_mode, custom_objects, compare):
+    if not keras2_file.version(path).startswith("2."):
+        return model_file.load(path, compile, safe_mode, custom_objects)
+    config, taken = keras2_file.read_config(path), None
+    if tfmot_wrappers.has_wrappers(config):
+        with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+            copy = os.path.join(folder, "model.h5")
+            tf_keras_process.save_as_h5(path, copy)
+            loaded, taken = _rebuild(hdf5_file.read(copy), safe_mode, custom_objects)
+    else:
+        loaded = keras2_file.load(
+            path,
+            config,
+            lambda copy: model_file.load(copy, False, safe_mode, custom_objects),
+            safe_mode,
+            custom_objects,
+        )
+    if compare:
+        tf_keras_process.compare(loaded, path, exact=not taken)
+    return loaded
+
+
+def _read(path):
+    """Return the `Source` of an HDF5 file or a SavedModel folder."""
+    if os.path.isdir(path) and os.path.isfile(os.path.join(path, "saved_model.pb")):
+        return saved_model.read(path)
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            start = file.read(len(_HDF5))
+        if start == _HDF5:
+            return hdf5_file.read(path)
+    refusals.refuse(path)
+
+
+def _load_live(model, safe_mode, custom_objects, compare):
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        path = os.path.join(folder, "model.h5")
+        try:
+            with warnings.catch_warnings():
+                # Keras 2 warns that HDF5 is the older format.
+                warnings.simplefilter("ignore")
+                model.save(path, include_optimizer=False, save_format="h5")
+        except NotImplementedError as error:
+            raise UnsupportedModelError(
+                "A subclassed tf_keras model has no graph of layers that could be rebuilt. Write "
+                f"it as a functional model. Received: {type(model).__name__}"
+            ) from error
+        source = hdf5_file.read(path)
+        loaded, taken = _rebuild(source, safe_mode, custom_objects)
+        if compare:
+            tf_keras_process.compare(loaded, path, exact=not taken)
+    return loaded
+
+
+def _rebuild(source, safe_mode, custom_objects):
+    """Return the Keras 3 model, and what was taken over from tfmot's wrappers."""
+    taken = None
+    if tfmot_wrappers.has_wrappers(source.config):
+        source, taken = tfmot_wrappers.strip(source)
+    config = keras2_config.translate(source.config, source.origin, safe_mode, custom_objects)
+    _check_size(config, source)
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        path = os.path.join(folder, "model.h5")
+        hdf5_file.write(dataclasses.replace(source, config=config), path)
+        model = _load(path, source.origin, safe_mode, custom_objects)
+    if not taken:
+        return model, taken
+    from keras_compress.converters.keras2 import tfmot_takeover
+
+    return tfmot_takeover.take_over(model, taken), taken
+
+
+def _check_size(config, source):
+    """Refuse a configuration of layers that would take memory for weights that are not there."""
+    largest = model_file.largest_layer(config)
+    arrays = [array for weights in source.weights.values() for _, array in weights]
+    if largest > sum(array.size for array in arrays):
+        raise InvalidArgumentError(
+            f"The configuration describes a layer with at least {largest:,} weights, more than "
+            f"were saved. Received: {source.origin}"
+        )
+
+
+def _load(path, origin, safe_mode, custom_objects):
+    import keras
+
+    try:
+        return keras.models.load_model(
+            path, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
+        )
+    except Exception as error:
+        # Keras raises whatever a configuration leads it to.
+        words = " ".join(str(error).split("Exception encountered:")[-1].split())[:600]
+        raise InvalidArgumentError(
+            f"Keras 3 cannot rebuild the model: {words} Layers of your own are given as "
+            f"kc.load_model(path, custom_objects={{name: class}}). Received: {origin}"
+        ) from error

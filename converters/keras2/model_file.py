@@ -1,0 +1,119 @@
+"""Load the Keras model that a path or an object stands for."""
+
+import importlib
+import json
+import math
+import os
+import zipfile
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.support import archives
+from keras_compress.tflite import file_kind
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+# A configuration is text about layers; no model's comes near to this.
+_LARGEST_CONFIG = 64 << 20
+# A layer has at least as many weights as the product of these, where it has them.
+_WEIGHT_COUNTS = (("units",), ("filters",), ("input_dim", "output_dim"))
+# 4-bit weights take half a byte each.
+_WEIGHTS_PER_BYTE = 2
+
+
+def load(model, compile=False, safe_mode=True, custom_objects=None):
+    """Return a model, loaded from its file where a path is given.
+
+    Keras' safe mode stays as the user has set it, which is on: no code comes out of the file.
+
+    Args:
+        model: A `keras.Model`, or the path of a `.keras` file.
+        compile: Whether to compile the model as it was saved.
+        safe_mode: Whether to refuse Python code in the file.
+        custom_objects: Dict from name to class of the user's own layers.
+
+    Returns:
+        The model; what is no path is handed back as it is.
+
+    Raises:
+        InvalidArgumentError: No `.keras` file, or one that cannot be loaded.
+    """
+    if not isinstance(model, str | os.PathLike):
+        return model
+    path = os.fspath(model)
+    check(path)
+    import keras
+
+    # Its file may name classes of this package.
+    importlib.import_module("keras_compress.serialization")
+    try:
+        return keras.models.load_model(
+            path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+        )
+    except Exception as error:
+        # Keras raises whatever the bytes of a file lead it to.
+        raise InvalidArgumentError(
+            f"The .keras file cannot be loaded: {_one_line(error)} "
+            f"Received: {path!r}, {file_kind.describe_path(path)}"
+        ) from error
+
+
+def check(path):
+    """Refuse what is no `.keras` file, or would take memory that its weights do not account for.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InvalidArgumentError: No `.keras` file, a damaged one, or one that is larger than it looks.
+    """
+    if not os.fspath(path).endswith(".keras") or not os.path.isfile(path):
+        raise InvalidArgumentError(
+            "A model is given as a keras.Model or as the path of a .keras file. "
+            f"Received: {path!r}, {file_kind.describe_path(path)}"
+        )
+    sizes = archives.check(path)
+    if not {_CONFIG, _WEIGHTS} <= set(sizes) or sizes[_CONFIG] > _LARGEST_CONFIG:
+        raise InvalidArgumentError(
+            f"A .keras file holds {_CONFIG} and {_WEIGHTS}, as model.save(path) writes it. "
+            f"Received: {path!r}, {file_kind.describe_path(path)}"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read(_CONFIG))
+        largest = largest_layer(config)
+    except Exception as error:
+        # zipfile, zlib and json raise whatever the bytes lead them to.
+        raise InvalidArgumentError(
+            f"The .keras file cannot be loaded: {_one_line(error)} Received: {path!r}"
+        ) from error
+    if largest > _WEIGHTS_PER_BYTE * sizes[_WEIGHTS]:
+        raise InvalidArgumentError(
+            f"The .keras file describes a layer with at least {largest:,} weights. "
+            f"Received: {path!r}, whose weights take {sizes[_WEIGHTS]:,} bytes"
+        )
+
+
+def largest_layer(config):
+    """Return the least number of weights that the largest layer of a configuration must have.
+
+    Args:
+        config: A model's configuration.
+    """
+    return max(_weight_counts(config), default=0)
+
+
+def _weight_counts(value):
+    """Yield the least numbers of weights that a configuration speaks of."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from _weight_counts(entry)
+    if isinstance(value, dict):
+        for names in _WEIGHT_COUNTS:
+            counts = [value.get(name) for name in names]
+            if all(isinstance(count, int) for count in counts):
+                yield math.prod(counts)
+        for entry in value.values():
+            yield from _weight_counts(entry)
+
+
+def _one_line(error):
+    return " ".join(str(error).split())

@@ -1,0 +1,124 @@
+"""SavedModel folders that Keras 2 wrote, read as data: nothing in them is run.
+
+`keras_metadata.pb` holds the configuration of every layer; the checkpoint's object graph leads
+from a layer to its variables.
+"""
+
+import json
+import os
+
+from keras_compress.converters.keras2.source import Source
+from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
+
+_METADATA = "keras_metadata.pb"
+
+
+def read(folder):
+    """Read the Keras model that a SavedModel was written from.
+
+    Args:
+        folder: A folder with `saved_model.pb`, `keras_metadata.pb` and `variables`.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        UnsupportedModelError: No Keras model was saved there, or a subclassed one.
+        InvalidArgumentError: A file in the folder is damaged.
+    """
+    path = os.path.join(folder, _METADATA)
+    if not os.path.isfile(path):
+        raise UnsupportedModelError(
+            "This SavedModel holds TensorFlow functions and no Keras layers: it has no "
+            f"{_METADATA}, which Keras 2's model.save(folder) writes and export() does not. Save "
+            "the model that it was made from as .keras or .h5 and give that; only as it is, "
+            "tf.lite.TFLiteConverter.from_saved_model(folder) converts it, and kc.check and "
+            f"kc.evaluate take the file. Received: {folder!r}"
+        )
+    try:
+        with open(path, "rb") as file:
+            nodes = dict(_nodes(file.read()))
+        root = nodes[0]
+        if "config" not in root or root.get("class_name") not in (
+            "Functional",
+            "Sequential",
+            "Model",
+        ):
+            raise UnsupportedModelError(
+                "A subclassed model has no graph of layers that could be rebuilt. Write it as a "
+                "functional model and save that. "
+                f"Received: {folder!r}, of class {root.get('class_name')!r}"
+            )
+        weights = _weights(folder, nodes)
+    except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
+        if isinstance(error, UnsupportedModelError):
+            raise
+        words = " ".join(str(error).split())
+        raise InvalidArgumentError(
+            f"The SavedModel is damaged: {words} Received: {folder!r}"
+        ) from error
+    config = {"class_name": root["class_name"], "config": root["config"]}
+    return Source(config=config, weights=weights, origin=f"the SavedModel {folder!r}")
+
+
+def _weights(folder, nodes):
+    """Return the weights of each layer that stands directly in the model."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+    try:
+        reader = tf.train.load_checkpoint(os.path.join(folder, "variables", "variables"))
+        graph = trackable_object_graph_pb2.TrackableObjectGraph()
+        graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+    except Exception as error:
+        # TensorFlow and protobuf have errors of their own for each kind of damage.
+        raise ValueError(f"its variables cannot be read: {error}") from error
+    children = [
+        {child.local_name: child.node_id for child in node.children} for node in graph.nodes
+    ]
+    weights = {}
+    for name, place in children[0].items():
+        if not name.startswith("layer-") or place not in nodes:
+            continue
+        listed = children[children[place]["variables"]] if "variables" in children[place] else {}
+        found = weights[nodes[place]["name"]] = []
+        for number in sorted(listed, key=int):
+            (attribute,) = graph.nodes[listed[number]].attributes
+            found.append((attribute.full_name, reader.get_tensor(attribute.checkpoint_key)))
+    return weights
+
+
+def _nodes(content):
+    """Yield (number, metadata) of the objects that `keras_metadata.pb` describes."""
+    for field, entry in _fields(content):
+        if field == 1:
+            values = dict(_fields(entry))
+            yield values.get(2, 0), json.loads(values.get(5, b"{}"), object_hook=_sequence)
+
+
+def _sequence(value):
+    """Read the forms that Keras 2 writes tuples and shapes in as lists."""
+    return value["items"] if value.get("class_name") in ("__tuple__", "TensorShape") else value
+
+
+def _fields(content):
+    """Yield (field number, value) of a protocol buffer message that has integers and bytes only."""
+    place = 0
+    while place < len(content):
+        key, place = _varint(content, place)
+        value, place = _varint(content, place)
+        if key & 7 == 2:
+            if place + value > len(content):
+                raise ValueError(f"{_METADATA} ends too early")
+            value, place = content[place : place + value], place + value
+        elif key & 7:
+            raise ValueError(f"{_METADATA} has a field of unknown type")
+        yield key >> 3, value
+
+
+def _varint(content, place):
+    value = shift = 0
+    while content[place] & 128:
+        value |= (content[place] & 127) << shift
+        shift, place = shift + 7, place + 1
+    return value | content[place] << shift, place + 1

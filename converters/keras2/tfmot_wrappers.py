@@ -1,0 +1,351 @@
+"""Take the wrappers of tensorflow-model-optimization out of a model that was read as data.
+
+Sources: the classes `PruneLowMagnitude`, `QuantizeWrapperV2`, `QuantizeLayer` and
+`ClusterWeights` of tensorflow-model-optimization 0.8, whose weights' names are read here.
+"""
+
+import copy
+import dataclasses
+import re
+from typing import Any
+
+import numpy as np
+
+from keras_compress.converters.keras2.source import Source, layer_entries
+from keras_compress.errors import UnsupportedModelError
+
+_PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
+_QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2")
+_INPUT_QUANTIZER = "QuantizeLayer"
+_WRAPPERS = (_PRUNED, _CLUSTERED, *_QUANTIZED)
+_NESTED = ("Functional", "Model", "Sequential")
+# The range that tfmot begins with; one that still is there was never trained.
+_UNTRAINED = (-6.0, 6.0)
+# Weights are hardly ever exactly zero by chance.
+_PRUNED_SHARE = 0.1
+_BARE_EXTRA = re.compile(
+    "mask|threshold|pruning_step|optimizer_step|.*_(min|max)|cluster_centroids_.*"
+    "|pulling_indices_.*"
+)
+_OWN_ORDER = ("depthwise_kernel", "pointwise_kernel", "embeddings", "kernel", "bias")
+
+
+@dataclasses.dataclass
+class Taken:
+    """What wrappers knew, by the name of the layer inside.
+
+    Args:
+        masks: Layer -> 0/1 array of the shape of the kernel.
+        patterns: Layer -> name of the pattern that its mask has.
+        clusters: Layer -> number of shared values.
+        clustered_per_channel: Whether every channel of a convolution has values of its own.
+        quantized: Names of the layers whose weights are quantized.
+        bits: Pair (weights, activations).
+        ranges: (layer, place) -> (minimum, maximum); a place is `"output"`, `"pre_activation"`
+            or `"post_activation"`.
+        untrained: Whether ranges were found that no training step has set.
+    """
+
+    masks: dict = dataclasses.field(default_factory=dict)
+    patterns: dict = dataclasses.field(default_factory=dict)
+    clusters: dict = dataclasses.field(default_factory=dict)
+    clustered_per_channel: bool = False
+    quantized: set = dataclasses.field(default_factory=set)
+    bits: tuple = (8, 8)
+    ranges: dict = dataclasses.field(default_factory=dict)
+    untrained: bool = False
+
+    def __bool__(self):
+        return bool(self.masks or self.clusters or self.quantized)
+
+
+def has_wrappers(config):
+    """Tell whether a configuration speaks of tensorflow-model-optimization.
+
+    Args:
+        config: A model's configuration.
+    """
+    known = {*_WRAPPERS, _INPUT_QUANTIZER}
+    return any(entry["class_name"].split(">")[-1] in known for entry in layer_entries(config))
+
+
+def strip(source):
+    """Return the plain model inside, and what its wrappers knew.
+
+    Args:
+        source: A `Source`.
+
+    Returns:
+        Pair (`Source`, `Taken`); kernels are masked and clustered as in the wrapped model.
+
+    Raises:
+        UnsupportedModelError: A wrapper around a layer that cannot be taken out of it.
+    """
+    stripper = _Stripper(source)
+    config = stripper.model(copy.deepcopy(source.config))
+    plain = dataclasses.replace(source, config=config, weights=stripper.weights)
+    return plain, stripper.taken
+
+
+class _Stripper:
+    def __init__(self, source: Source):
+        self._source = source
+        self.taken = Taken()
+        self.weights: dict[str, list[tuple[str, Any]]] = {}
+
+    def model(self, entry, outer=None):
+        """Strip a model's entry; `outer` is the name of the layer that holds its weights."""
+        config = entry["config"]
+        renamed, forwarded = {}, {}
+        entries = []
+        for layer in config["layers"]:
+            kind, name = layer["class_name"].split(">")[-1], layer["config"].get("name")
+            if kind == _INPUT_QUANTIZER:
+                self._input_range(layer, name)
+                if "inbound_nodes" in layer:
+                    forwarded[name] = _references(layer["inbound_nodes"])[0]
+                continue
+            if kind in _WRAPPERS:
+                layer = self._unwrap(layer, kind, name, outer)
+                renamed[name] = layer["config"]["name"]
+            elif kind in _NESTED:
+                if outer is None:
+                    self.weights[name] = self._source.weights.get(name, [])
+                layer = self.model(layer, outer or name)
+            elif outer is None:
+                self.weights[name] = self._source.weights.get(name, [])
+            entries.append(layer)
+        config["layers"] = entries
+        for layer in entries:
+            if "inbound_nodes" in layer:
+                layer["inbound_nodes"] = _redirect(layer["inbound_nodes"], renamed, forwarded)
+        for key in ("input_layers", "output_layers"):
+            if key in config:
+                config[key] = _redirect(config[key], renamed, forwarded)
+        config.pop("build_input_shape", None)
+        return entry
+
+    def _unwrap(self, entry, kind, name, outer):
+        inner = entry["config"]["layer"]
+        layer = inner["config"]["name"]
+        if inner["class_name"] in _NESTED:
+            raise UnsupportedModelError(
+                f"Wrapper {name!r} holds a whole model. Strip it with tfmot first. "
+                f"Received: {self._source.origin}"
+            )
+        if outer is None:
+            weights = self._source.weights.get(name, [])
+        else:
+            weights = self.weights[outer]
+        own, extra = _split(weights, name)
+        if kind == _PRUNED:
+            own = self._masked(own, extra, entry, layer, outer is not None)
+        elif kind == _CLUSTERED:
+            own = self._clustered(own, extra, entry, inner, outer)
+        else:
+            own = self._quantized(own, extra, entry, inner)
+        if outer is None:
+            self.weights[layer] = own
+        else:
+            self.weights[outer] = own
+        kept = ("class_name", "config", "module", "registered_name")
+        unwrapped = {key: inner[key] for key in kept if key in inner}
+        if "inbound_nodes" in entry:
+            unwrapped |= {"name": layer, "inbound_nodes": entry["inbound_nodes"]}
+        if "batch_input_shape" in entry["config"]:
+            unwrapped["config"].setdefault(
+                "batch_input_shape", entry["config"]["batch_input_shape"]
+            )
+        # Entries without a module are read in the older way, as those around them are.
+        if "module" not in entry:
+            unwrapped.pop("module", None)
+            unwrapped.pop("registered_name", None)
+        return unwrapped
+
+    def _masked(self, own, extra, entry, layer, nested):
+        masks = [array for weight, array in extra if weight.startswith("mask")]
+        taken = []
+        for weight, array in own:
+            fits = [mask for mask in masks if mask.shape == array.shape]
+            inside = not nested or f"{layer}/" in weight
+            if fits and inside and _last(weight) not in ("bias", "depthwise_kernel"):
+                mask = fits[0]
+                self.taken.masks[layer] = np.asarray(mask, np.float32)
+                self.taken.patterns[layer] = _pattern(entry["config"])
+                array = array * mask
+            taken.append((weight, array))
+        return taken
+
+    def _clustered(self, own, extra, entry, inner, outer):
+        layer, config = inner["config"]["name"], entry["config"]
+        centroids = {
+            weight.removeprefix("cluster_centroids_"): array
+            for weight, array in extra
+            if weight.startswith("cluster_centroids_")
+        }
+        if not centroids:
+            return own
+        unknown = [weight for weight, _ in own if _last(weight) not in _OWN_ORDER]
+        if unknown or outer is not None or any("/" in name for name in centroids):
+            raise UnsupportedModelError(
+                f"The clustering of layer {layer!r} ({inner['class_name']}) cannot be taken over. "
+                "Save tfmot.clustering.keras.strip_clustering(model) and give that. "
+                f"Received: {self._source.origin}"
+            )
+        places = {
+            weight.removeprefix("pulling_indices_"): array
+            for weight, array in extra
+            if weight.startswith("pulling_indices_")
+        }
+        arrays = {_last(weight): array for weight, array in own}
+        for kernel, values in centroids.items():
+            if config.get("preserve_sparsity"):
+                values = np.where(
+                    np.abs(values) == np.abs(values).min(-1, keepdims=True), 0, values
+                )
+            arrays[kernel] = _shared(values, places[kernel], arrays.get(kernel))
+            if config.get("preserve_sparsity"):
+                self.taken.masks[layer] = (arrays[kernel] != 0).astype(np.float32)
+                self.taken.patterns[layer] = "unstructured"
+            self.taken.clusters[layer] = values.shape[-1]
+            self.taken.clustered_per_channel |= values.ndim > 1
+        return [(f"{layer}/{name}", arrays[name]) for name in _OWN_ORDER if name in arrays]
+
+    def _quantized(self, own, extra, entry, inner):
+        layer = inner["config"]["name"]
+        values = {weight.split(":")[0]: array for weight, array in extra}
+        settings = entry["config"].get("quantize_config", {}).get("config", {})
+        self.taken.bits = (
+            settings.get("num_bits_weight", self.taken.bits[0]),
+            settings.get("num_bits_activation", self.taken.bits[1]),
+        )
+        for place in ("output", "pre_activation", "post_activation"):
+            if f"{place}_min" in values:
+                self._range(layer, place, values[f"{place}_min"], values[f"{place}_max"])
+        _restore_activations(inner["config"])
+        taken = []
+        for weight, array in own:
+            kernel = _last(weight)
+            places = values.get(f"{kernel}_pulling_indices_tf")
+            if places is not None:
+                array = _shared(values[f"{kernel}_cluster_centroids_tf"], places, None)
+            if f"{kernel}_min" in values:
+                self.taken.quantized.add(layer)
+                if np.mean(array == 0) > _PRUNED_SHARE:
+                    self.taken.masks[layer] = (array != 0).astype(np.float32)
+                    self.taken.patterns[layer] = "unstructured"
+            taken.append((weight, array))
+        if inner["class_name"] == "DepthwiseConv2D":
+            # Its kernel's range is not always a weight of the wrapper.
+            self.taken.quantized.add(layer)
+        return taken
+
+    def _input_range(self, entry, name):
+        values = {_last(weight): array for weight, array in self._source.weights.get(name, [])}
+        references = _references(entry.get("inbound_nodes", []))
+        source = references[0][0] if references else None
+        low, high = values.get(f"{name}_min"), values.get(f"{name}_max")
+        if low is not None:
+            self._range(source, "output", low, high)
+
+    def _range(self, layer, place, low, high):
+        ends = (float(np.min(low)), float(np.max(high)))
+        if ends == _UNTRAINED:
+            self.taken.untrained = True
+        else:
+            self.taken.ranges[layer, place] = ends
+
+
+def _split(weights, wrapper):
+    """Part a list of weights into those of layers and those of a wrapper, which get short names."""
+    own, extra = [], []
+    for name, array in weights:
+        inside, _, rest = name.partition("/")
+        if inside == wrapper or f"/{wrapper}/" in name:
+            extra.append((rest.split(f"{wrapper}/")[-1].split(":")[0], array))
+        elif not rest and _BARE_EXTRA.fullmatch(name.split(":")[0]):
+            # A model that came out of a .keras file has names without their layers'.
+            extra.append((name.split(":")[0], array))
+        else:
+            own.append((name, array))
+    return own, extra
+
+
+def _last(weight):
+    return weight.split(":")[0].split("/")[-1]
+
+
+def _shared(centroids, places, original):
+    """Return weights that have the values of centroids, chosen as tfmot chooses them.
+
+    Args:
+        centroids: Array (clusters,), or (channels, clusters) with the channel last in a kernel.
+        places: Index of the centroid of each weight.
+        original: The weights before they were clustered, or `None`: then `places` counts.
+    """
+    if centroids.ndim == 1:
+        if original is not None:
+            flat = original.reshape(-1, 1)
+            places = np.abs(flat - centroids).argmin(1).reshape(original.shape)
+        return centroids[places].astype(np.float32)
+    if places.shape[0] == len(centroids) and places.shape[-1] != len(centroids):
+        places = np.moveaxis(places, 0, -1)
+    channels = np.arange(len(centroids))
+    return centroids[channels, places].astype(np.float32)
+
+
+def _pattern(config):
+    ratio, block = config.get("sparsity_m_by_n"), config.get("block_size")
+    if ratio:
+        # tfmot counts the zeros, the pattern's name the others.
+        return f"{int(ratio[1]) - int(ratio[0])}:{int(ratio[1])}"
+    if block and tuple(block) != (1, 1) and block[0] == 1:
+        return f"{int(block[0])}x{int(block[1])}"
+    return "unstructured"
+
+
+def _restore_activations(config):
+    """Put the activation of a layer back that tfmot has wrapped."""
+    for key, value in config.items():
+        if isinstance(value, dict) and value.get("class_name", "").endswith(
+            "QuantizeAwareActivation"
+        ):
+            inner = value["config"]["activation"]
+            unused = isinstance(inner, dict) and inner.get("class_name") == "NoOpActivation"
+            config[key] = "linear" if unused else inner
+        elif isinstance(value, dict) and value.get("class_name") == "NoOpActivation":
+            config[key] = "linear"
+
+
+def _is_reference(value):
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and all(isinstance(index, int) for index in value[1:3])
+    )
+
+
+def _references(nodes):
+    if _is_reference(nodes):
+        return [nodes]
+    if isinstance(nodes, dict):
+        nodes = list(nodes.values())
+    if isinstance(nodes, list):
+        return [found for node in nodes for found in _references(node)]
+    return []
+
+
+def _redirect(nodes, renamed, forwarded):
+    """Return nodes that speak of layers by their new names, and past layers that are gone."""
+    if _is_reference(nodes):
+        name, node, tensor, *kwargs = nodes
+        if name in forwarded:
+            name, node, tensor = forwarded[name][:3]
+        kwargs = [_redirect(value, renamed, forwarded) for value in kwargs]
+        return [renamed.get(name, name), node, tensor, *kwargs]
+    if isinstance(nodes, list):
+        return [_redirect(value, renamed, forwarded) for value in nodes]
+    if isinstance(nodes, dict):
+        return {key: _redirect(value, renamed, forwarded) for key, value in nodes.items()}
+    return nodes

@@ -1,0 +1,1 @@
+"""Keras callbacks: they decide when, the wrappers they call hold the state."""

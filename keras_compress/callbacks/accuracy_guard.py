@@ -1,0 +1,290 @@
+"""Holds compression while accuracy is low, and goes back if it stays low."""
+
+import dataclasses
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+from absl import logging
+
+from keras_compress.callbacks.phase_callback import remake_functions
+from keras_compress.callbacks.training_step import TrainingStep
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.graph.graph import all_layers
+from keras_compress.support.files import write_atomically
+from keras_compress.wrappers.phase import PhasedLayer
+
+_FALLING = ("loss", "error", "mse", "mae", "mape", "divergence", "perplexity")
+
+
+class AccuracyGuard(keras.callbacks.Callback):
+    """Lets pruning and quantization go on only as fast as a validation metric allows.
+
+    A static schedule prunes on whether or not the network keeps up. With the guard, at the end of
+    each epoch in which `fit` validates:
+
+    - the metric is within `tolerance` of its reference: the state is good and is remembered;
+      schedules go on.
+    - it is further below: the step that schedules see is held, so the sparsity and the width of
+      weights stay and quantization does not begin, while the network trains on and has time to
+      recover.
+    - it has been below for more than `patience` epochs, or still is when training ends: the model
+      goes back to the last good state (weights, masks, ranges, step), and training stops. Before
+      the first good state there is none to go back to; then compression just waits.
+
+    Args:
+        monitor: Name of the metric in `fit`'s logs.
+        reference: Value that the metric is held against, such as the float model's. `None`: the
+            best value seen so far in this training.
+        tolerance: Distance from the reference that is still good, in units of the metric, >= 0.
+        patience: Epochs in a row that may be below before the model goes back.
+        mode: `"max"` or `"min"`, whether the metric is better high or low; `"auto"` goes by the
+            name (a loss or an error is better low).
+        backup_dir: Folder in which the last good state and the guard's own counters are kept, so
+            that they survive a restart as the model's state does with `BackupAndRestore`. It is
+            emptied of them when training ends. `None` keeps them in memory.
+
+    Raises:
+        InvalidArgumentError: An argument out of its range; in `fit`, a metric that is not in the
+            logs.
+
+    Example:
+        >>> guard = AccuracyGuard(reference=0.97, tolerance=0.01, patience=3)
+        >>> guard.is_good(0.965), guard.is_good(0.95)
+        (True, False)
+    """
+
+    def __init__(
+        self,
+        monitor="val_accuracy",
+        reference=None,
+        tolerance=0.01,
+        patience=3,
+        mode="auto",
+        backup_dir=None,
+    ):
+        super().__init__()
+        _check_arguments(reference, tolerance, patience, mode)
+        self.monitor = monitor
+        self.reference = reference
+        self.tolerance = tolerance
+        self.patience = patience
+        self.mode = _direction(monitor) if mode == "auto" else mode
+        self._given_reference = reference
+        self._backup = None if backup_dir is None else Path(backup_dir) / "accuracy_guard.npz"
+
+    def on_train_begin(self, logs=None):
+        """Forget the last training, or take up the one that was killed."""
+        self._step = TrainingStep.of(self.model)
+        self._step.begin()
+        self.reference = self._given_reference
+        self.epochs_below = 0
+        self._last_good = None
+        self._started = self._validated = self._measured = False
+        if self._backup is not None and self._backup.exists():
+            self._load()
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Hold the step where a training that was killed held it."""
+        if not self._started:
+            self._started = True
+            self._step.resolve()
+            if self._last_good is not None:
+                self._check_state(self._last_good)
+            if self.epochs_below:
+                self._step.hold()
+
+    def on_test_begin(self, logs=None):
+        """Record a step that is held before anyone saves the model at the end of the epoch."""
+        if self._started and self._step.held:
+            self._step.record()
+
+    def on_test_end(self, logs=None):
+        """Note that this epoch has been validated."""
+        self._validated = True
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Decide whether compression goes on."""
+        value = self._value(logs or {})
+        if value is None:
+            return
+        self._measured = True
+        if self.is_good(value):
+            self._go_on(value)
+        else:
+            self._hold(value)
+        if self._backup is not None:
+            self._save()
+
+    def on_train_end(self, logs=None):
+        """Go back if the metric is still below; let the step go."""
+        if not self._started:
+            return
+        self._started = False
+        if self.epochs_below:
+            self._go_back()
+        self._step.release()
+        if not self._measured:
+            logging.warning("AccuracyGuard never saw %s: give fit validation_data.", self.monitor)
+        if self._backup is not None:
+            self._backup.unlink(missing_ok=True)
+
+    def is_good(self, value):
+        """Tell whether a value of the metric is within the tolerance of the reference."""
+        if self.reference is None:
+            return True
+        shortfall = self.reference - value if self.mode == "max" else value - self.reference
+        return shortfall <= self.tolerance
+
+    def _value(self, logs):
+        validated, self._validated = self._validated, False
+        if self.monitor in logs:
+            return logs[self.monitor]
+        if self.monitor.startswith("val_") and not validated:
+            return None
+        raise UnknownNameError("metric in fit's logs", self.monitor, logs)
+
+    def _go_on(self, value):
+        if self._given_reference is None:
+            better = max if self.mode == "max" else min
+            self.reference = value if self.reference is None else better(self.reference, value)
+        self.epochs_below = 0
+        self._step.release()
+        self._last_good = _State.of(self.model, self._step)
+
+    def _hold(self, value):
+        self.epochs_below += 1
+        self._step.hold()
+        logging.info(
+            "%s=%.4f is too far from %.4f: compression is held at step %d.",
+            self.monitor,
+            value,
+            self.reference,
+            self._step.current,
+        )
+        # Before the first good state, a network that is still learning only delays compression.
+        if self._last_good is not None and self.epochs_below > self.patience:
+            self._go_back()
+            self.model.stop_training = True
+
+    def _go_back(self):
+        self.epochs_below = 0
+        if self._last_good is None:
+            logging.warning(
+                "%s never came within %g of %g: there is no good state to go back to.",
+                self.monitor,
+                self.tolerance,
+                self.reference,
+            )
+            return
+        self._last_good.restore(self.model, self._step)
+        logging.warning(
+            "%s stayed further than %g from %.4f: back to the last good state, of step %d.",
+            self.monitor,
+            self.tolerance,
+            self.reference,
+            self._last_good.step,
+        )
+
+    def _save(self):
+        note = {"reference": self.reference, "epochs_below": self.epochs_below}
+        arrays = {} if self._last_good is None else self._last_good.to_arrays()
+        content = io.BytesIO()
+        np.savez(content, note=json.dumps(note), **arrays)
+        write_atomically(self._backup, content.getvalue())
+
+    def _load(self):
+        try:
+            with np.load(self._backup) as arrays:
+                note = json.loads(str(arrays["note"]))
+                if "step" in arrays:
+                    self._last_good = _State.from_arrays(arrays)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InvalidArgumentError(
+                "backup_dir holds a file that AccuracyGuard cannot read. Delete it to begin anew. "
+                f"Received: {self._backup} ({error})"
+            ) from error
+        self.epochs_below = note["epochs_below"]
+        if self._given_reference is None:
+            self.reference = note["reference"]
+
+    def _check_state(self, state):
+        found = [value.shape for value in state.weights]
+        wanted = [tuple(variable.shape) for variable in _variables(self.model, self._step)]
+        if found != wanted:
+            raise InvalidArgumentError(
+                "backup_dir holds the state of another model. Delete it to begin anew. "
+                f"Received: {self._backup}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """All that a model goes back to.
+
+    Args:
+        step: The step that schedules saw.
+        weights: Values of the model's weights, then of the variables outside it.
+    """
+
+    step: int
+    weights: list
+
+    @classmethod
+    def of(cls, model, step):
+        return cls(
+            step.current,
+            [np.asarray(variable).copy() for variable in _variables(model, step)],
+        )
+
+    def restore(self, model, step):
+        for variable, value in zip(_variables(model, step), self.weights, strict=True):
+            variable.assign(value)
+        changes = [layer.read_state() for layer in _phased_layers(model)]
+        if any(changes):
+            remake_functions(model)
+        # The optimizer's count went on, and the step's origin was a weight: set it anew.
+        step.rewind(self.step)
+
+    def to_arrays(self):
+        weights = {f"weight_{index}": value for index, value in enumerate(self.weights)}
+        return {"step": self.step, **weights}
+
+    @classmethod
+    def from_arrays(cls, arrays):
+        count = sum(name.startswith("weight_") for name in arrays)
+        weights = [arrays[f"weight_{index}"] for index in range(count)]
+        return cls(int(arrays["step"]), weights)
+
+
+def _variables(model, step):
+    return [*model.weights, *step.outside]
+
+
+def _phased_layers(model):
+    return [layer for layer in all_layers(model) if isinstance(layer, PhasedLayer)]
+
+
+def _direction(monitor):
+    return "min" if any(word in monitor.lower() for word in _FALLING) else "max"
+
+
+def _check_arguments(reference, tolerance, patience, mode):
+    if reference is not None and not np.isfinite(reference):
+        raise InvalidArgumentError(
+            f"reference must be a finite number or None. Received: reference={reference!r}"
+        )
+    if not np.isfinite(tolerance) or tolerance < 0:
+        raise InvalidArgumentError(
+            "tolerance must be a number >= 0, in units of the metric: 0.01 is one point of "
+            f"accuracy. Received: tolerance={tolerance!r}"
+        )
+    if not isinstance(patience, int) or patience < 0:
+        raise InvalidArgumentError(
+            f"patience must be an integer >= 0, in epochs. Received: patience={patience!r}"
+        )
+    if mode not in ("auto", "max", "min"):
+        raise InvalidArgumentError(f"mode must be 'auto', 'max' or 'min'. Received: mode={mode!r}")

@@ -1,0 +1,123 @@
+"""When quantization begins in `fit`, and when ranges and statistics stop moving."""
+
+from keras_compress.callbacks.phase_callback import PhaseCallback, remake_functions
+from keras_compress.callbacks.xla import compiled_by_xla
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import all_layers
+from keras_compress.quantization.calibrators.base import RunningCalibrator
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.phase import PhasedLayer
+
+
+class QuantizationCallback(PhaseCallback):
+    """Begins fake-quantization at one step of `fit` and freezes ranges at another.
+
+    Before `begin_step` the model trains as if it were not quantized, at no cost. At `begin_step`
+    the first batch sets all ranges, so training does not fall back to chance. From `freeze_step`
+    on, ranges and BatchNormalization statistics are those that will be deployed, and the
+    weights settle on them (Krishnamoorthi 2018, section 3.2; Jacob et al. 2018, section 3).
+
+    Steps are counted by the optimizer since compression began, over several fits and restarts.
+
+    Args:
+        begin_step: Step at which fake-quantization begins. Default 0.
+        freeze_step: Step at which ranges and statistics freeze; `None` never freezes them.
+        weight_bits: Dict from step to the width of weights from that step on (before the first,
+            the widest), so that few bits are reached in stages; `kc.AccuracyGuard` holds a stage
+            while accuracy is down. No layer gets narrower than `kc.Quantization` says. `None`:
+            that width at once.
+
+    Raises:
+        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, a width that no
+            weights have or that grows, or, in `fit`, a model that was not compressed with
+            quantization, or whose calibrator needs `kc.calibrate` first.
+
+    Example:
+        >>> QuantizationCallback(begin_step=100, freeze_step=400).freeze_step
+        400
+    """
+
+    def __init__(self, begin_step=0, freeze_step=None, weight_bits=None):
+        super().__init__(begin_step, freeze_step)
+        _check_widths(weight_bits)
+        self.weight_bits = dict(sorted((weight_bits or {}).items()))
+
+    def on_train_begin(self, logs=None):
+        """Find the layers that quantize."""
+        phased = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
+        self._layers = [layer for layer in phased if layer.quantizes]
+        if not any(getattr(layer, "quantization", True) for layer in self._layers):
+            self._layers = []
+        if not self._layers:
+            raise InvalidArgumentError(
+                "QuantizationCallback needs a model with quantizers in it. Before compile, add: "
+                'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
+                f"Received: {self.model.name}, which has none"
+            )
+        _check_calibrated(self._layers)
+        self._say_whether_xla_compiles(compiled_by_xla(self.model))
+        self.watch()
+
+    def on_train_end(self, logs=None):
+        """Record the step; what is traced from now on may be compiled in any way."""
+        super().on_train_end(logs)
+        self._say_whether_xla_compiles(True)
+
+    def _say_whether_xla_compiles(self, compiles):
+        for layer in self._layers:
+            if isinstance(layer, ActivationQuantizer):
+                layer.compiled_by_xla = compiles
+
+    def weight_bits_at(self, step):
+        """Return the width of weights that is due at a step.
+
+        Args:
+            step: Number of updates made so far.
+
+        Returns:
+            The width, or 0 for each layer's own.
+        """
+        due = [bits for begin, bits in self.weight_bits.items() if begin <= step]
+        return due[-1] if due else max(self.weight_bits.values(), default=0)
+
+    def changes(self):
+        """See `PhaseCallback.changes`; those of widths come in."""
+        return [*super().changes(), *self.weight_bits]
+
+    def enter(self, step):
+        """See `PhaseCallback.enter`; widths change with phases."""
+        phase = self.phase_at(step)
+        changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
+        if self.weight_bits:
+            wrappers = [layer for layer in self._layers if getattr(layer, "quantization", None)]
+            bits = self.weight_bits_at(step)
+            changes += [wrapper.set_weight_bits(bits) for wrapper in wrappers]
+        if any(changes):
+            remake_functions(self.model)
+
+
+def _check_widths(weight_bits):
+    widths = [bits for _, bits in sorted((weight_bits or {}).items())]
+    if any(step < 0 for step in weight_bits or {}) or any(b not in range(2, 9) for b in widths):
+        raise InvalidArgumentError(
+            "weight_bits maps steps, 0 or more, to widths from 2 to 8. "
+            f"Received: weight_bits={weight_bits}"
+        )
+    if widths != sorted(widths, reverse=True):
+        raise InvalidArgumentError(
+            "Widths in weight_bits must not grow from step to step. "
+            f"Received: weight_bits={weight_bits}"
+        )
+
+
+def _check_calibrated(layers):
+    for layer in layers:
+        if not isinstance(layer, ActivationQuantizer) or layer.observed:
+            continue
+        if not isinstance(layer.calibrator, RunningCalibrator):
+            raise InvalidArgumentError(
+                f"The calibrator {type(layer.calibrator).__name__} looks at the whole "
+                "distribution of values and learns nothing in fit. Set the ranges first, with "
+                'kc.calibrate(model, x), or take calibrator="moving_average". '
+                f"Received: no range yet for {layer.name}"
+            )

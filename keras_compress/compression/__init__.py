@@ -1,0 +1,1 @@
+"""Models wrapped for compression, and stripped: `compress`, `strip`, recipes and their checks."""

@@ -1,0 +1,56 @@
+"""What `kc.compress` refuses before it changes anything."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.layers import base as layer_types
+from keras_compress.spec import Pruning
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+
+
+def check_plain(graph):
+    """Refuse a graph with layers that are compressed already."""
+    if any(isinstance(call.operation, CompressedLayer) for call in graph.calls):
+        raise InvalidArgumentError(
+            "The model is compressed already. Compress the plain model, or strip(model) first. "
+            f"Received: {graph.name}"
+        )
+
+
+def check_finite(model):
+    """Refuse a model with a weight that is no finite number."""
+    for variable in model.weights:
+        if not np.isfinite(np.asarray(variable)).all():
+            raise InvalidArgumentError(
+                "The weights must be finite numbers: training has diverged. Go back to a good "
+                "checkpoint, lower the learning rate or clip gradients. "
+                f"Received: NaN or infinite values in {variable.path}"
+            )
+
+
+def check_pruning(graph, pruning):
+    """Refuse a choice of pruning of another type or for a layer that does not exist."""
+    if pruning is None:
+        return
+    if not isinstance(pruning, Pruning | Mapping):
+        raise InvalidArgumentError(
+            "pruning must be a kc.Pruning or a dict from layer name to kc.Pruning. "
+            f"Received: {pruning!r}"
+        )
+    if isinstance(pruning, Mapping):
+        check_known(graph, pruning)
+        for name, spec in pruning.items():
+            if spec is not None and not isinstance(spec, Pruning):
+                raise InvalidArgumentError(
+                    f"Layer {name!r}: a kc.Pruning or None is wanted. Received: {spec!r}"
+                )
+
+
+def check_known(graph, names):
+    """Refuse names that no layer with kernels has."""
+    known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("layer with kernels", name, known)

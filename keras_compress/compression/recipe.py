@@ -1,0 +1,223 @@
+"""A whole compression as one value: what is removed, pruned, clustered, quantized and rounded."""
+
+import dataclasses
+import json
+import numbers
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.spec import Clustering, Pruning, Quantization
+from keras_compress.support.files import write_atomically
+
+_FRACTIONS = ("macs", "channels", "blocks")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is compressed, as `kc.search` finds it and `kc.compress` takes it.
+
+    Args:
+        profile: Name or path of the target.
+        macs: What may remain of the multiply-accumulates once channels are removed, in (0, 1].
+        channels: What may remain of the removable channels, in (0, 1]: of all, or a dict from
+            the name of a layer to the share of its channels (layers tied to it go with it).
+        blocks: What may remain of the multiply-accumulates once whole blocks are removed.
+        criterion: By which channels and blocks are chosen.
+        ranking: Over which channels they are compared, see `kc.shrink`.
+        sparsity: Share of zeros among the weights, in [0, 1): of every layer, or a dict from the
+            name of a layer to its share.
+        pattern: Name of the pattern of zeros: `"unstructured"`, `"2:4"`, ...
+        clusters: Values that the weights of a channel share, `None` for any.
+        weight_bits: Width of weights, or a dict from the name of a layer to its width; `None`
+            takes the profile's.
+        activation_bits: Width of activations; `None` takes the profile's.
+        weight_quantizer: Name of the weight quantizer.
+        calibrator: Name of the activation calibrator.
+        rounding: `None`, or how weights are rounded after training: `"adaround"`, `"gptq"`.
+
+    Raises:
+        InvalidArgumentError: A number out of its range.
+
+    Example:
+        >>> recipe = kc.Recipe(profile="cortex_m4", macs=0.6, sparsity={"head": 0.5})
+        >>> print(recipe.to_toml())
+        profile = "cortex_m4"
+        macs = 0.6
+        <BLANKLINE>
+        [sparsity]
+        "head" = 0.5
+        <BLANKLINE>
+        >>> kc.Recipe.from_toml(recipe.to_toml()) == recipe
+        True
+    """
+
+    profile: str = "generic_int8"
+    macs: float = 1.0
+    channels: float | Mapping[str, float] = 1.0
+    blocks: float = 1.0
+    criterion: str = "l2_norm"
+    ranking: str = "global"
+    sparsity: float | Mapping[str, float] = 0.0
+    pattern: str = "unstructured"
+    clusters: int | None = None
+    weight_bits: int | Mapping[str, int] | None = None
+    activation_bits: int | None = None
+    weight_quantizer: str = "abs_max"
+    calibrator: str = "moving_average"
+    rounding: str | None = None
+
+    def __post_init__(self):
+        for name in _FRACTIONS:
+            for value in _values(getattr(self, name)):
+                if not isinstance(value, numbers.Real) or not 0 < value <= 1:
+                    raise InvalidArgumentError(
+                        f"{name} is the share that may remain, in (0, 1]. "
+                        f"Received: {name}={getattr(self, name)!r}"
+                    )
+        for value in _values(self.sparsity):
+            if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+                raise InvalidArgumentError(
+                    f"sparsity is a share in [0, 1). Received: sparsity={self.sparsity!r}"
+                )
+        self._quantization()
+        self.clustering()
+
+    @classmethod
+    def of(cls, value):
+        """Return the recipe that a recipe, a dict or the path of a TOML file stands for.
+
+        Raises:
+            InvalidArgumentError: None of these, or a file that holds no recipe.
+        """
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, Mapping):
+            return cls.from_json(value)
+        if isinstance(value, str | os.PathLike):
+            return cls.from_toml(Path(value).read_text(encoding="utf-8"))
+        raise InvalidArgumentError(
+            "A recipe is a kc.Recipe, a dict of its fields, or the path of its TOML file. "
+            f"Received: {value!r}"
+        )
+
+    @classmethod
+    def from_json(cls, fields):
+        """Return the recipe that `to_json` described."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        for name in fields:
+            if name not in known:
+                raise UnknownNameError("field of a recipe", name, known)
+        return cls(**fields)
+
+    @classmethod
+    def from_toml(cls, text):
+        """Return the recipe that `to_toml` wrote.
+
+        Raises:
+            InvalidArgumentError: No TOML, or no recipe.
+        """
+        try:
+            return cls.from_json(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidArgumentError(f"The recipe is no TOML: {error}") from error
+
+    def to_json(self):
+        """Return the fields that differ from the defaults, as a dict that `json.dumps` takes."""
+        fields: dict[str, Any] = {"profile": self.profile}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default:
+                fields[field.name] = dict(value) if isinstance(value, Mapping) else value
+        return fields
+
+    def to_toml(self):
+        """Return the fields that differ from the defaults as TOML."""
+        fields = self.to_json()
+        tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
+        lines = [f"{n} = {json.dumps(v)}" for n, v in fields.items() if n not in tables]
+        for name, table in tables.items():
+            lines += ["", f"[{name}]"]
+            lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path):
+        """Write `to_toml()` to a file, whole or not at all; return its path."""
+        return write_atomically(path, self.to_toml())
+
+    def to_python(self):
+        """Return the lines of Python that compress a trained `model` in this way."""
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.to_json().items())
+        lines = [
+            f"recipe = kc.Recipe({fields})",
+            "student = kc.compress(model, recipe=recipe, data=(x, y), steps=steps)",
+            "tuned = kc.Distillation(student, teacher=model)",
+            'tuned.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])',
+            "tuned.fit(x, y, epochs=epochs, callbacks=kc.recipe_callbacks(recipe, steps))",
+        ]
+        if self.rounding:
+            lines.append(f"kc.round_weights(student, x, rounding={self.rounding!r})")
+        lines.append(f"kc.convert(student, {self.profile!r}, x).save('model.tflite')")
+        return "\n".join(lines)
+
+    @property
+    def removes(self):
+        """Whether channels or blocks are removed."""
+        shares = [share for name in _FRACTIONS for share in _values(getattr(self, name))]
+        return any(share < 1 for share in shares)
+
+    @property
+    def prunes(self):
+        """Whether weights are set to zero."""
+        return any(share > 0 for share in _values(self.sparsity))
+
+    def pruning(self, layers, schedule):
+        """Return the `pruning` of `kc.compress`.
+
+        Args:
+            layers: Names of the layers that can be pruned; others of the recipe are gone.
+            schedule: Function from a final sparsity to a schedule.
+        """
+        if not self.prunes:
+            return None
+        if not isinstance(self.sparsity, Mapping):
+            return Pruning(pattern=self.pattern, schedule=schedule(self.sparsity))
+        return {
+            name: Pruning(pattern=self.pattern, schedule=schedule(share))
+            for name, share in self.sparsity.items()
+            if share > 0 and name in layers
+        } or None
+
+    def quantization(self, layers):
+        """Return the `quantization` of `kc.compress`.
+
+        Args:
+            layers: Names of the layers that have kernels; others of the recipe are gone.
+        """
+        bits = self.weight_bits
+        if isinstance(bits, Mapping):
+            bits = {name: width for name, width in bits.items() if name in layers}
+        return dataclasses.replace(self._quantization(), weight_bits=bits or None)
+
+    def clustering(self):
+        """Return the `clustering` of `kc.compress`."""
+        return None if self.clusters is None else Clustering(clusters=self.clusters)
+
+    def _quantization(self):
+        return Quantization(
+            profile=self.profile,
+            weight_bits=self.weight_bits,
+            activation_bits=self.activation_bits,
+            weight_quantizer=self.weight_quantizer,
+            calibrator=self.calibrator,
+        )
+
+    def __hash__(self):
+        return hash(json.dumps(self.to_json(), sort_keys=True))
+
+
+def _values(setting):
+    return list(setting.values()) if isinstance(setting, Mapping) else [setting]

@@ -1,0 +1,1 @@
+"""Every form in which users have samples, read as batches."""

@@ -1,0 +1,136 @@
+"""What of a model is compared: its outputs before the softmax, and the maps inside it."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.graph.graph import trace
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+
+# Probabilities of an int8 file are multiples of 1 / 256; below that a logarithm says nothing.
+_LEAST_PROBABILITY = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Taps:
+    """A model that also answers with what distillation compares.
+
+    Args:
+        model: A `keras.Model` with the outputs `outputs`, `scores` and `features`.
+        are_probabilities: For each output, whether its scores passed a softmax.
+    """
+
+    model: Any
+    are_probabilities: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, model, features):
+        """Tap a model; its layers are shared, not copied.
+
+        Args:
+            model: A built Sequential or functional `keras.Model`.
+            features: Names of layers.
+
+        Raises:
+            UnsupportedModelError: The model has no graph.
+            UnknownNameError: No layer has that name.
+        """
+        graph = trace(model)
+        pairs = zip(graph.flat_outputs, model.outputs, strict=True)
+        found = [_scores(*pair) for pair in pairs]
+        # A Sequential has lists alone, and no `input` or `output` before it is called.
+        inputs = keras.tree.pack_sequence_as(graph.inputs, model.inputs)
+        outputs = {
+            "outputs": keras.tree.pack_sequence_as(graph.outputs, model.outputs),
+            "scores": [tensor for tensor, _ in found],
+            "features": [_feature(model, name) for name in features],
+        }
+        return cls(keras.Model(inputs, outputs), tuple(flag for _, flag in found))
+
+    def __call__(self, inputs, training):
+        """Run the model.
+
+        Args:
+            inputs: A batch, as the model takes it.
+            training: Whether layers are to behave as in training.
+
+        Returns:
+            Tuple (outputs, list of logits in float32, list of features in float32).
+        """
+        found = self.model(inputs, training=training)
+        logits = [
+            _logits(keras.ops.cast(scores, "float32"), flag)
+            for scores, flag in zip(found["scores"], self.are_probabilities, strict=True)
+        ]
+        features = [keras.ops.cast(feature, "float32") for feature in found["features"]]
+        return found["outputs"], logits, features
+
+    @property
+    def feature_shapes(self):
+        """Shapes of the features, with `None` for the batch."""
+        return [tuple(tensor.shape) for tensor in self.model.output["features"]]
+
+    @property
+    def output_shapes(self):
+        """Shapes of the outputs, with `None` for the batch."""
+        return [tuple(tensor.shape) for tensor in self.model.output["scores"]]
+
+
+def _logits(scores, are_probabilities):
+    """The logarithm of probabilities is their logits but for a constant, which softmax ignores."""
+    if not are_probabilities:
+        return scores
+    return keras.ops.log(keras.ops.maximum(scores, np.float32(_LEAST_PROBABILITY)))
+
+
+def _scores(value, output):
+    """Return the tensor before the softmax of an output, and whether there was no way to it."""
+    call = value.producer
+    while call is not None and isinstance(call.operation, ActivationQuantizer):
+        call = call.inputs[0].producer
+    if call is None:
+        return output, False
+    operation = call.operation
+    if _is_softmax(operation):
+        maker = call.inputs[0].producer
+        before = None if maker is None else _only_output(maker.operation)
+        return (output, True) if before is None else (before, False)
+    layer = operation.layer if isinstance(operation, CompressedLayer) else operation
+    if getattr(layer, "activation", None) is keras.activations.softmax:
+        after = _only_output(operation)
+        return (output if after is None else after), True
+    return output, False
+
+
+def _is_softmax(operation):
+    if isinstance(operation, keras.layers.Softmax):
+        return True
+    activation = getattr(operation, "activation", None)
+    is_activation = isinstance(operation, keras.layers.Activation)
+    return is_activation and activation is keras.activations.softmax
+
+
+def _only_output(operation):
+    """Return the tensor of an operation that is called once, else `None`."""
+    try:
+        tensor = operation.output
+    except (AttributeError, ValueError):
+        return None
+    return tensor if not isinstance(tensor, list | tuple | dict) else None
+
+
+def _feature(model, name):
+    layers = {layer.name: layer for layer in model.layers}
+    if name not in layers:
+        raise UnknownNameError("layer", name, layers)
+    tensor = _only_output(layers[name])
+    if tensor is None:
+        raise InvalidArgumentError(
+            "A feature is the one output of a layer that is called once. "
+            f"Received: the layer {name!r} of {model.name}"
+        )
+    return tensor

@@ -1,0 +1,1 @@
+"""What a `.tflite` becomes: C++ source, Vela, Coral, Android, weights compressed for Micro."""

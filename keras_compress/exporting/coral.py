@@ -1,0 +1,186 @@
+"""Compiles a TFLite file for Coral's Edge TPU, where Google's `edgetpu_compiler` is installed."""
+
+import dataclasses
+import re
+import shutil
+import subprocess
+
+from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.support.files import temporary_folder, write_atomically
+from keras_compress.tflite import flatbuffer
+
+COMPILER = "edgetpu_compiler"
+MAPPED = "Mapped to Edge TPU"
+
+_RUNTIMES = range(10, 15)
+_UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_FIGURES = {
+    "cached_bytes": "On-chip memory used for caching model parameters",
+    "free_cache_bytes": "On-chip memory remaining for caching model parameters",
+    "streamed_bytes": "Off-chip memory used for streaming uncached model parameters",
+}
+_ROW = re.compile(r"^([A-Za-z][\w-]*)\s{2,}(\d+)\s{2,}(\S.*?)\s*$", re.MULTILINE)
+_LAST_LINES = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CoralResult:
+    """A file compiled for the Edge TPU, and what the compiler says of it.
+
+    Args:
+        content: The compiled file.
+        version: The compiler's version.
+        subgraphs: Pieces of the graph that the Edge TPU executes.
+        cached_bytes: Parameters that stay on the chip.
+        free_cache_bytes: What is left there.
+        streamed_bytes: Parameters that are sent to it on every inference.
+        operators: One dictionary a row of the compiler's table: `operator`, `count`, `status`.
+    """
+
+    content: bytes = dataclasses.field(repr=False)
+    version: str
+    subgraphs: int
+    cached_bytes: int
+    free_cache_bytes: int
+    streamed_bytes: int
+    operators: tuple[dict, ...]
+
+    @property
+    def accelerated_operators(self):
+        """How many operators the Edge TPU executes."""
+        return sum(row["count"] for row in self.operators if row["status"] == MAPPED)
+
+    @property
+    def cpu_operators(self):
+        """The rows of the operators that are left to the CPU."""
+        return tuple(row for row in self.operators if row["status"] != MAPPED)
+
+    def save(self, path):
+        """Write the compiled file; return its path."""
+        return write_atomically(path, self.content)
+
+    def to_json(self):
+        """Return all but the file as a dictionary that `json.dumps` takes."""
+        fields = dataclasses.asdict(self)
+        size = len(fields.pop("content"))
+        return {"bytes": size, "accelerated_operators": self.accelerated_operators, **fields}
+
+    def __str__(self):
+        rows = [f"{r['count']} {r['operator']} ({r['status']})" for r in self.cpu_operators]
+        return "\n".join(
+            [
+                f"Edge TPU, compiler {self.version}",
+                f"  operators  {self.accelerated_operators} accelerated in {self.subgraphs} "
+                f"subgraphs; on the CPU: {', '.join(rows) or 'none'}",
+                f"  cache      {self.cached_bytes:,} bytes, {self.free_cache_bytes:,} free",
+                f"  streamed   {self.streamed_bytes:,} bytes on every inference",
+            ]
+        )
+
+
+def is_installed():
+    """Tell whether `edgetpu_compiler` is on the PATH."""
+    return shutil.which(COMPILER) is not None
+
+
+def compile_model(model, *, multiple_subgraphs=False, runtime_version=None, timeout_s=600):
+    """Compile a TFLite file with `edgetpu_compiler` and read its log.
+
+    The compiler is closed, for x86-64 Linux only, and was not at hand when this was written: the
+    log is read in its documented form, which a run has not confirmed.
+
+    Args:
+        model: Path or bytes of an integer `.tflite`, or a `ConvertedModel`.
+        multiple_subgraphs: Whether several pieces of the graph may be mapped (`-a`).
+        runtime_version: Oldest Edge TPU runtime that must load the file, 10 to 14 (`-m`).
+        timeout_s: Seconds after which the compiler is stopped.
+
+    Returns:
+        A `CoralResult`.
+
+    Raises:
+        InvalidArgumentError: The compiler is not on the PATH, or no such runtime version.
+        FlatbufferError: No readable TFLite file.
+        ConversionError: The compiler failed, its log cannot be read, or nothing was mapped.
+
+    Example:
+        >>> from keras_compress.converters import coral
+        >>> print(coral.compile_model("model.tflite"))  # doctest: +SKIP
+
+    Source: Coral documentation, "Edge TPU Compiler".
+    """
+    if not is_installed():
+        raise InvalidArgumentError(
+            f"Compiling for Coral needs Google's {COMPILER} on the PATH (coral.ai, x86-64 Linux). "
+            "Without it, kc.check(model, 'coral_edgetpu') says what would be mapped."
+        )
+    if runtime_version is not None and runtime_version not in _RUNTIMES:
+        raise InvalidArgumentError(
+            f"runtime_version must be 10 to 14. Received: {runtime_version!r}"
+        )
+    read = flatbuffer.read(model)
+    options = ["-a"] * multiple_subgraphs
+    options += [] if runtime_version is None else ["-m", str(runtime_version)]
+    with temporary_folder() as folder:
+        (folder / "model.tflite").write_bytes(read.content)
+        said = _run(folder, options, timeout_s)
+        content = (folder / "model_edgetpu.tflite").read_bytes()
+    return _result(content, said)
+
+
+def _run(folder, options, timeout_s):
+    """Run the compiler on `model.tflite` of a folder; return what it says."""
+    command = [COMPILER, "-s", *options, "-o", str(folder), str(folder / "model.tflite")]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=timeout_s
+        )
+    except subprocess.TimeoutExpired:
+        raise ConversionError(
+            f"{COMPILER} took longer than {timeout_s:g} s and was stopped. Give it more: "
+            "timeout_s=..."
+        ) from None
+    said = done.stdout + done.stderr
+    if done.returncode or not (folder / "model_edgetpu.tflite").is_file():
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        raise ConversionError(
+            f"{COMPILER} could not compile the file (exit code {done.returncode}: "
+            f"{' / '.join(lines[-_LAST_LINES:])}). See what stops it: "
+            "kc.check(model, 'coral_edgetpu')."
+        )
+    return said
+
+
+def _result(content, said):
+    rows = tuple(
+        {"operator": name, "count": int(count), "status": status}
+        for name, count, status in _ROW.findall(said)
+    )
+    result = CoralResult(
+        content=content,
+        version=_found(r"Edge TPU Compiler version (\S+)", said),
+        subgraphs=int(_found(r"Number of Edge TPU subgraphs: (\d+)", said)),
+        operators=rows,
+        **{field: _bytes(words, said) for field, words in _FIGURES.items()},
+    )
+    if not result.accelerated_operators:
+        raise ConversionError(
+            "Nothing of the file was mapped to the Edge TPU. See why: "
+            "kc.check(model, 'coral_edgetpu')."
+        )
+    return result
+
+
+def _found(pattern, said):
+    match = re.search(pattern, said)
+    if match is None:
+        raise ConversionError(
+            f"The log of {COMPILER} has another form than documented: no {pattern!r} in it."
+        )
+    return match[1]
+
+
+def _bytes(words, said):
+    number = _found(rf"{words}: ([\d.]+ *[KMG]?i?B)", said)
+    size, unit = re.fullmatch(r"([\d.]+) *(\w+)", number).groups()
+    return round(float(size) * _UNITS[unit])

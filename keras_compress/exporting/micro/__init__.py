@@ -1,0 +1,1 @@
+"""Output for TFLite Micro on a microcontroller."""

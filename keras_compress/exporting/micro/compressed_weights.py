@@ -1,0 +1,151 @@
+"""Store each weight tensor of a file in the form that takes the fewest bytes on the device."""
+
+import numpy as np
+
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.evaluation.runtimes import choose
+from keras_compress.exporting.micro.compression_result import CompressedWeights, TensorCompression
+from keras_compress.exporting.micro.decode_operators import insert_decoders
+from keras_compress.exporting.micro.entropy import zero_order_entropy_bytes
+from keras_compress.exporting.micro.same_answers import require_same_answers
+from keras_compress.exporting.micro.stripping import drop_unused, strip_names
+from keras_compress.support import plugins
+from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.layer_names import LayerNames
+
+ENCODINGS = "keras_compress.tflite.encodings"
+
+# Operator -> place of the weights, for kernels that read them only when they are invoked.
+_WEIGHTS = {
+    "CONV_2D": 1,
+    "DEPTHWISE_CONV_2D": 1,
+    "FULLY_CONNECTED": 1,
+    "GATHER": 0,
+    "TRANSPOSE_CONV": 1,
+}
+# An encoded tensor brings an operator and two more tensors into the graph, with names or without.
+_GRAPH_BYTES = 125
+_NAMED_GRAPH_BYTES = 190
+
+
+def compress_weights(content, samples=None, *, strip=False):
+    """Store the weights of a file compressed, for TFLite Micro to decode as it runs.
+
+    Each int8 weight tensor is stored in the form that takes the fewest bytes: dense, a bitmap
+    with the values that are not zero (pruned weights), or look-up tables (clustered weights).
+    The result is run against the dense file in TFLite Micro and refused unless every output
+    integer is the same.
+
+    The weights of one operator at a time are decoded into the arena, so that its head grows;
+    `CompressedWeights` says by how much. Only TFLite Micro runs such a file.
+
+    Args:
+        content: Bytes or path of an integer `.tflite`, or a `ConvertedModel`.
+        samples: Inputs to compare answers on, in the units of training, as `kc.evaluate` takes
+            them. Default: 16 random samples from the whole range of the inputs' types.
+        strip: Whether names, signatures and metadata are left out too; the device reads none
+            of them.
+
+    Returns:
+        A `CompressedWeights`.
+
+    Raises:
+        FlatbufferError: No readable TFLite file.
+        InvalidArgumentError: The weights are compressed already.
+        ConversionError: The compressed file does not answer as the dense one does.
+        EvaluationError: TFLite Micro is not installed or does not run the dense file.
+
+    Example:
+        >>> result = compress_weights(converted, x_test[:100], strip=True)  # doctest: +SKIP
+        >>> result.save("model_micro.tflite")  # doctest: +SKIP
+
+    Source: Han et al. 2016, "Deep Compression", for weights stored sparse and by table;
+    tflite-micro, "TFLM DECODE Operator Design", for the format.
+    """
+    file = flatbuffer.read(content)
+    if file.has_encoded_weights:
+        raise InvalidArgumentError(
+            "The weights of this file are compressed already: it holds TFLM_DECODE operators. "
+            f"Received: {len(file.content):,} bytes. Give the dense file."
+        )
+    encoded, tensors = {}, []
+    for place, tensor, described in _weights(file, getattr(content, "scopes", None)):
+        found = _encode_all(tensor)
+        chosen = _smallest(found, tensor, _GRAPH_BYTES if strip else _NAMED_GRAPH_BYTES)
+        if chosen != "dense":
+            encoded[place] = found[chosen]
+        tensors.append(_describe(tensor, found, chosen, described))
+    model = unpack(file.content)
+    insert_decoders(model, encoded)
+    if strip:
+        strip_names(model)
+    drop_unused(model)
+    compressed = pack(model)
+    compared, dense_arena, arena = require_same_answers(file.content, compressed, samples)
+    return CompressedWeights(
+        content=compressed,
+        dense_bytes=len(file.content),
+        tensors=tuple(tensors),
+        samples=compared,
+        arena=arena,
+        dense_arena=dense_arena,
+        runtime=f"tflite-micro {choose('tflite_micro').version()}",
+    )
+
+
+def _weights(file, scopes):
+    """Yield ((subgraph, tensor) index, tensor, (layer, operator)) of the weights to compress."""
+    readers = {}
+    for tensor in (t for graph in file.subgraphs for t in graph.tensors):
+        readers.setdefault(tensor.buffer, []).append(tensor)
+    for graph in file.subgraphs:
+        names = LayerNames(graph, scopes)
+        for index, operators in sorted(graph.consumers.items(), key=lambda c: c[1][0].index):
+            tensor = graph.tensors[index]
+            alone = len(readers[tensor.buffer]) == 1 and tensor not in graph.outputs
+            if alone and _is_weight(tensor) and all(_reads(op, tensor) for op in operators):
+                layer = names.first(operators[0]) or tensor.name
+                yield (graph.index, index), tensor, (layer, operators[0].name)
+
+
+def _is_weight(tensor):
+    return tensor.is_constant and tensor.dtype == "int8" and not tensor.is_sparse
+
+
+def _reads(operator, tensor):
+    """Whether an operator reads a tensor as its weights, and nowhere else."""
+    place = _WEIGHTS.get(operator.name)
+    return [k for k, t in enumerate(operator.inputs) if t is tensor] == [place]
+
+
+def _encode_all(tensor):
+    """Return what each encoding makes of a tensor, by the encoding's name."""
+    zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)
+    return {
+        name: plugins.get(ENCODINGS, name)().encode(tensor.data, zero_points, tensor.axis)
+        for name in plugins.names(ENCODINGS)
+    }
+
+
+def _smallest(found, tensor, overhead):
+    sizes = {name: len(e) + overhead for name, e in found.items() if e is not None}
+    sizes["dense"] = tensor.size
+    return min(sizes, key=sizes.get)
+
+
+def _describe(tensor, found, chosen, described):
+    layer, operator = described
+    values = tensor.data
+    channels = values[None] if tensor.axis is None else np.moveaxis(values, tensor.axis, 0)
+    return TensorCompression(
+        layer=layer,
+        operator=operator,
+        shape=tensor.shape,
+        sparsity=tensor.zeros / tensor.size,
+        distinct=max(len(np.unique(channel)) for channel in channels),
+        dense_bytes=values.size,
+        encoded_bytes={name: None if e is None else len(e) for name, e in found.items()},
+        chosen=chosen,
+        entropy_bytes=zero_order_entropy_bytes(values),
+    )

@@ -1,0 +1,76 @@
+"""Run two files in TFLite Micro and demand the same integers of both."""
+
+import numpy as np
+
+from keras_compress.data.evaluation_set import arrange_inputs
+from keras_compress.errors import ConversionError
+from keras_compress.evaluation.batching import Encoder
+from keras_compress.evaluation.runtimes import choose
+from keras_compress.evaluation.runtimes.base import input_details
+from keras_compress.tflite import flatbuffer
+
+RANDOM_SAMPLES = 16
+
+
+def require_same_answers(dense, compressed, samples=None):
+    """Run a file and its compressed form on the same inputs and compare every output integer.
+
+    Args:
+        dense: Bytes of the dense file.
+        compressed: Bytes of the compressed file.
+        samples: Real-valued inputs, as `kc.evaluate` takes them; `None` for 16 random samples
+            from the whole range of the inputs' types.
+
+    Returns:
+        Tuple (number of samples, arena of the dense file, arena of the compressed one).
+
+    Raises:
+        ConversionError: The answers differ, or the compressed file does not run.
+        EvaluationError: TFLite Micro is not installed, or does not run the dense file.
+    """
+    runtime = choose("tflite_micro")
+    model = flatbuffer.read(dense)
+    inputs = _random_inputs(model) if samples is None else _encoded(model, samples)
+    expected, dense_arena = _run(runtime, model, inputs)
+    try:
+        found, arena = _run(runtime, flatbuffer.read(compressed), inputs)
+    except Exception as error:
+        raise ConversionError(f"The compressed file does not run. {error}") from error
+    for place, (wanted, got) in enumerate(zip(expected, found, strict=True)):
+        if not np.array_equal(wanted, got):
+            raise ConversionError(
+                "The compressed file must answer as the dense one does, and does not: "
+                f"{int((wanted != got).sum()):,} of {wanted.size:,} values of output {place} "
+                f"differ over {len(inputs[0])} samples. Keep the dense file, and report this one."
+            )
+    return len(inputs[0]), dense_arena, arena
+
+
+def _run(runtime, model, inputs):
+    with runtime(model) as opened:
+        outputs = opened.run(inputs)
+        return outputs, opened.arena()
+
+
+def _encoded(model, samples):
+    details = input_details(model)
+    arrays = arrange_inputs(samples, details)
+    rows = details[0].shape[0]
+    whole = len(arrays[0]) // rows * rows
+    return Encoder(details, whole)([array[:whole] for array in arrays])
+
+
+def _random_inputs(model):
+    random = np.random.default_rng(0)
+    return [_random(tensor, random) for tensor in input_details(model)]
+
+
+def _random(tensor, random):
+    shape = (tensor.shape[0] * RANDOM_SAMPLES, *tensor.shape[1:])
+    if tensor.dtype.kind == "f":
+        return random.standard_normal(shape).astype(tensor.dtype)
+    if not tensor.is_quantized:
+        # Indices, say: only zero is sure to be one.
+        return np.zeros(shape, tensor.dtype)
+    limits = np.iinfo(tensor.dtype)
+    return random.integers(limits.min, limits.max, shape, tensor.dtype, endpoint=True)

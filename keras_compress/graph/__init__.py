@@ -1,0 +1,1 @@
+"""A Keras model as calls and values, also a subclassed one."""

@@ -1,0 +1,354 @@
+"""The graph of a Keras model: read it as calls and values, and build a model from it again.
+
+Keras has no public way to walk the calls of a functional model, so this is the one place that
+reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_functional`,
+`_inputs_struct`, `_outputs_struct`, `_flatten_layers`), as they are in Keras 3.9 to 3.15.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_compress.errors import UnsupportedModelError
+from keras_compress.graph import subclassed
+
+
+@dataclasses.dataclass(eq=False)
+class Value:
+    """One tensor that flows through the graph.
+
+    Args:
+        shape: Symbolic shape; `None` where a dimension is free (the batch).
+        dtype: Name of the data type.
+        producer: The call that makes it; `None` for an input of the model.
+        consumers: Calls that read it, one entry for each call.
+    """
+
+    shape: tuple
+    dtype: str
+    producer: "Call | None" = None
+    consumers: list["Call"] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(eq=False)
+class Call:
+    """One call of a layer or operation.
+
+    Args:
+        operation: The Keras layer or `keras.ops` operation.
+        args: Positional arguments, with a `Value` in place of each tensor.
+        kwargs: Keyword arguments, likewise.
+        inputs: The values among the arguments, in order.
+        outputs: The values it makes, flat.
+        scope: Names of the nested models around it, outermost first.
+    """
+
+    operation: Any
+    args: tuple
+    kwargs: dict
+    inputs: list[Value]
+    outputs: list[Value] = dataclasses.field(default_factory=list)
+    scope: tuple[str, ...] = ()
+
+    @property
+    def output(self):
+        """The only output of the call."""
+        (value,) = self.outputs
+        return value
+
+    @property
+    def name(self):
+        """The name of the layer or operation called."""
+        return self.operation.name
+
+
+@dataclasses.dataclass(eq=False)
+class Graph:
+    """The calls of a model in the order of the data, nested models written out.
+
+    Args:
+        name: The model's name.
+        inputs: Input structure (a value, list or dict), with `Value` leaves.
+        outputs: Output structure, likewise.
+        calls: Calls in topological order.
+        input_layers: The model's `InputLayer` of each flat input.
+    """
+
+    name: str
+    inputs: Any
+    outputs: Any
+    calls: list[Call]
+    input_layers: list[Any]
+
+    @property
+    def flat_inputs(self):
+        """Input values as a list."""
+        return keras.tree.flatten(self.inputs)
+
+    @property
+    def flat_outputs(self):
+        """Output values as a list."""
+        return keras.tree.flatten(self.outputs)
+
+
+def trace(model):
+    """Read the graph of a model, with nested models written out.
+
+    Layers of a user's that say `compress_inside = True` are written out likewise. A nested model
+    that was called with `training=False` hands that on to the layers in it, as Keras does.
+
+    Args:
+        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` gives a
+            graph (`subclassed.functional`).
+
+    Returns:
+        The `Graph`. A layer called twice gives two calls with the same operation.
+
+    Raises:
+        UnsupportedModelError: Not a Keras 3 model, not built, or of a class whose `call` gives no
+            graph.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
+        >>> [call.name for call in trace(model).calls]
+        ['head']
+    """
+    functional = _functional(model)
+    values = {}
+    inputs = keras.tree.map_structure(
+        lambda tensor: _remember(values, tensor), functional._inputs_struct
+    )
+    calls = []
+    _expand(functional, values, calls, scope=())
+    outputs = keras.tree.map_structure(
+        lambda tensor: values[id(tensor)], functional._outputs_struct
+    )
+    input_layers = [tensor._keras_history.operation for tensor in functional.inputs]
+    return Graph(model.name, inputs, outputs, calls, input_layers)
+
+
+def rebuild(graph, apply: Callable, name=None, batch_size=None):
+    """Build a functional model by replaying a graph.
+
+    Args:
+        graph: A `Graph`.
+        apply: `apply(call, args, kwargs) -> outputs`, called for each call in order with the
+            new tensors in place of values. It is also called with each input, as
+            `apply(value, (tensor,), {}) -> tensor`.
+        name: Name of the new model; the graph's by default.
+        batch_size: Fixed batch size of the new inputs; `None` leaves the batch free.
+
+    Returns:
+        A `keras.Model` with the graph's input and output structure.
+    """
+    tensors = {}
+    new_inputs = []
+    for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
+        tensor = _new_input(layer, value, batch_size)
+        new_inputs.append(tensor)
+        tensors[value] = apply(value, (tensor,), {})
+    for call in graph.calls:
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: tensors[leaf] if isinstance(leaf, Value) else leaf,
+            (call.args, call.kwargs),
+        )
+        outputs = keras.tree.flatten(apply(call, args, kwargs))
+        tensors.update(zip(call.outputs, outputs, strict=True))
+    inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
+    outputs = keras.tree.map_structure(lambda value: tensors[value], graph.outputs)
+    return keras.Model(inputs, outputs, name=name or graph.name)
+
+
+def insert_after(graph, value, operation, arguments=None):
+    """Put a call of an operation behind a value, for all who read that value.
+
+    Args:
+        graph: A `Graph`, changed in place.
+        value: One of its values.
+        operation: A built layer or operation with one output of the value's shape and dtype.
+        arguments: Values to call it with; `[value]` by default.
+
+    Returns:
+        The new value, which consumers and outputs read instead.
+    """
+    arguments = [value] if arguments is None else arguments
+    result = Value(value.shape, value.dtype)
+    scope = value.producer.scope if value.producer else ()
+    first = arguments[0] if len(arguments) == 1 else arguments
+    call = Call(operation, (first,), {}, list(arguments), [result], scope)
+    result.producer = call
+    readers = [reader for reader in value.consumers if reader not in _makers(arguments)]
+    for reader in readers:
+        _redirect(reader, value, result)
+    result.consumers = readers
+    value.consumers = [reader for reader in value.consumers if reader not in readers]
+    for argument in arguments:
+        argument.consumers.append(call)
+    graph.outputs = keras.tree.map_structure(
+        lambda leaf: result if leaf is value else leaf, graph.outputs
+    )
+    makers = [argument.producer for argument in arguments if argument.producer]
+    position = max((graph.calls.index(maker) for maker in makers), default=-1)
+    graph.calls.insert(position + 1, call)
+    return result
+
+
+def replace(graph, call, calls, result):
+    """Put other calls where a call with one output was.
+
+    Args:
+        graph: A `Graph`, changed in place.
+        call: One of its calls.
+        calls: New calls in the order of the data, with producers and inputs set.
+        result: The value of theirs that is read instead of the call's output.
+    """
+    for value in dict.fromkeys(call.inputs):
+        value.consumers.remove(call)
+    for new in calls:
+        for value in dict.fromkeys(new.inputs):
+            value.consumers.append(new)
+    for reader in call.output.consumers:
+        _redirect(reader, call.output, result)
+    result.consumers += call.output.consumers
+    graph.outputs = keras.tree.map_structure(
+        lambda leaf: result if leaf is call.output else leaf, graph.outputs
+    )
+    position = graph.calls.index(call)
+    graph.calls[position : position + 1] = calls
+
+
+def _makers(values):
+    return [value.producer for value in values if value.producer]
+
+
+def _redirect(call, old, new):
+    call.args, call.kwargs = keras.tree.map_structure(
+        lambda leaf: new if leaf is old else leaf, (call.args, call.kwargs)
+    )
+    call.inputs = [new if value is old else value for value in call.inputs]
+
+
+def all_layers(model):
+    """List a model's layers, those of nested models and wrappers included, without the model."""
+    return list(model._flatten_layers(include_self=False))
+
+
+def is_functional(layer):
+    """Tell whether a layer is itself a model whose graph can be read."""
+    return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
+
+
+def _functional(model):
+    if not isinstance(model, keras.Model):
+        raise UnsupportedModelError(_not_a_keras_model(model))
+    if isinstance(model, keras.Sequential):
+        model = model._functional if model.built else None
+        if model is None:
+            raise UnsupportedModelError(
+                "The model is not built: its shapes are unknown. Call model.build(input_shape), "
+                "or begin it with keras.Input(shape)."
+            )
+    return model if _is_plain(model) else subclassed.functional(model)
+
+
+def _is_plain(model):
+    """Whether all that a model computes is in its graph."""
+    return is_functional(model) and not subclassed.computes_by_itself(model)
+
+
+def _not_a_keras_model(model):
+    message = (
+        "A Sequential or functional model of Keras 3 is wanted. "
+        f"Received: {type(model).__module__}.{type(model).__qualname__}"
+    )
+    if type(model).__module__.startswith("tf_keras"):
+        message += ". It belongs to Keras 2: kc.load_model(model) makes a Keras 3 model of it."
+    return message
+
+
+def _remember(values, tensor):
+    value = values[id(tensor)] = Value(tuple(tensor.shape), tensor.dtype)
+    return value
+
+
+def _expand(functional, values, calls, scope, training=None):
+    for node in _nodes(functional):
+        arguments = node.arguments.convert(lambda leaf: values.get(id(leaf), leaf))
+        operation = node.operation
+        args, kwargs = arguments
+        kwargs = _with_training(operation, kwargs, training)
+        nested = _nested(operation, args, kwargs)
+        if nested is not None:
+            _inline(nested, (args, kwargs), node, values, calls, (*scope, operation.name))
+            continue
+        flat = keras.tree.flatten((args, kwargs))
+        inputs = [leaf for leaf in flat if isinstance(leaf, Value)]
+        call = Call(operation, args, kwargs, inputs, scope=scope)
+        for value in dict.fromkeys(inputs):
+            value.consumers.append(call)
+        for tensor in node.outputs:
+            value = _remember(values, tensor)
+            value.producer = call
+            call.outputs.append(value)
+        calls.append(call)
+
+
+def _with_training(operation, kwargs, training):
+    """Hand on what a nested model was told, to layers that were told nothing themselves."""
+    if training is None or kwargs.get("training") is not None:
+        return kwargs
+    takes = isinstance(operation, keras.layers.Layer) and (
+        is_functional(operation) or "training" in inspect.signature(operation.call).parameters
+    )
+    return {**kwargs, "training": training} if takes else kwargs
+
+
+def _nested(operation, args, kwargs):
+    """Return the functional model to write out in place of a call; `None` for an ordinary layer."""
+    if is_functional(operation) and _is_plain(operation):
+        return operation._functional if isinstance(operation, keras.Sequential) else operation
+    asked = getattr(operation, "compress_inside", False)
+    if not asked and not isinstance(operation, keras.Model):
+        return None
+    others = [leaf for leaf in keras.tree.flatten((args[1:], kwargs)) if isinstance(leaf, Value)]
+    if others or not args:
+        if not asked:
+            return None
+        raise UnsupportedModelError(
+            "A layer with compress_inside = True takes its tensors as one argument: a tensor, a "
+            f"list or a dict. Received: {operation.name}, called with several"
+        )
+    inputs = keras.tree.map_structure(
+        lambda value: keras.Input(value.shape[1:], value.shape[0], value.dtype), args[0]
+    )
+    try:
+        return subclassed.functional(operation, inputs)
+    except UnsupportedModelError:
+        if asked:
+            raise
+        return None
+
+
+def _nodes(functional):
+    for depth in sorted(functional._nodes_by_depth, reverse=True):
+        for node in functional._nodes_by_depth[depth]:
+            if node.operation and not node.is_input:
+                yield node
+
+
+def _inline(functional, arguments, node, values, calls, scope):
+    outer = [leaf for leaf in keras.tree.flatten(arguments) if isinstance(leaf, Value)]
+    inner = dict(zip((id(tensor) for tensor in functional.inputs), outer, strict=True))
+    _expand(functional, inner, calls, scope, arguments[1].get("training"))
+    for tensor, result in zip(node.outputs, functional.outputs, strict=True):
+        values[id(tensor)] = inner[id(result)]
+
+
+def _new_input(layer, value, batch_size):
+    shape = value.shape[1:]
+    return keras.Input(
+        shape=shape, batch_size=batch_size or value.shape[0], dtype=value.dtype, name=layer.name
+    )

@@ -1,0 +1,198 @@
+"""Take a MultiHeadAttention apart, so that its projections and its tensors can be compressed.
+
+    MultiHeadAttention -> query, key, value: AttentionProjection, Reshape
+                          AttentionScores, AttentionMask, Softmax, Dropout, AttentionContext
+                          Reshape, output: AttentionProjection
+
+(Vaswani et al. 2017, section 3.2.) `kc.strip` puts the attention together again.
+"""
+
+import inspect
+import math
+
+import keras
+
+from keras_compress.graph.graph import all_layers
+from keras_compress.lowering.attention_layers import (
+    AttentionContext,
+    AttentionMask,
+    AttentionProjection,
+    AttentionScores,
+)
+from keras_compress.lowering.sketch import Sketch
+
+
+def obstacle(call):
+    """Say why an attention cannot be taken apart.
+
+    Args:
+        call: A call of a `MultiHeadAttention`, `GroupQueryAttention` or a subclass.
+
+    Returns:
+        The reason, or `None` where there is none.
+    """
+    layer = call.operation
+    if type(layer) is not keras.layers.MultiHeadAttention:
+        return "only keras.layers.MultiHeadAttention itself is known"
+    arguments = _arguments(call)
+    if arguments.get("return_attention_scores"):
+        return "return_attention_scores=True"
+    if any(len(arguments[name].shape) != 3 for name in ("query", "value")):
+        return "its inputs are not sequences (batch, steps, features)"
+    if len(layer.output_dense.kernel.shape) != 3:
+        return "its output_shape has several dimensions"
+    if any(dense.kernel_constraint or dense.bias_constraint for dense in denses(layer).values()):
+        return "its weights have constraints"
+    if any(_hides_steps(value) for value in call.inputs):
+        return "Embedding(mask_zero=True) or Masking hides steps: give attention_mask instead"
+    return None
+
+
+def is_attention(operation):
+    """Tell whether a layer is an attention of Keras."""
+    kinds = keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention
+    return isinstance(operation, kinds)
+
+
+def split_attention(graph, wanted=lambda name: True):
+    """Take the attentions of a graph apart, in place.
+
+    Args:
+        graph: A traced `Graph`.
+        wanted: Predicate on the name of an attention.
+
+    Returns:
+        Dict from the name of each attention that was taken apart to the names of its projections.
+    """
+    made, parts = {}, {}
+    for call in list(graph.calls):
+        layer = call.operation
+        if not is_attention(layer) or not wanted(layer.name) or obstacle(call):
+            continue
+        _split(graph, call, made)
+        parts[layer.name] = [f"{layer.name}_{part}" for part in denses(layer)]
+    return parts
+
+
+def _split(graph, call, made):
+    layer, arguments = call.operation, _arguments(call)
+    sketch = Sketch(call, made)
+    query, value = arguments["query"], arguments["value"]
+    key = value if arguments.get("key") is None else arguments["key"]
+    scores = sketch.add(
+        sketch.layer("scores", _maker(AttentionScores, layer)),
+        _heads(sketch, layer, "query", query),
+        _heads(sketch, layer, "key", key),
+    )
+    weights = _weights(sketch, layer, arguments, scores)
+    values = _heads(sketch, layer, "value", value)
+    context = sketch.add(sketch.layer("context", _maker(AttentionContext, layer)), weights, values)
+    flatten = _maker(keras.layers.Reshape, layer, target_shape=(-1, math.prod(context.shape[2:])))
+    context = sketch.add(sketch.layer("flat", flatten), context)
+    if "gate" in denses(layer):
+        gate = sketch.add(sketch.layer("gate", _projection(layer, "gate")), query)
+        product = sketch.layer("gated", _maker(keras.layers.Multiply, layer))
+        context = sketch.add(product, [context, gate])
+    output = sketch.add(sketch.layer("output", _projection(layer, "output")), context)
+    sketch.replace(graph, output)
+
+
+def _heads(sketch, layer, part, value):
+    """The projection of a tensor, as (batch, steps, heads, values of a head)."""
+    projected = sketch.add(sketch.layer(part, _projection(layer, part)), value)
+    *_, heads, size = denses(layer)[part].kernel.shape
+    split = _maker(keras.layers.Reshape, layer, target_shape=(-1, heads, size))
+    return sketch.add(sketch.layer(f"{part}_heads", split), projected)
+
+
+def _weights(sketch, layer, arguments, scores):
+    """From scores to the weights of the places: mask, softmax, dropout."""
+    mask, causal = arguments.get("attention_mask"), bool(arguments.get("use_causal_mask"))
+    window = layer.get_config().get("sliding_window")
+    if mask is not None or causal or window is not None:
+        masking = sketch.layer("mask", _maker(AttentionMask, layer, causal=causal, window=window))
+        scores = sketch.add(masking, scores, *([] if mask is None else [mask]))
+    weights = sketch.add(sketch.layer("softmax", _maker(keras.layers.Softmax, layer)), scores)
+    if not layer.dropout:
+        return weights
+    dropout = _maker(keras.layers.Dropout, layer, rate=layer.dropout, seed=layer.seed)
+    return sketch.add(sketch.layer("dropout", dropout), weights)
+
+
+def _maker(kind, layer, **config):
+    return lambda name: kind(name=name, dtype=layer.dtype_policy, **config)
+
+
+def _projection(layer, part):
+    """Return a function that makes a projection, built, with its weights and a given name."""
+    dense = denses(layer)[part]
+    source = dense.kernel.shape[:2] if part == "output" else dense.kernel.shape[:1]
+    width = math.prod(dense.kernel.shape) // math.prod(source)
+
+    def make(name):
+        projection = AttentionProjection(
+            width,
+            part,
+            factor=layer.key_dim**-0.5 if part == "query" else 1.0,
+            attention=layer.get_config() if part == "output" else None,
+            activation=dense.activation,
+            use_bias=dense.bias is not None,
+            kernel_regularizer=dense.kernel_regularizer,
+            bias_regularizer=dense.bias_regularizer,
+            activity_regularizer=dense.activity_regularizer,
+            trainable=layer.trainable and dense.trainable,
+            dtype=layer.dtype_policy,
+            name=name,
+        )
+        projection.build((None, None, math.prod(source)))
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in dense.weights]
+        projection.set_weights([arrays[0].reshape(-1, width), *(a.ravel() for a in arrays[1:])])
+        return projection
+
+    return make
+
+
+def denses(layer):
+    """Return the projections of a built attention by the part they have in it.
+
+    Args:
+        layer: A `MultiHeadAttention`.
+
+    Returns:
+        Dict from `"query"`, `"key"`, `"value"`, `"output"` and, where it has one, `"gate"` to
+        its `EinsumDense`.
+    """
+    denses = {
+        "query": layer.query_dense,
+        "key": layer.key_dense,
+        "value": layer.value_dense,
+        "output": layer.output_dense,
+    }
+    if layer.get_config().get("use_gate"):
+        denses["gate"] = _sublayer(layer, "gate")
+    return denses
+
+
+def _sublayer(layer, name):
+    return next(part for part in all_layers(layer) if part.name == name)
+
+
+def _arguments(call):
+    bound = inspect.signature(call.operation.call).bind(*call.args, **call.kwargs)
+    return bound.arguments
+
+
+def _hides_steps(value):
+    """Whether Keras hands an implicit mask on with a tensor."""
+    waiting = [value]
+    while waiting:
+        call = waiting.pop().producer
+        if call is None:
+            continue
+        if isinstance(call.operation, keras.layers.Masking) or getattr(
+            call.operation, "mask_zero", False
+        ):
+            return True
+        if getattr(call.operation, "supports_masking", False):
+            waiting += call.inputs
+    return False

@@ -1,0 +1,113 @@
+"""Write a graph as the operators that TFLite will run, so that each has its own tensor.
+
+A `Dense(activation="softmax")` is a FULLY_CONNECTED and a SOFTMAX with a tensor in between that
+needs a range; a `SeparableConv2D` is two convolutions; SiLU is a LOGISTIC and a MUL. Training
+sees the rounding of those tensors only if the graph shows them.
+"""
+
+import keras
+
+from keras_compress.graph import graph as graphs
+from keras_compress.layers import base as layer_types
+from keras_compress.layers.roles import activation_name, is_fusable
+from keras_compress.lowering.normalization import split_normalization
+
+
+def lower(graph):
+    """Take apart, in place, what TFLite runs as several operators.
+
+    Args:
+        graph: A traced `Graph`.
+
+    Returns:
+        The same graph. Layers that were taken apart are replaced by new, built ones.
+    """
+    made = {}
+    split_normalization(graph)
+    for call in list(graph.calls):
+        if type(call.operation).__name__ == "SeparableConv2D":
+            call = _split_separable(graph, call, made)
+        if _has_inner_activation(call.operation):
+            call = _split_activation(graph, call, made)
+        if activation_name(call.operation) in ("silu", "swish"):
+            _split_silu(graph, call, made)
+    return graph
+
+
+def _has_inner_activation(operation):
+    found = layer_types.find(operation)
+    if found is None or not found.applies_activation or not hasattr(operation, "activation"):
+        return False
+    return not (activation_name(operation) == "linear" or is_fusable(operation))
+
+
+def _split_activation(graph, call, made):
+    layer = call.operation
+    if layer not in made:
+        activation = keras.layers.Activation(layer.activation, name=f"{layer.name}_activation")
+        made[layer] = _linear_copy(layer, call.inputs[0].shape), activation
+    call.operation, activation = made[layer]
+    return graphs.insert_after(graph, call.output, activation).producer
+
+
+def _linear_copy(layer, input_shape):
+    copy = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    copy.build(input_shape)
+    copy.set_weights(layer.get_weights())
+    return copy
+
+
+def _split_silu(graph, call, made):
+    layer = call.operation
+    (source,) = call.inputs
+    if (layer, "silu") not in made:
+        made[layer, "silu"] = (
+            keras.layers.Activation("sigmoid", name=f"{layer.name}_sigmoid"),
+            keras.layers.Multiply(name=f"{layer.name}_product"),
+        )
+    call.operation, multiply = made[layer, "silu"]
+    graphs.insert_after(graph, call.output, multiply, [source, call.output])
+
+
+def _split_separable(graph, call, made):
+    layer = call.operation
+    if layer not in made:
+        made[layer] = _separable_parts(layer, call.inputs[0].shape)
+    depthwise, pointwise = made[layer]
+    output = call.output
+    call.operation = depthwise
+    result = graphs.insert_after(graph, output, pointwise)
+    result.shape = output.shape
+    output.shape = depthwise.compute_output_shape(call.inputs[0].shape)
+    return result.producer
+
+
+def _separable_parts(layer, input_shape):
+    config = layer.get_config()
+    depthwise = keras.layers.DepthwiseConv2D(
+        config["kernel_size"],
+        strides=config["strides"],
+        padding=config["padding"],
+        depth_multiplier=config["depth_multiplier"],
+        dilation_rate=config["dilation_rate"],
+        use_bias=False,
+        depthwise_regularizer=layer.depthwise_regularizer,
+        trainable=layer.trainable,
+        name=f"{layer.name}_depthwise",
+    )
+    pointwise = keras.layers.Conv2D(
+        config["filters"],
+        1,
+        use_bias=config["use_bias"],
+        activation=layer.activation,
+        kernel_regularizer=layer.pointwise_regularizer,
+        bias_regularizer=layer.bias_regularizer,
+        trainable=layer.trainable,
+        name=layer.name,
+    )
+    depthwise.build(input_shape)
+    pointwise.build(depthwise.compute_output_shape(input_shape))
+    depthwise_kernel, *rest = layer.get_weights()
+    depthwise.set_weights([depthwise_kernel])
+    pointwise.set_weights(rest)
+    return depthwise, pointwise

@@ -1,0 +1,74 @@
+"""Take a LayerNormalization apart, so that each of its tensors has a range of its own.
+
+    y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta
+
+(Ba et al. 2016, equations 3 and 4.) `kc.strip` puts it together again.
+"""
+
+import keras
+
+from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
+from keras_compress.lowering.sketch import Sketch
+
+
+def obstacle(call):
+    """Say why a LayerNormalization cannot be taken apart.
+
+    Args:
+        call: A call of one.
+
+    Returns:
+        The reason, or `None` where there is none.
+    """
+    layer = call.operation
+    if type(layer) is not keras.layers.LayerNormalization:
+        return "only keras.layers.LayerNormalization itself is known"
+    axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
+    rank = len(call.output.shape)
+    if [axis % rank for axis in axes] != [rank - 1]:
+        return "it is not over the last axis alone"
+    if layer.get_config().get("rms_scaling"):
+        return "rms_scaling=True"
+    return None
+
+
+def split_normalization(graph):
+    """Take the LayerNormalizations of a graph apart, in place.
+
+    Args:
+        graph: A traced `Graph`.
+    """
+    made = {}
+    for call in list(graph.calls):
+        if isinstance(call.operation, keras.layers.LayerNormalization) and not obstacle(call):
+            _split(graph, call, made)
+
+
+def _split(graph, call, made):
+    layer, sketch = call.operation, Sketch(call, made)
+
+    def step(name, kind, *values):
+        return sketch.add(sketch.layer(name, _maker(layer, kind)), *values)
+
+    source = call.inputs[0]
+    centred = step("centred", "difference", source, step("mean", "mean", source))
+    variance = step("variance", "mean", step("squares", "square", centred))
+    root = step("inverse_root", "inverse_root", step("raised", "raise", variance))
+    result = step("normalized", "product", centred, root)
+    affine = sketch.layer("affine", lambda name: _affine(layer, name, result.shape))
+    sketch.replace(graph, sketch.add(affine, result))
+
+
+def _maker(layer, kind):
+    return lambda name: NormalizationStep(
+        kind, epsilon=layer.epsilon, dtype=layer.dtype_policy, name=name
+    )
+
+
+def _affine(layer, name, shape):
+    affine = NormalizationAffine(
+        layer.get_config(), trainable=layer.trainable, dtype=layer.dtype_policy, name=name
+    )
+    affine.build(shape)
+    affine.set_weights(layer.get_weights())
+    return affine

@@ -1,0 +1,131 @@
+"""Post-training quantization: find the ranges of activations from data, without `fit`."""
+
+import math
+
+import keras
+
+from keras_compress.data.batches import as_inputs, stream
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import all_layers
+from keras_compress.post_training.observers import HistogramObserver, RunningObserver
+from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
+from keras_compress.support import plugins
+from keras_compress.wrappers.activation_quantizer import CALIBRATORS, ActivationQuantizer
+from keras_compress.wrappers.phase import Phase, PhasedLayer
+
+
+def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
+    """Set the activation ranges of a compressed model from data.
+
+    One pass over the data on the graph. What is remembered of a tensor is its extremes or one
+    histogram, however many samples there are. Activations are not rounded during the pass,
+    weights are, as they will be in the file.
+
+    Args:
+        model: A model that `kc.compress` returned, with quantization.
+        data: An array (n_samples, *shape), a list or dict of arrays (several inputs), a
+            `keras.utils.PyDataset`, or an iterable or generator function of batches.
+        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        method: Name or instance of a calibrator: `"min_max"`, `"moving_average"`,
+            `"percentile"`, `"entropy"`, `"mse"`, `"octav"`. Default: the one that the model was
+            compressed with.
+        per_batch: Whether to take the mean of the ranges of all batches instead of the range of
+            all data.
+
+    Returns:
+        The same model, whose ranges are set.
+
+    Raises:
+        InvalidArgumentError: A model without quantizers, no data, or values that are not finite.
+        UnknownNameError: No calibrator has that name.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> model = kc.compress(model, quantization=kc.Quantization())
+        >>> model = kc.calibrate(model, np.ones((16, 8), "float32"), method="min_max")
+    """
+    quantizers = _quantizers(model)
+    chosen = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
+    for quantizer in quantizers:
+        calibrator = chosen or quantizer.calibrator
+        quantizer.observer = _observer(calibrator, batch_size)
+    _begin(model)
+    try:
+        ranges = _observe(model, quantizers, stream(data, batch_size), per_batch)
+    finally:
+        for quantizer in quantizers:
+            quantizer.observer = None
+    for quantizer, (minimum, maximum) in zip(quantizers, ranges, strict=True):
+        _check_finite(quantizer, minimum, maximum)
+        quantizer.set_range(minimum, maximum)
+    return model
+
+
+def _quantizers(model):
+    layers = all_layers(model) if isinstance(model, keras.Model) else []
+    found = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    if not any(isinstance(layer, PhasedLayer) for layer in layers):
+        raise InvalidArgumentError(
+            "calibrate needs a model with activation ranges in it. Before it, add: "
+            'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
+            f"Received: {getattr(model, 'name', model)}, which has none"
+        )
+    return [layer for layer in found if layer.fixed_range is None]
+
+
+def _observer(calibrator, batch_size):
+    if isinstance(calibrator, RunningCalibrator):
+        return RunningObserver(calibrator)
+    return HistogramObserver(calibrator, batch_size)
+
+
+def _begin(model):
+    """Enter the phase in which kernels are rounded, where that has not been done."""
+    for layer in all_layers(model):
+        phased = isinstance(layer, PhasedLayer) and layer.quantizes
+        if phased and layer.phase == Phase.OFF:
+            layer.set_phase(Phase.LEARNING)
+
+
+def _observe(model, quantizers, batches, per_batch):
+    import tensorflow as tf
+
+    signature = keras.tree.map_structure(
+        lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), model.input
+    )
+
+    @tf.function(input_signature=[signature])
+    def step(batch):
+        model(batch, training=False)
+
+    sums = [(0.0, 0.0)] * len(quantizers)
+    count = 0
+    for batch in batches:
+        step(as_inputs(model, batch))
+        count += 1
+        if per_batch:
+            sums = [
+                (low + total_low, high + total_high)
+                for (total_low, total_high), (low, high) in zip(
+                    sums, map(_take, quantizers), strict=True
+                )
+            ]
+    if not count:
+        raise InvalidArgumentError("calibrate needs at least one sample. Received: no data")
+    if per_batch:
+        return [(low / count, high / count) for low, high in sums]
+    return [quantizer.observer.range(quantizer.bits) for quantizer in quantizers]
+
+
+def _take(quantizer):
+    found = quantizer.observer.range(quantizer.bits)
+    quantizer.observer.reset()
+    return found
+
+
+def _check_finite(quantizer, minimum, maximum):
+    if not (math.isfinite(minimum) and math.isfinite(maximum)):
+        raise InvalidArgumentError(
+            f"The values at {quantizer.name} are not finite: look for NaN or infinite samples in "
+            f"the data, and for layers that overflow. Received: range [{minimum}, {maximum}]"
+        )

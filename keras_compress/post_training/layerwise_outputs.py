@@ -1,0 +1,254 @@
+"""Samples on their way through a compressed model, once as in float and once quantized."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_compress.data.batches import as_inputs, stream
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.layers.roles import Role, role
+from keras_compress.support.progress import progress_bar
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.phase import Phase
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Site:
+    """A wrapped layer on the way, and what reaches it.
+
+    Args:
+        wrapper: The `CompressedLayer`.
+        activation: The ReLU that the file fuses into the layer's operator, or `None`.
+        inputs: List of batches of its inputs, through the layers that are quantized already.
+        float_inputs: The same through the float model.
+        saved: The wrapper's weights as they were at the start: (variable, array) pairs.
+        input_step: Step of the grid of the inputs, to which the bias is rounded, or `None`.
+    """
+
+    wrapper: CompressedLayer
+    activation: Callable | None
+    inputs: list
+    float_inputs: list
+    saved: list
+    input_step: Any = None
+
+    def float_outputs(self, fused=True):
+        """Return batches of what the float layer makes of the float inputs.
+
+        Args:
+            fused: Whether the activation, the layer's own or a ReLU behind it, is applied.
+        """
+        with self.unfused():
+            outputs = [float_call(self.wrapper, self.saved, batch) for batch in self.float_inputs]
+        return [np.asarray(self.activate(batch)) for batch in outputs] if fused else outputs
+
+    def quantized_outputs(self):
+        """Return batches of what the wrapped layer makes now, before any activation."""
+        with self.unfused():
+            return [np.asarray(self.wrapper(batch, self.input_step)) for batch in self.inputs]
+
+    def activate(self, outputs):
+        """Return outputs behind the activation, that of the layer or a ReLU behind it."""
+        own = getattr(self.wrapper.layer, "activation", None)
+        for activation in (own, self.activation):
+            outputs = outputs if activation is None else activation(outputs)
+        return outputs
+
+    @contextlib.contextmanager
+    def unfused(self):
+        """Leave out the activation that the layer itself applies."""
+        layer = self.wrapper.layer
+        activation = getattr(layer, "activation", None)
+        if activation is None:
+            yield
+            return
+        layer.activation = keras.activations.linear
+        try:
+            yield
+        finally:
+            layer.activation = activation
+
+
+def float_call(wrapper, saved, inputs):
+    """Call a wrapped layer as it was in float: masked, not rounded, with saved weights.
+
+    Args:
+        wrapper: A `CompressedLayer`.
+        saved: (variable, array) pairs of its weights.
+        inputs: Batch of inputs.
+
+    Returns:
+        Array of outputs.
+    """
+    with keras.StatelessScope(state_mapping=saved):
+        # As arrays: a variable that is no tensor yet would be read outside of the scope.
+        masked = [
+            (wrapper.variable(k), np.asarray(wrapper.clustered_kernel(k))) for k in wrapper.kernels
+        ]
+    with keras.StatelessScope(state_mapping=[*saved, *masked]):
+        outputs = wrapper.layer(inputs)
+        if wrapper.batch_norm is not None:
+            outputs = wrapper.batch_norm(outputs, training=False)
+    return np.asarray(outputs)
+
+
+def require_calibrated(model, function):
+    """Raise unless a model is compressed with quantization and its ranges are known.
+
+    Args:
+        model: A `keras.Model`.
+        function: Name of the public function that needs it.
+
+    Raises:
+        InvalidArgumentError: It is not.
+    """
+    layers = all_layers(model) if isinstance(model, keras.Model) else []
+    quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    if quantizers and all(layer.observed and layer.phase != Phase.OFF for layer in quantizers):
+        return
+    raise InvalidArgumentError(
+        f"{function} needs a compressed model whose ranges are known. Before it: "
+        "model = kc.compress(model, quantization=kc.Quantization(...)), then "
+        f"kc.calibrate(model, x). Received: {getattr(model, 'name', model)}, which has "
+        f"{'no ranges' if not quantizers else 'ranges that were never observed'}"
+    )
+
+
+def collect(model, data, samples, batch_size):
+    """Return the first samples of calibration data as batches in the model's input structure.
+
+    Args:
+        model: A functional `keras.Model`.
+        data: What `kc.calibrate` takes.
+        samples: How many samples at most.
+        batch_size: Samples of a batch that is cut from arrays.
+
+    Raises:
+        InvalidArgumentError: No data.
+    """
+    batches, count = [], 0
+    for batch in stream(data, batch_size):
+        rest = samples - count
+        batch = keras.tree.map_structure(lambda array, rest=rest: array[:rest], batch)
+        batches.append(as_inputs(model, batch))
+        count += len(keras.tree.flatten(batch)[0])
+        if count >= samples:
+            break
+    if not count:
+        raise InvalidArgumentError("At least one sample is needed. Received: no data")
+    return batches
+
+
+def walk(model, batches, visit, progress=None):
+    """Lead samples through a compressed model, layer by layer, and show each wrapped layer.
+
+    A layer is shown before the quantized stream passes it, so what `visit` changes in it is what
+    later layers see. Only tensors that are still to be read are held.
+
+    Args:
+        model: A compressed, calibrated model.
+        batches: What `collect` returned.
+        visit: Function of a `Site`, called once for each wrapped layer that is quantized.
+        progress: Whether to show a bar; `None` shows it on a terminal.
+    """
+    graph = trace(model)
+    saved = _saved_weights(graph)
+    plain, quantized = Stream(graph, batches), Stream(graph, batches)
+    visited = set()
+    with progress_bar(len(graph.calls), progress, unit="layer") as advance:
+        for call in graph.calls:
+            wrapper = call.operation
+            if isinstance(wrapper, CompressedLayer):
+                site = _site(call, quantized, plain, saved[wrapper])
+                if wrapper.quantization is not None and wrapper not in visited:
+                    visited.add(wrapper)
+                    visit(site)
+            plain.advance(call, lambda operation: _as_float(operation, saved))
+            quantized.advance(call)
+            advance(1)
+
+
+def _site(call, quantized, plain, saved):
+    value, step = call.inputs[0], call.kwargs.get("input_step")
+    return Site(
+        call.operation,
+        _fused_relu(call),
+        quantized.values[value],
+        plain.values[value],
+        saved,
+        None if step is None else quantized.values[step][0],
+    )
+
+
+def _as_float(operation, saved):
+    if isinstance(operation, ActivationQuantizer):
+        return lambda inputs, **_: inputs
+    if isinstance(operation, CompressedLayer):
+        return lambda inputs, **_: float_call(operation, saved[operation], inputs)
+    return operation
+
+
+def _saved_weights(graph):
+    operations = (call.operation for call in graph.calls)
+    return {
+        wrapper: [(variable, np.array(variable)) for variable in wrapper.variables]
+        for wrapper in operations
+        if isinstance(wrapper, CompressedLayer)
+    }
+
+
+def _fused_relu(call):
+    """The ReLU that alone reads a call's output, as the file's operator applies it itself."""
+    readers = call.output.consumers
+    if len(readers) == 1 and role(readers[0].operation) is Role.RELU:
+        return readers[0].operation
+    return None
+
+
+class Stream:
+    """Batches on their way through a graph: the values that are still to be read.
+
+    Args:
+        graph: A `Graph`.
+        batches: What `collect` returned.
+    """
+
+    def __init__(self, graph, batches):
+        self.unread = {}
+        for call in graph.calls:
+            for value in dict.fromkeys(call.inputs):
+                self.unread[value] = self.unread.get(value, 0) + 1
+        flat = [keras.tree.flatten(batch) for batch in batches]
+        self.values = {
+            value: [np.asarray(batch[position]) for batch in flat]
+            for position, value in enumerate(graph.flat_inputs)
+        }
+
+    def advance(self, call, as_called=lambda operation: operation):
+        """Make the outputs of a call, and forget inputs that nobody reads any more.
+
+        Args:
+            call: The next call of the graph.
+            as_called: Returns what is called in the place of an operation.
+        """
+        count = len(self.values[call.inputs[0]])
+        made = [self._outputs(call, as_called(call.operation), index) for index in range(count)]
+        for position, value in enumerate(call.outputs):
+            self.values[value] = [batch[position] for batch in made]
+        for value in dict.fromkeys(call.inputs):
+            self.unread[value] -= 1
+            if not self.unread[value]:
+                del self.values[value]
+
+    def _outputs(self, call, operation, index):
+        args, kwargs = keras.tree.map_structure(
+            lambda leaf: self.values[leaf][index] if isinstance(leaf, Value) else leaf,
+            (call.args, call.kwargs),
+        )
+        return [np.asarray(leaf) for leaf in keras.tree.flatten(operation(*args, **kwargs))]

@@ -1,0 +1,204 @@
+"""Where activation ranges belong: on each tensor that the TFLite file will hold, and no other."""
+
+import dataclasses
+import warnings
+
+import keras
+
+from keras_compress.graph.graph import Value
+from keras_compress.layers import base as layer_types
+from keras_compress.layers.roles import FIXED_RANGES, Role, activation_name, is_fusable, role
+from keras_compress.lowering import attention, normalization
+from keras_compress.lowering.attention_layers import AttentionMask
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """How a tensor is quantized.
+
+    Args:
+        fixed: Pair (minimum, maximum) that the operator fixes, or `None`.
+        tied_to: The value whose range this tensor shares, or `None` for one of its own.
+        averages: Whether it holds means of integers, whose ties TFLite rounds away from zero.
+        masked: Whether values in it are masked, which the range is to lie a little above.
+        non_negative: Whether it holds what a ReLU gives.
+    """
+
+    fixed: tuple | None = None
+    tied_to: Value | None = None
+    averages: bool = False
+    masked: bool = False
+    non_negative: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Decisions over a graph.
+
+    Args:
+        ranges: `Range` of each value that is quantized.
+        folded: The call of the BatchNormalization that each kernel's call takes in.
+        unknown: Calls of layers that stay in float.
+        governing: The value whose range each value has; `None` where it has none yet.
+    """
+
+    ranges: dict
+    folded: dict
+    unknown: list
+    governing: dict
+
+
+def place(graph):
+    """Decide where ranges stand and which normalizations are folded.
+
+    Args:
+        graph: A lowered `Graph`.
+
+    Returns:
+        A `Placement`.
+    """
+    planner = _Planner(graph)
+    for value in graph.flat_inputs:
+        planner.give_range(value)
+    for call in graph.calls:
+        planner.visit(call)
+    return Placement(planner.ranges, planner.folded, planner.unknown, planner.governing)
+
+
+def foldable_batch_norm(graph, call):
+    """Return the call of the BatchNormalization that can be folded into a kernel's call.
+
+    Args:
+        graph: The graph of the call.
+        call: A call of a layer with kernels.
+
+    Returns:
+        The call, or `None`: another activation lies between, the tensor has other readers, or
+        one of the two layers is used elsewhere too.
+    """
+    layer_type = layer_types.find(call.operation)
+    if layer_type is None or not layer_type.fuses_batch_norm:
+        return None
+    if activation_name(call.operation) not in (None, "linear"):
+        return None
+    value = call.output
+    if len(value.consumers) != 1 or value in graph.flat_outputs:
+        return None
+    (reader,) = value.consumers
+    norm = reader.operation
+    if not isinstance(norm, keras.layers.BatchNormalization):
+        return None
+    calls = [other for other in graph.calls if other.operation in (call.operation, norm)]
+    axis = norm.axis if isinstance(norm.axis, int) else norm.axis[0]
+    on_channels = axis in (-1, len(value.shape) - 1)
+    return reader if len(calls) == 2 and on_channels else None
+
+
+def warn_unknown(calls):
+    """Warn, once, of layers that stay in float.
+
+    Args:
+        calls: Calls of these layers.
+    """
+    names = sorted({f"{call.name} ({_kind(call)})" for call in calls})
+    if names:
+        warnings.warn(
+            f"No quantization is trained inside {len(names)} layer(s) of a type that is not "
+            f"known: {', '.join(names)}. They stay in float in training; conversion quantizes "
+            "them by calibration, so the file's accuracy may differ from the one seen in fit.",
+            stacklevel=3,
+        )
+
+
+def _kind(call):
+    """The type of a layer, and why it was not taken apart where others of its type are."""
+    kind, reason = type(call.operation).__name__, None
+    if attention.is_attention(call.operation):
+        reason = attention.obstacle(call)
+    elif isinstance(call.operation, keras.layers.LayerNormalization):
+        reason = normalization.obstacle(call)
+    return kind if reason is None else f"{kind}: {reason}"
+
+
+class _Planner:
+    def __init__(self, graph):
+        self.graph = graph
+        self.outputs = set(graph.flat_outputs)
+        self.ranges, self.folded, self.unknown = {}, {}, []
+        # The value whose range governs each value; None while a tensor is not yet materialised.
+        self.governing = {}
+
+    def give_range(self, value, **choice):
+        if not value.dtype.startswith(("float", "bfloat")):
+            self.governing[value] = None
+            return
+        rectified = value.producer is not None and is_fusable(value.producer.operation)
+        self.ranges[value] = Range(**choice, non_negative=rectified)
+        self.governing[value] = choice.get("tied_to") or value
+
+    def visit(self, call):
+        found = role(call.operation)
+        if found is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
+            self.folded[call] = norm
+            self.governing[call.output] = None
+        elif isinstance(call.operation, keras.layers.Embedding):
+            # What is looked up lies on the grid of the table already.
+            self.governing[call.output] = None
+        elif found in (Role.KERNEL, Role.FUSABLE):
+            self._materialise(call.output, fused_relu=True)
+        elif found is Role.RELU:
+            self._relu(call)
+        elif found is Role.PASS:
+            self._pass(call)
+        elif found is Role.SAME_SCALE:
+            self._tie(call)
+        elif found is Role.FIXED:
+            self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation)])
+        else:
+            if found is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
+                self.unknown.append(call)
+            if isinstance(call.operation, AttentionMask):
+                self.give_range(call.output, masked=True)
+                return
+            for value in call.outputs:
+                self._materialise(value)
+
+    def _materialise(self, value, fused_relu=False):
+        """Give a new tensor its range, unless the operator that reads it makes it superfluous."""
+        roles = {role(reader.operation) for reader in value.consumers}
+        sole = len(value.consumers) == 1
+        joined = roles == {Role.JOIN}
+        if value not in self.outputs and (joined or fused_relu and sole and roles == {Role.RELU}):
+            self.governing[value] = None
+        else:
+            self.give_range(value)
+
+    def _relu(self, call):
+        source = self._source(call)
+        if source is None:
+            self._materialise(call.output)
+        elif activation_name(call.operation) == "relu6" or getattr(
+            call.operation, "max_value", None
+        ):
+            self.give_range(call.output, tied_to=source)
+        else:
+            self.governing[call.output] = source
+
+    def _pass(self, call):
+        source = self._source(call)
+        for value in call.outputs:
+            self.governing[value] = source
+
+    def _tie(self, call):
+        source = self._source(call)
+        if source is None:
+            self.give_range(call.output)
+        else:
+            averages = type(call.operation).__name__.startswith("AveragePool")
+            self.give_range(call.output, tied_to=source, averages=averages)
+
+    def _source(self, call):
+        for value in call.inputs:
+            if self.governing.get(value) is not None:
+                return self.governing[value]
+        return None

@@ -1,0 +1,40 @@
+"""Scales of batch normalization: network slimming."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.shrinking.criteria.base import StructuralCriterion
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchNormGamma(StructuralCriterion):
+    """Mean |gamma| of the batch normalizations that scale a group's channels.
+
+    Train with `SlimmingCallback` first, which adds the L1 penalty on the scales; without it
+    they say little. Groups that no BatchNormalization scales are left alone.
+
+    Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming",
+    ICCV 2017, section 3.
+
+    Example:
+        >>> BatchNormGamma().comparable
+        True
+    """
+
+    comparable: ClassVar[bool] = True
+
+    def __call__(self, evidence):
+        """Score the groups."""
+        total, count = np.zeros(evidence.graph.size), np.zeros(evidence.graph.size)
+        for slot in evidence.graph.slots:
+            if type(slot.layer).__name__ == "BatchNormalization" and is_gamma(slot):
+                np.add.at(total, slot.groups, np.abs(np.asarray(slot.weight)))
+                np.add.at(count, slot.groups, 1)
+        return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def is_gamma(slot):
+    """Tell whether a slot is the scale of its normalization layer."""
+    return slot.layer.scale and slot.weight is slot.layer.gamma

@@ -1,0 +1,45 @@
+"""Curvature of the loss along a group."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.shrinking.criteria.base import StructuralCriterion
+
+
+@dataclasses.dataclass(frozen=True)
+class HessianTrace(StructuralCriterion):
+    """Second-order change of the loss when a group goes, its Hessian taken as trace / n times I.
+
+    score = max(trace(H_group), 0) / (2 n) * ||w||^2, the trace by Hutchinson's estimator:
+    E[v . Hv] with random signs v.
+
+    Source: Yu et al., "Hessian-Aware Pruning and Optimal Neural Implant", WACV 2022, section 3.
+
+    Args:
+        probes: Number of random sign vectors for each batch.
+
+    Example:
+        >>> HessianTrace(probes=8).needs_loss
+        True
+    """
+
+    probes: int = 4
+
+    needs_data: ClassVar[bool] = True
+    needs_loss: ClassVar[bool] = True
+    comparable: ClassVar[bool] = True
+
+    def __call__(self, evidence):
+        """Score the groups."""
+        traces, count = 0.0, 0
+        for products in evidence.hessian_products(self.probes):
+            traces = traces + evidence.score_spaces(_mean, products)
+            count += 1
+        squares = evidence.score_spaces(lambda w: np.square(w).sum(axis=1), evidence.weights)
+        return np.maximum(traces / count, 0) / 2 * squares
+
+
+def _mean(rows):
+    return rows.mean(axis=1)

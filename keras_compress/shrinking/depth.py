@@ -1,0 +1,107 @@
+"""Remove whole blocks: score each, take the least until the budget holds."""
+
+import keras
+import numpy as np
+
+from keras_compress.shrinking.blocks import alive, find_blocks
+from keras_compress.shrinking.latency_costs import LatencyCosts
+from keras_compress.shrinking.removal import remove
+
+
+class DepthCosts:
+    """MACs, parameters, bytes, channels and time of a model without some of its blocks.
+
+    Args:
+        graph: A `DependencyGraph`.
+        latencies: `{layer name: time}` as measured; only `"latency"` needs them.
+    """
+
+    def __init__(self, graph, latencies=None):
+        self.graph = graph
+        self._latencies = latencies
+
+    def of(self, kind, skipped):
+        """Return the cost of a kind when `{Call: Value}` are skipped."""
+        calls = alive(self.graph, skipped)
+        if kind == "macs":
+            return sum(self.macs(calls).values())
+        if kind == "latency":
+            times = LatencyCosts(self.graph, self._latencies).latencies
+            return sum(times.get(name, 0) for name in {call.name for call in calls})
+        if kind == "channels":
+            names = {call.name for call in calls}
+            return sum(len(groups) for name, groups in self.graph.births if name in names)
+        weights = {id(w): w for call in calls for w in getattr(call.operation, "weights", ())}
+        sizes = [
+            int(np.prod(w.shape)) * (np.dtype(w.dtype).itemsize if kind == "bytes" else 1)
+            for w in weights.values()
+        ]
+        return sum(sizes)
+
+    def macs(self, calls):
+        """Return the multiply-accumulates of some calls, `{name: macs}`."""
+        result = {}
+        for call, coefficient, factors in self.graph.costs:
+            if call in calls:
+                cost = coefficient * int(np.prod([len(f) for f in factors], dtype=object))
+                result[call.name] = result.get(call.name, 0) + cost
+        return result
+
+
+def choose_blocks(graph, scores, costs, kind, target):
+    """Return `{Call: Value}` to skip: the blocks of lowest score, until the cost is in the target.
+
+    Args:
+        graph: A `DependencyGraph`.
+        scores: `{Block: score}`.
+        costs: `DepthCosts`.
+        kind: See `DepthCosts.of`.
+        target: The cost wanted; where it is out of reach, all blocks are skipped.
+    """
+    skipped = {}
+    for block in sorted(scores, key=scores.get):
+        if costs.of(kind, skipped) <= target:
+            break
+        skipped[block.end] = block.bypass
+    return skipped
+
+
+def score_blocks(graph, evidence, group_scores=None):
+    """Score each block.
+
+    With data the score is the relative change of the outputs when the block alone is bypassed,
+    sum (f(x) - f_bypassed(x))^2 / sum f(x)^2. Without, it is the mean score of the channels
+    that the block makes.
+
+    Args:
+        graph: A `DependencyGraph`.
+        evidence: An `Evidence`.
+        group_scores: Scores of all groups, where there are no data.
+
+    Returns:
+        `{Block: score}`.
+    """
+    blocks = find_blocks(graph)
+    if not evidence.has_data:
+        return {block: _mean_score(graph, block, group_scores) for block in blocks}
+    x, _ = next(iter(evidence.batches()))
+    whole = _outputs(graph.model, x)
+    return {block: _change(graph, block, x, whole) for block in blocks}
+
+
+def _mean_score(graph, block, scores):
+    names = {call.name for call in block.calls}
+    made = np.unique(np.concatenate([g for name, g in graph.births if name in names]))
+    known = scores[made][~np.isnan(scores[made])]
+    return float(known.mean()) if known.size else np.inf
+
+
+def _change(graph, block, x, whole):
+    keep = np.ones(graph.size, bool)
+    without = _outputs(remove(graph, keep, skipped={block.end: block.bypass}), x)
+    return float(np.square(whole - without).sum() / np.square(whole).sum())
+
+
+def _outputs(model, x):
+    flat = keras.tree.flatten(model(x, training=False))
+    return np.concatenate([keras.ops.convert_to_numpy(y).reshape(-1) for y in flat])

@@ -1,0 +1,38 @@
+"""Batch normalization."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class BatchNormalization(Rule):
+    """BatchNormalization: each channel has its own statistics, scale and shift."""
+
+    operations = ("BatchNormalization",)
+
+    def propagate(self, call, inputs, channels):
+        """Bind the four weights."""
+        layer, (axes,) = call.operation, inputs
+        ids = axes.get(layer.axis % len(call.output.shape))
+        for weight in _weights(layer):
+            channels.bind(layer, weight, 0, ids)
+        return [axes]
+
+    def constants(self, call, inputs, axes):
+        """A constant stays one, shifted; a scale of zero makes one."""
+        layer = call.operation
+        mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+        scale = 1 / np.sqrt(variance + layer.epsilon)
+        if layer.scale:
+            scale = scale * np.asarray(layer.gamma)
+        values = np.full_like(mean, np.nan) if inputs[0] is None else inputs[0]
+        if len(values) != len(scale):
+            return [None]
+        result = np.where(scale == 0, 0.0, (values - mean) * scale)
+        return [result + np.asarray(layer.beta) if layer.center else result]
+
+
+def _weights(layer):
+    scale = [layer.gamma] if layer.scale else []
+    center = [layer.beta] if layer.center else []
+    return [*scale, *center, layer.moving_mean, layer.moving_variance]

@@ -1,0 +1,112 @@
+"""Convolutions, plain and grouped."""
+
+import math
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    activate,
+    channel_axis,
+    positions,
+    protect_mixed,
+    protect_others,
+    rows_in_use,
+)
+
+
+class Conv(Rule):
+    """Conv1D, 2D and 3D: the filters are new channels, the kernel's rows follow the input.
+
+    A grouped convolution keeps its groups equal. Where there are many groups, whole groups go,
+    outputs with inputs; where there are few, the channels of the same place in each group are
+    tied, and inputs and outputs stay apart.
+    """
+
+    operations = ("Conv1D", "Conv2D", "Conv3D")
+
+    def propagate(self, call, inputs, channels):
+        """Bind kernel and bias; make a channel for each filter."""
+        layer, (axes,) = call.operation, inputs
+        axis = channel_axis(layer, call.output)
+        protect_others(call, axes, axis, channels)
+        before = axes.get(axis)
+        after = channels.new(layer.filters, call.name)
+        rows = before
+        if layer.groups > 1:
+            rows, after = _couple(layer, before, after, channels)
+        channels.bind(layer, layer.kernel, -2, rows)
+        channels.bind(layer, layer.kernel, -1, after)
+        if layer.use_bias:
+            channels.bind(layer, layer.bias, 0, after)
+        size = layer.kernel.shape[-2] if rows is None else rows
+        taps = math.prod(layer.kernel_size)
+        channels.count(call, positions(call, axis) * taps, size, after)
+        protect_mixed(call, layer.activation, after, channels)
+        return [{axis: after}]
+
+    def reconfigure(self, layer, kept):
+        """Set the filters, and the groups where whole groups have gone."""
+        filters = kept(layer.kernel, -1)
+        if layer.groups > 1 and _by_groups(layer):
+            return {"filters": filters, "groups": filters * layer.groups // layer.filters}
+        return {"filters": filters}
+
+    def mixes(self, call):
+        """The kernel's rows are summed, unless each group is removed with its inputs."""
+        layer = call.operation
+        alone = layer.groups > 1 and _by_groups(layer)
+        return () if alone else ((call.inputs[0], layer.kernel, -2),)
+
+    def constants(self, call, inputs, axes):
+        """A filter is constant that reads nothing but constants."""
+        layer = call.operation
+        values = inputs[0]
+        columns = rows_in_use(layer.kernel, len(layer.kernel.shape) - 1)
+        result = np.where(columns, np.nan, 0.0)
+        if values is not None and layer.groups == 1:
+            result = _of_constants(self, layer, values)
+        if layer.use_bias:
+            result = result + np.asarray(layer.bias)
+        return [activate(layer.activation, result)]
+
+    def contribution(self, layer, values, border=True):
+        """Sum over the window; padding with zeros makes the border differ."""
+        padded = layer.padding != "valid" and max(layer.kernel_size) > 1
+        if layer.groups > 1 or (border and padded):
+            return None
+        kernel = np.asarray(layer.kernel)
+        return values @ kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0)
+
+
+def _of_constants(rule, layer, values):
+    varies = np.isnan(values)
+    kernel = np.asarray(layer.kernel)
+    kernel = np.abs(kernel).reshape(-1, *kernel.shape[-2:]).max(axis=0)
+    added = rule.contribution(layer, np.nan_to_num(values))
+    if added is None:
+        varies = varies | (values != 0)
+        added = np.zeros(kernel.shape[-1])
+    return np.where(kernel[varies].any(axis=0), np.nan, added)
+
+
+def _by_groups(layer):
+    return layer.groups >= layer.kernel.shape[-2] or layer.groups >= 16
+
+
+def _couple(layer, before, after, channels):
+    """Return the ids of the kernel's rows and of the outputs, tied as the groups demand."""
+    outputs = after.reshape(layer.groups, -1)
+    inputs = None if before is None else before.reshape(layer.groups, -1)
+    if _by_groups(layer):
+        channels.tie_rows(outputs)
+        if inputs is None:
+            channels.protect(after, f"{layer.name} has groups over inputs of fixed size")
+            return None, after
+        channels.tie_rows(np.concatenate([inputs, outputs], axis=1))
+        return None, after
+    channels.tie_rows(outputs.T)
+    if inputs is None:
+        return None, after
+    channels.tie_rows(inputs.T)
+    return inputs[0], after

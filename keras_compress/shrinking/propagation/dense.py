@@ -1,0 +1,56 @@
+"""Dense layers."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    activate,
+    positions,
+    protect_mixed,
+    rows_in_use,
+)
+
+
+class Dense(Rule):
+    """Dense: the units are new channels on the last axis; the other axes pass."""
+
+    operations = ("Dense",)
+
+    def propagate(self, call, inputs, channels):
+        """Bind kernel and bias; make a channel for each unit."""
+        layer, (axes,) = call.operation, inputs
+        axis = len(call.output.shape) - 1
+        before, after = axes.get(axis), channels.new(layer.units, call.name)
+        channels.bind(layer, layer.kernel, 0, before)
+        channels.bind(layer, layer.kernel, 1, after)
+        if layer.use_bias:
+            channels.bind(layer, layer.bias, 0, after)
+        size = layer.kernel.shape[0] if before is None else before
+        channels.count(call, positions(call, axis), size, after)
+        protect_mixed(call, layer.activation, after, channels)
+        return [{**axes, axis: after}]
+
+    def reconfigure(self, layer, kept):
+        """Set the units."""
+        return {"units": kept(layer.kernel, 1)}
+
+    def mixes(self, call):
+        """The kernel's rows are summed."""
+        return ((call.inputs[0], call.operation.kernel, 0),)
+
+    def constants(self, call, inputs, axes):
+        """A unit is constant that reads nothing but constants."""
+        layer, kernel = call.operation, np.asarray(call.operation.kernel)
+        if inputs[0] is None:
+            result = np.where(rows_in_use(kernel, 1), np.nan, 0.0)
+        else:
+            varies = np.isnan(inputs[0])
+            used = (kernel[varies] != 0).any(axis=0)
+            result = np.where(used, np.nan, np.nan_to_num(inputs[0]) @ kernel)
+        if layer.use_bias:
+            result = result + np.asarray(layer.bias)
+        return [activate(layer.activation, result)]
+
+    def contribution(self, layer, values, border=True):
+        """The constants through the kernel."""
+        return values @ np.asarray(layer.kernel)

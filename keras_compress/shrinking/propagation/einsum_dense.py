@@ -1,0 +1,64 @@
+"""EinsumDense layers."""
+
+import re
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule, protect_mixed
+
+
+class EinsumDense(Rule):
+    """EinsumDense: each letter of the equation is an axis.
+
+    A letter of kernel and output alone makes new channels, one of input and kernel is summed
+    over or runs along, one of input and output passes.
+    """
+
+    operations = ("EinsumDense",)
+
+    def propagate(self, call, inputs, channels):
+        """Bind the kernel's axes by their letters."""
+        layer, (axes,) = call.operation, inputs
+        reader, kernel, output = _letters(layer, len(call.inputs[0].shape))
+        known = {letter: axes.get(axis) for axis, letter in enumerate(reader)}
+        sizes = dict(zip(reader, call.inputs[0].shape, strict=True))
+        for axis, letter in enumerate(kernel):
+            sizes[letter] = layer.kernel.shape[axis]
+            if letter not in known:
+                known[letter] = channels.new(layer.kernel.shape[axis], f"{call.name}:{letter}")
+            channels.bind(layer, layer.kernel, axis, known[letter])
+        for axis, letter in enumerate(layer.bias_axes or ""):
+            place = axis - len(layer.bias_axes) + len(layer.bias.shape)
+            channels.bind(layer, layer.bias, place, known[letter])
+        result = {axis: known[c] for axis, c in enumerate(output) if known[c] is not None}
+        for ids in result.values():
+            protect_mixed(call, layer.activation, ids, channels)
+        factors = [sizes[c] or 1 if known[c] is None else known[c] for c in sizes if c != output[0]]
+        channels.count(call, 1, *factors)
+        return [result]
+
+    def reconfigure(self, layer, kept):
+        """Set the output shape wherever the kernel decides it."""
+        shape = list(np.atleast_1d(np.array(layer.get_config()["output_shape"], dtype=object)))
+        _, kernel, output = _letters(layer, None)
+        output = output[len(output) - len(shape) :]
+        for axis, letter in enumerate(output):
+            if letter in kernel and shape[axis] is not None:
+                shape[axis] = kept(layer.kernel, kernel.index(letter))
+        return {"output_shape": tuple(shape)}
+
+    def mixes(self, call):
+        """Letters of input and kernel that the output lacks are summed over."""
+        layer = call.operation
+        _, kernel, output = _letters(layer, None)
+        summed = [axis for axis, letter in enumerate(kernel) if letter not in output]
+        return tuple((call.inputs[0], layer.kernel, axis) for axis in summed)
+
+
+def _letters(layer, rank):
+    """Return the letters of input, kernel and output, the dots written out as digits."""
+    reader, kernel, output = re.fullmatch(r"(.*),(.*)->(.*)", layer.equation).groups()
+    if "..." in layer.equation:
+        dots = "" if rank is None else "0123456789"[: rank - len(reader.replace("...", ""))]
+        reader, output = reader.replace("...", dots), output.replace("...", dots)
+    return reader, kernel, output

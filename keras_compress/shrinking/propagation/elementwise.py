@@ -1,0 +1,65 @@
+"""Layers and operations with one input that treat each element by itself."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    activate,
+    keeps_channels_apart,
+    protect_mixed,
+)
+
+LAYERS = (
+    "Activation ReLU LeakyReLU ELU Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D "
+    "GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity StochasticDepth "
+    "Rescaling Masking"
+)
+OPERATIONS = (
+    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus "
+    "LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu Celu TanhShrink HardTanh HardShrink "
+    "Threshold Absolute Abs Negative Square Sqrt Rsqrt Erf Exp Expm1 Log Log1p Tanh Sin Cos Sign "
+    "Reciprocal Floor Ceil Round Clip Cast Copy StopGradient"
+)
+
+
+class Elementwise(Rule):
+    """Activations, dropout, noise, scaling by one number: channels pass as they are."""
+
+    operations = tuple(f"{LAYERS} {OPERATIONS}".split())
+
+    def propagate(self, call, inputs, channels):
+        """Pass the axes on, or protect what a softmax or an unknown function may mix."""
+        (axes,) = inputs
+        problem = _problem(call.operation)
+        for ids in axes.values():
+            protect_mixed(call, getattr(call.operation, "activation", None), ids, channels)
+            if problem:
+                channels.protect(ids, f"{call.name} {problem}")
+        return [axes]
+
+    def constants(self, call, inputs, axes):
+        """Apply the layer to the constants."""
+        operation, (values,) = call.operation, inputs
+        function = getattr(operation, "activation", None) or operation
+        if values is None or np.isnan(values).all() or not keeps_channels_apart_here(operation):
+            return [None if values is None else np.full_like(values, np.nan)]
+        return [activate(function, values)]
+
+
+def keeps_channels_apart_here(operation):
+    """Tell whether the operation may be applied to constants alone."""
+    return _problem(operation) is None and keeps_channels_apart(
+        getattr(operation, "activation", None)
+    )
+
+
+def _problem(operation):
+    if type(operation).__name__ == "Masking":
+        return "decides over all of them which steps to skip"
+    if type(operation).__name__ == "Rescaling":
+        parts = (operation.scale, operation.offset)
+        return None if all(np.size(part) == 1 for part in parts) else "has a factor for each"
+    if type(operation).__name__ == "Clip":
+        parts = (operation.x_min, operation.x_max)
+        return None if all(np.size(part) == 1 for part in parts) else "has a limit for each"
+    return None

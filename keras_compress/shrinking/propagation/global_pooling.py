@@ -1,0 +1,27 @@
+"""Global pooling."""
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    channel_axis,
+    protect_others,
+)
+
+
+class GlobalPooling(Rule):
+    """Global average and max pooling, with or without kept dimensions: channels pass."""
+
+    operations = tuple(
+        f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)
+    )
+
+    def propagate(self, call, inputs, channels):
+        """Move the axis of channels to where the output has it."""
+        layer, axes = call.operation, inputs[0]
+        before = channel_axis(layer, call.inputs[0])
+        protect_others(call, axes, before, channels)
+        after = before if layer.keepdims else 1
+        return [{after: axes[before]} if before in axes else {}]
+
+    def constants(self, call, inputs, axes):
+        """A constant plane pools to its constant."""
+        return list(inputs)

@@ -1,0 +1,34 @@
+"""Group normalization."""
+
+from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.layer_normalization import REASON
+
+
+class GroupNormalization(Rule):
+    """GroupNormalization: whole groups go, so that the statistics of the others stay.
+
+    With a single group it is a layer normalization.
+    """
+
+    operations = ("GroupNormalization",)
+
+    def propagate(self, call, inputs, channels):
+        """Bind scale and shift; tie the channels of each group."""
+        layer, (axes,) = call.operation, inputs
+        ids = axes.get(layer.axis % len(call.output.shape))
+        if layer.scale:
+            channels.bind(layer, layer.gamma, 0, ids)
+        if layer.center:
+            channels.bind(layer, layer.beta, 0, ids)
+        channels.bind(layer, "groups", 0, ids)
+        if ids is not None and layer.groups == 1:
+            channels.mark_inexact(ids, REASON.format(call.name))
+        elif ids is not None:
+            channels.tie_rows(ids.reshape(layer.groups, -1))
+        return [axes]
+
+    def reconfigure(self, layer, kept):
+        """Set the number of groups that is left."""
+        if layer.groups == 1 or kept("groups", 0) is None:
+            return {}
+        return {"groups": layer.groups * kept("groups", 0) // kept.before("groups", 0)}

@@ -1,0 +1,26 @@
+"""Layer normalization: statistics over the channels themselves."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+REASON = "{} takes its statistics over these channels, so removing some changes the others"
+
+
+class LayerNormalization(Rule):
+    """LayerNormalization and RMSNormalization: channels pass, but are not independent."""
+
+    operations = ("LayerNormalization", "RMSNormalization")
+
+    def propagate(self, call, inputs, channels):
+        """Bind scale and shift; mark the channels that share statistics."""
+        layer, (axes,) = call.operation, inputs
+        normalized = [axis % len(call.output.shape) for axis in np.atleast_1d(layer.axis)]
+        for place, axis in enumerate(normalized):
+            ids = axes.get(axis)
+            channels.mark_inexact(ids, REASON.format(call.name))
+            for name in ("gamma", "beta", "scale"):
+                weight = getattr(layer, name, None)
+                if hasattr(weight, "shape"):
+                    channels.bind(layer, weight, place, ids)
+        return [axes]

@@ -1,0 +1,73 @@
+"""Element-wise layers and operations with several inputs."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class Merge(Rule):
+    """Add, Multiply and their like: channels that meet go together; a size of 1 broadcasts."""
+
+    operations = (
+        *("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power"),
+        *("Average", "Maximum", "Minimum", "Mod", "FloorDivide", "SquaredDifference"),
+        *("Logaddexp", "Arctan2", "Where", "CustomScaleLayer"),
+    )
+
+    def propagate(self, call, inputs, channels):
+        """Tie the channels of all inputs, axis by axis, counted from the last."""
+        rank = len(call.output.shape)
+        result = {}
+        for axis in range(rank):
+            ids = self._tied(call, inputs, axis, channels)
+            if ids is not None:
+                result[axis] = ids
+        if any(np.size(constant) > 1 for constant in _constant_tensors(call)):
+            for ids in result.values():
+                channels.protect(ids, f"{call.name} meets a constant tensor")
+        return [result]
+
+    def constants(self, call, inputs, axes):
+        """Apply the operation to the constants; zero times anything is zero."""
+        if any(values is None for values in inputs) or len({len(v) for v in inputs}) > 1:
+            return [None]
+        stacked = np.stack(inputs)
+        kind = type(call.operation).__name__
+        if kind == "Multiply":
+            zero = np.any(stacked == 0, axis=0)
+            return [np.where(zero, 0.0, stacked.prod(axis=0))] if _plain(call) else [None]
+        function = {"Add": stacked.sum, "Average": stacked.mean, "Maximum": stacked.max}.get(kind)
+        if function is None or not _plain(call):
+            zero = np.all(stacked == 0, axis=0) & (kind in ("Subtract", "CustomScaleLayer"))
+            return [np.where(zero, 0.0, np.nan)]
+        return [function(axis=0)]
+
+    def _tied(self, call, inputs, axis, channels):
+        size, rank = call.output.shape[axis], len(call.output.shape)
+        met = []
+        for value, axes in zip(call.inputs, inputs, strict=True):
+            own = axis - rank + len(value.shape)
+            if own < 0:
+                continue
+            ids = axes.get(own)
+            if value.shape[own] == size:
+                met.append(ids)
+            elif ids is not None:
+                channels.protect(ids, f"{call.name} broadcasts it over others")
+        for ids in met[1:]:
+            channels.tie(met[0], ids, f"{call.name} adds them to a tensor of fixed size")
+        return next((ids for ids in met if ids is not None), None)
+
+
+def _constant_tensors(call):
+    """Return the arguments that are neither tensors of the graph nor plain numbers."""
+    inputs = set(map(id, call.inputs))
+    arguments = [*call.args, *call.kwargs.values()]
+    flat = [a for arg in arguments for a in (arg if isinstance(arg, list | tuple) else [arg])]
+    return [a for a in flat if id(a) not in inputs and hasattr(a, "shape")]
+
+
+def _plain(call):
+    """Tell whether all arguments are tensors of the graph."""
+    arguments = call.args[0] if isinstance(call.args[0], list | tuple) else call.args
+    return len(arguments) == len(call.inputs)

@@ -1,0 +1,23 @@
+"""Parametric ReLU."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class PReLU(Rule):
+    """PReLU: its slopes follow the channels, unless they are shared along the axis."""
+
+    operations = ("PReLU",)
+
+    def propagate(self, call, inputs, channels):
+        """Bind the slopes along each axis that is not shared."""
+        layer, (axes,) = call.operation, inputs
+        for axis, ids in axes.items():
+            if axis not in (layer.shared_axes or ()):
+                channels.bind(layer, layer.alpha, axis - 1, ids)
+        return [axes]
+
+    def constants(self, call, inputs, axes):
+        """Zero stays zero."""
+        return [None if inputs[0] is None else np.where(inputs[0] == 0, 0.0, np.nan)]

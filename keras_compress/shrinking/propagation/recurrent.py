@@ -1,0 +1,92 @@
+"""Recurrent layers, by units."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule, rows_in_use
+
+GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
+# Which gate proposes the new state: its weights at zero (tanh of zero) keep a unit at zero.
+PROPOSAL = {"LSTM": 2, "GRU": 2, "SimpleRNN": 0}
+
+
+class Recurrent(Rule):
+    """LSTM, GRU and SimpleRNN: a unit is a column in every gate and a row of the recurrence."""
+
+    operations = tuple(GATES)
+
+    def propagate(self, call, inputs, channels):
+        """Bind the cell's weights; outputs and states hold the units."""
+        layer, axes = call.operation, inputs[0]
+        if not _followed(layer):
+            return self._give_up(call, inputs, channels)
+        units = channels.new(layer.units, call.name)
+        for state in inputs[1:]:
+            channels.tie(units, state.get(1), f"{call.name} starts from a state of fixed size")
+        bind_cell(layer, layer.cell, axes.get(2), units, channels)
+        count_cell(call, layer, axes.get(2), units, channels)
+        channels.protect(axes.get(1), f"{call.name} runs along their axis")
+        first = {2: units} if layer.return_sequences else {1: units}
+        return [first] + [{1: units}] * (len(call.outputs) - 1)
+
+    def reconfigure(self, layer, kept):
+        """Set the units."""
+        return {"units": kept(layer.cell.recurrent_kernel, 0)}
+
+    def mixes(self, call):
+        """The kernel's rows are summed."""
+        return ((call.inputs[0], call.operation.cell.kernel, 0),)
+
+    def internals(self, layer):
+        """The recurrence reads the units themselves; a unit that stays at zero adds nothing."""
+        return ((layer.cell.recurrent_kernel, 0, ~idle(layer, layer.cell)),)
+
+    def constants(self, call, inputs, axes):
+        """A unit whose proposal is zero stays at zero."""
+        layer = call.operation
+        if len(call.inputs) > 1 or layer.stateful or not _followed(layer):
+            return [None] * len(call.outputs)
+        return [np.where(idle(layer, layer.cell), 0.0, np.nan)] * len(call.outputs)
+
+    def _give_up(self, call, inputs, channels):
+        for axes in inputs:
+            for ids in axes.values():
+                channels.protect(ids, f"{call.name} has an activation that is not followed")
+        return [{} for _ in call.outputs]
+
+
+def bind_cell(owner, cell, before, units, channels):
+    """Bind the weights of a cell, which `owner` holds among its weights."""
+    columns = np.tile(units, GATES[type(cell).__name__.removesuffix("Cell")])
+    channels.bind(owner, cell.kernel, 0, before)
+    channels.bind(owner, cell.kernel, 1, columns)
+    channels.bind(owner, cell.recurrent_kernel, 0, units)
+    channels.bind(owner, cell.recurrent_kernel, 1, columns)
+    if cell.use_bias:
+        channels.bind(owner, cell.bias, -1, columns)
+
+
+def count_cell(call, layer, before, units, channels):
+    """Count both products of every step."""
+    steps, features = call.inputs[0].shape[1:3]
+    gates = GATES[type(layer).__name__]
+    size = features if before is None else before
+    channels.count(call, (steps or 1) * gates, size, units)
+    channels.count(call, (steps or 1) * gates, units, units)
+
+
+def _followed(layer):
+    functions = (layer.activation, getattr(layer, "recurrent_activation", None))
+    names = {getattr(function, "__name__", None) for function in functions if function}
+    return names <= {"tanh", "sigmoid", "relu", "hard_sigmoid", "linear"}
+
+
+def idle(layer, cell):
+    """Tell for each unit whether its proposal gate has no weights at all."""
+    gate, units = PROPOSAL[type(layer).__name__], layer.units
+    weights = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]
+    live = np.zeros(units, bool)
+    for weight in weights:
+        columns = rows_in_use(weight, len(weight.shape) - 1)
+        live |= columns[gate * units : (gate + 1) * units]
+    zero_stays = layer.activation.__name__ in ("tanh", "relu", "linear")
+    return ~live if zero_stays else np.zeros(units, bool)

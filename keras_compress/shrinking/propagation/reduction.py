@@ -1,0 +1,25 @@
+"""Operations that reduce over axes."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class Reduction(Rule):
+    """Mean, Sum, Max and Min over axes: channels along the others pass."""
+
+    operations = ("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std", "Prod")
+
+    def propagate(self, call, inputs, channels):
+        """Drop the reduced axes; what is reduced over channels cannot lose any."""
+        operation, rank = call.operation, len(call.inputs[0].shape)
+        reduced = range(rank) if operation.axis is None else np.atleast_1d(operation.axis)
+        reduced = {int(axis) % rank for axis in reduced}
+        result = {}
+        for axis, ids in inputs[0].items():
+            if axis in reduced:
+                channels.protect(ids, f"{call.name} reduces over them")
+            else:
+                shift = 0 if operation.keepdims else sum(other < axis for other in reduced)
+                result[axis - shift] = ids
+        return [result]

@@ -1,0 +1,95 @@
+"""Layers and operations that arrange the same elements anew."""
+
+import math
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class Reshape(Rule):
+    """Flatten and Reshape: each position of the new axes has the id of the old one.
+
+    Where several axes are merged, an id stands at many positions (flatten before a Dense layer).
+    Where the channels' axis is split, positions along the longest new axis stay channels, and
+    those along the others are tied (a channel shuffle).
+    """
+
+    operations = ("Reshape", "Flatten", "Ravel")
+
+    def propagate(self, call, inputs, channels):
+        """Lay the ids over the new axes."""
+        axes = inputs[0]
+        if not axes:
+            return [{}]
+        axis = max(axes, key=lambda a: len(axes[a]))
+        for other in axes:
+            if other != axis:
+                channels.protect(axes[other], f"{call.name} merges or splits their axis")
+        if _free(call):
+            channels.protect(axes[axis], f"{call.name} has free sizes besides the batch")
+            return [{}]
+        place, rows = _lay(call, axes[axis], axis)
+        channels.tie_rows(rows)
+        channels.bind(call.operation, f"axis {place}", 0, rows[:, 0])
+        return [{place: rows[:, 0]}]
+
+    def reconfigure(self, layer, kept):
+        """Set the size along the axis of channels, where the target shape names it."""
+        if not hasattr(layer, "target_shape") and not hasattr(layer, "newshape"):
+            return {}
+        name = "target_shape" if hasattr(layer, "target_shape") else "newshape"
+        shape = list(getattr(layer, name))
+        first = 1 if name == "target_shape" else 0
+        for place, size in enumerate(shape, start=first):
+            count = kept(f"axis {place}", 0)
+            if count is not None and size not in (-1, None):
+                shape[place - first] = count
+        return {name: tuple(shape)}
+
+    def constants(self, call, inputs, axes):
+        """Lay the constants over the new axes; a position keeps what all of its elements share."""
+        if inputs[0] is None or _free(call):
+            return [None]
+        _, rows = _lay(call, inputs[0], axes[0])
+        return [np.where(np.all(rows == rows[:, :1], axis=1), rows[:, 0], np.nan)]
+
+
+def _free(call):
+    return None in (*call.inputs[0].shape[1:], *call.output.shape[1:])
+
+
+def _lay(call, array, axis):
+    """Return the new axis, and an array of shape (its size, what is tied along other axes)."""
+    old, new = call.inputs[0].shape[1:], call.output.shape[1:]
+    (first, last), (start, stop) = _block(old, new, axis - 1)
+    column = [-1 if i == axis - 1 else 1 for i in range(first, last)]
+    grid = np.broadcast_to(array.reshape(column), old[first:last]).reshape(new[start:stop])
+    place = _place(grid)
+    size = grid.shape[place]
+    rows = np.moveaxis(grid, place, 0).reshape(size, -1)
+    if np.all(rows == rows[:, :1]):
+        rows = rows[:, :1]
+    return start + place + 1, rows
+
+
+def _place(grid):
+    """Choose the axis of channels: the one they vary along, or else the longest."""
+    varying = [
+        axis
+        for axis in range(grid.ndim)
+        if grid.shape[axis] > 1 and np.any(grid != grid.take([0], axis=axis))
+    ]
+    return varying[0] if len(varying) == 1 else int(np.argmax(grid.shape))
+
+
+def _block(old, new, axis):
+    """Return the range of old axes with `axis` in it, and of new ones with as many elements."""
+    first = start = last = stop = 0
+    while True:
+        last, stop = last + 1, stop + 1
+        while (a := math.prod(old[first:last])) != (b := math.prod(new[start:stop])):
+            last, stop = (last + 1, stop) if a < b else (last, stop + 1)
+        if first <= axis < last:
+            return (first, last), (start, stop)
+        first, start = last, stop

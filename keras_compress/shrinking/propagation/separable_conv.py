@@ -1,0 +1,57 @@
+"""Separable convolutions: a depthwise and a pointwise one in a single layer."""
+
+import math
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    activate,
+    channel_axis,
+    positions,
+    protect_mixed,
+    protect_others,
+    rows_in_use,
+)
+
+
+class SeparableConv(Rule):
+    """SeparableConv1D and 2D: the filters of the pointwise half are new channels."""
+
+    operations = ("SeparableConv1D", "SeparableConv2D")
+
+    def propagate(self, call, inputs, channels):
+        """Bind both kernels and the bias; make a channel for each filter."""
+        layer, (axes,) = call.operation, inputs
+        axis = channel_axis(layer, call.output)
+        protect_others(call, axes, axis, channels)
+        before, after = axes.get(axis), channels.new(layer.filters, call.name)
+        between = None if before is None else np.repeat(before, layer.depth_multiplier)
+        channels.bind(layer, layer.depthwise_kernel, -2, before)
+        channels.bind(layer, layer.pointwise_kernel, -2, between)
+        channels.bind(layer, layer.pointwise_kernel, -1, after)
+        if layer.use_bias:
+            channels.bind(layer, layer.bias, 0, after)
+        size = layer.pointwise_kernel.shape[-2] if between is None else between
+        places = positions(call, axis)
+        channels.count(call, places * math.prod(layer.kernel_size), size)
+        channels.count(call, places, size, after)
+        protect_mixed(call, layer.activation, after, channels)
+        return [{axis: after}]
+
+    def reconfigure(self, layer, kept):
+        """Set the filters."""
+        return {"filters": kept(layer.pointwise_kernel, -1)}
+
+    def mixes(self, call):
+        """The pointwise half sums over channels."""
+        return ((call.inputs[0], call.operation.depthwise_kernel, -2),)
+
+    def constants(self, call, inputs, axes):
+        """A pointwise filter of zeros gives its bias."""
+        layer = call.operation
+        used = rows_in_use(layer.pointwise_kernel, len(layer.pointwise_kernel.shape) - 1)
+        result = np.where(used, np.nan, 0.0)
+        if layer.use_bias:
+            result = result + np.asarray(layer.bias)
+        return [activate(layer.activation, result)]

@@ -1,0 +1,51 @@
+"""Layers and operations that move, add or drop whole axes."""
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import Rule
+
+
+class Transpose(Rule):
+    """Permute, Transpose, Swapaxes, ExpandDims, Squeeze, RepeatVector: axes move."""
+
+    operations = ("Permute", "Transpose", "Swapaxes", "ExpandDims", "Squeeze", "RepeatVector")
+
+    def propagate(self, call, inputs, channels):
+        """Find the new place of each axis by moving their numbers."""
+        order = _moved(call.operation, call.inputs[0].shape)
+        for axis, ids in inputs[0].items():
+            if axis not in order:
+                channels.protect(ids, f"{call.name} drops their axis")
+        return [{order.index(axis): ids for axis, ids in inputs[0].items() if axis in order}]
+
+    def constants(self, call, inputs, axes):
+        """The constants go with their axis."""
+        return list(inputs)
+
+
+def _moved(operation, shape):
+    """Return the old axis at each new place; -1 where a new axis was put in."""
+    rank, kind = len(shape), type(operation).__name__
+    order = list(range(rank))
+    if kind == "Permute":
+        return [0, *operation.dims]
+    if kind == "Transpose":
+        return order[::-1] if operation.axes is None else [a % rank for a in operation.axes]
+    if kind == "Swapaxes":
+        first, second = operation.axis1, operation.axis2
+        order[first], order[second] = order[second], order[first]
+    elif kind == "ExpandDims":
+        axes = np.atleast_1d(operation.axis)
+        for axis in sorted(int(a) % (rank + len(axes)) for a in axes):
+            order.insert(axis, -1)
+    elif kind == "RepeatVector":
+        order.insert(1, -1)
+    elif kind == "Squeeze":
+        order = [axis for axis in order if axis not in _squeezed(operation, shape)]
+    return order
+
+
+def _squeezed(operation, shape):
+    if operation.axis is None:
+        return [axis for axis, size in enumerate(shape) if size == 1]
+    return [int(axis) % len(shape) for axis in np.atleast_1d(operation.axis)]

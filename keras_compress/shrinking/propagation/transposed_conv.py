@@ -1,0 +1,61 @@
+"""Transposed convolutions."""
+
+import math
+
+import numpy as np
+
+from keras_compress.shrinking.propagation.base import (
+    Rule,
+    activate,
+    channel_axis,
+    protect_mixed,
+    protect_others,
+    rows_in_use,
+)
+
+
+class TransposedConv(Rule):
+    """Conv1DTranspose, 2D and 3D: like a convolution, the kernel's last two axes swapped."""
+
+    operations = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+
+    def propagate(self, call, inputs, channels):
+        """Bind kernel and bias; make a channel for each filter."""
+        layer, (axes,) = call.operation, inputs
+        axis = channel_axis(layer, call.output)
+        protect_others(call, axes, axis, channels)
+        before, after = axes.get(axis), channels.new(layer.filters, call.name)
+        channels.bind(layer, layer.kernel, -1, before)
+        channels.bind(layer, layer.kernel, -2, after)
+        if layer.use_bias:
+            channels.bind(layer, layer.bias, 0, after)
+        channels.count(
+            call,
+            _input_positions(call, axis) * math.prod(layer.kernel_size),
+            layer.kernel.shape[-1] if before is None else before,
+            after,
+        )
+        protect_mixed(call, layer.activation, after, channels)
+        return [{axis: after}]
+
+    def reconfigure(self, layer, kept):
+        """Set the filters."""
+        return {"filters": kept(layer.kernel, -2)}
+
+    def mixes(self, call):
+        """The kernel's last axis is summed over."""
+        return ((call.inputs[0], call.operation.kernel, -1),)
+
+    def constants(self, call, inputs, axes):
+        """A filter of zeros gives its bias."""
+        layer = call.operation
+        used = rows_in_use(layer.kernel, len(layer.kernel.shape) - 2)
+        result = np.where(used, np.nan, 0.0)
+        if layer.use_bias:
+            result = result + np.asarray(layer.bias)
+        return [activate(layer.activation, result)]
+
+
+def _input_positions(call, axis):
+    shape = call.inputs[0].shape
+    return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != axis)

@@ -1,0 +1,168 @@
+"""Build the smaller model: sliced weights in layers of changed configuration."""
+
+import keras
+import numpy as np
+
+from keras_compress.errors import UnsupportedModelError
+from keras_compress.graph.graph import Value, rebuild
+
+
+class Kept:
+    """How many channels stay along the axes of one layer's weights.
+
+    Args:
+        graph: A `DependencyGraph`.
+        layer: The layer.
+        keep: Mask of the groups that stay.
+    """
+
+    def __init__(self, graph, layer, keep):
+        self._graph, self._layer, self._keep = graph, layer, keep
+
+    def __call__(self, key, axis):
+        """Return the number of channels that stay."""
+        groups = self._graph.groups_along(self._layer, key, axis)
+        return self._fixed(key, axis) if groups is None else int(self._keep[groups].sum())
+
+    def before(self, key, axis):
+        """Return the number of channels that there were."""
+        groups = self._graph.groups_along(self._layer, key, axis)
+        return self._fixed(key, axis) if groups is None else len(groups)
+
+    def _fixed(self, key, axis):
+        return None if isinstance(key, str) else int(key.shape[axis])
+
+
+def remove(graph, keep, biases=None, skipped=None):
+    """Build the model that is left when groups are removed.
+
+    Args:
+        graph: A `DependencyGraph`.
+        keep: Mask of the groups that stay.
+        biases: What `folded_biases` returned: constants to add to biases.
+        skipped: `{Call: Value}`: calls that give back one of their inputs (or of an earlier
+            value) in place of what they compute; how blocks are removed.
+
+    Returns:
+        A new `keras.Model`; the old one is not changed.
+
+    Raises:
+        UnsupportedModelError: A layer cannot be made again from its configuration.
+    """
+    builder = _Builder(graph, keep, biases or {}, skipped)
+    model = rebuild(graph.graph, builder.apply)
+    builder.set_weights()
+    return model
+
+
+def observe(graph, values):
+    """Build a model with the weights of the whole one, whose outputs are values of its graph.
+
+    Args:
+        graph: A `DependencyGraph`.
+        values: `Value` objects of it.
+
+    Returns:
+        A `keras.Model` with a list of outputs.
+    """
+    builder = _Builder(graph, np.ones(graph.size, bool), {})
+    copy = rebuild(graph.graph, builder.apply)
+    builder.set_weights()
+    inputs = keras.tree.pack_sequence_as(graph.graph.inputs, copy.inputs)
+    return keras.Model(inputs, [builder.tensors[value] for value in values])
+
+
+class _Builder:
+    def __init__(self, graph, keep, biases, skipped=None):
+        self.graph, self.keep, self.biases = graph, keep, biases
+        self.skipped = skipped or {}
+        self.copies = {}
+        self.names = set()
+        self.tensors = {}
+
+    def apply(self, call, args, kwargs):
+        if isinstance(call, Value):
+            self.tensors[call] = args[0]
+            return args[0]
+        if call in self.skipped:
+            result = self.tensors[self.skipped[call]]
+        else:
+            result = self._copy(call)(*args, **kwargs)
+        self.tensors.update(zip(call.outputs, keras.tree.flatten(result), strict=True))
+        return result
+
+    def set_weights(self):
+        axes = {}
+        for slot in self.graph.slots:
+            axes.setdefault(id(slot.weight), []).append((slot.axis, slot.groups))
+        for old, new in self.copies.values():
+            if isinstance(old, keras.layers.Layer):
+                self._set_layer(old, new, axes)
+
+    def _set_layer(self, old, new, axes):
+        added = self.biases.get(id(old))
+        targets = [weight for weight in new.weights if weight is not self._added_bias(old, new)]
+        for source, target in zip(old.weights, targets, strict=True):
+            target.assign(self._sliced(source, axes.get(id(source), ())))
+        if added is not None:
+            kept = self._sliced_bias(old, added)
+            new.bias.assign(np.asarray(new.bias) + kept)
+
+    def _added_bias(self, old, new):
+        grown = id(old) in self.biases and not old.use_bias
+        if grown:
+            new.bias.assign(np.zeros(new.bias.shape))
+        return new.bias if grown else None
+
+    def _sliced(self, weight, axes):
+        array = np.asarray(weight)
+        for axis, groups in axes:
+            array = np.compress(self.keep[groups], array, axis=axis)
+        return array
+
+    def _sliced_bias(self, layer, added):
+        axis = len(layer.kernel.shape) - 1
+        groups = self.graph.groups_along(layer, layer.kernel, axis)
+        return added if groups is None else added[self.keep[groups]]
+
+    def _copy(self, call):
+        operation = call.operation
+        if id(operation) not in self.copies:
+            self.copies[id(operation)] = (operation, self._new(call))
+        return self.copies[id(operation)][1]
+
+    def _new(self, call):
+        operation = call.operation
+        changes = self.graph.rule(call).reconfigure(
+            operation, Kept(self.graph, operation, self.keep)
+        )
+        if not isinstance(operation, keras.layers.Layer) and not changes:
+            return operation
+        if id(operation) in self.biases:
+            changes["use_bias"] = True
+        if isinstance(operation, keras.layers.Layer):
+            changes["name"] = self._name(call)
+        if isinstance(operation, keras.layers.Lambda):
+            return operation
+        return _from_config(operation, changes)
+
+    def _name(self, call):
+        """Return the layer's name, with those of the models around it if it is taken."""
+        name = call.name
+        if name in self.names:
+            name = "_".join((*call.scope, name))
+        while name in self.names:
+            name += "_1"
+        self.names.add(name)
+        return name
+
+
+def _from_config(operation, changes):
+    try:
+        return type(operation).from_config({**operation.get_config(), **changes})
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise UnsupportedModelError(
+            "Every layer must be made again from its configuration. Give the class a get_config() "
+            f"that returns all arguments of __init__. Received: {operation.name}, a "
+            f"{type(operation).__name__}, which fails with: {error}"
+        ) from error

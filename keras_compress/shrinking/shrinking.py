@@ -1,0 +1,272 @@
+"""Remove channels from a model: `shrink` and `remove_zeros`."""
+
+import numpy as np
+
+from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.shrinking.blocks import alive
+from keras_compress.shrinking.budget import Budget, Costs
+from keras_compress.shrinking.constants import (
+    folded_biases,
+    free_groups,
+    propagate_constants,
+)
+from keras_compress.shrinking.dependency_graph import DependencyGraph
+from keras_compress.shrinking.depth import DepthCosts, choose_blocks, score_blocks
+from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.layer_latency import with_latency
+from keras_compress.shrinking.removal import remove
+from keras_compress.shrinking.scoring import name_of, resolve_criterion, score
+from keras_compress.shrinking.selection import Rules, select
+from keras_compress.shrinking.shrink_report import describe
+
+
+def shrink(
+    model,
+    macs=None,
+    channels=None,
+    parameters=None,
+    bytes=None,
+    latency=None,
+    *,
+    latencies=None,
+    criterion="l2_norm",
+    data=None,
+    loss=None,
+    round_to=None,
+    granularity="channels",
+    ranking="global",
+    minimum=0.1,
+    exclude=(),
+    rules=(),
+    batch_size=64,
+    seed=0,
+    return_report=False,
+    measure_latency=False,
+):
+    """Remove the least important channels, units and heads from a model.
+
+    Channels that must go together (through residual additions, concatenations, depthwise
+    convolutions, squeeze-excite blocks …) are scored and removed together. Channels that are
+    constant go first, their constants folded into the biases of what follows. What cannot be
+    followed stays. Source: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`; it is not changed.
+        macs: What may remain of the multiply-accumulates: a fraction in (0, 1], or a number
+            above 1. Default: 0.5, if no other amount is given. 1.0 removes only what is free.
+        channels: The same of the removable channels.
+        parameters: The same of the weights.
+        bytes: The same of the bytes of the weights, in their own types.
+        latency: The same of the time that `latencies` add up to, as `LatencyCosts` estimates it.
+        latencies: `{layer name: time}` as measured on the target, in any unit.
+        criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
+            `keras_compress/pruning/structural/criteria`.
+        data: `(x, y)` arrays or an iterable of batches, for criteria that look at data.
+        loss: A Keras loss or its name, for criteria that take gradients. Default: the one the
+            model was compiled with.
+        round_to: Kept channels are a multiple of this; or a profile (name, path or `Profile`),
+            which says the multiple that wastes nothing on its target. Default: 1.
+        granularity: `"channels"` removes channels, units and heads; `"layers"` removes whole
+            residual blocks and repeated blocks. These are scored by how much the outputs change
+            without them, if there are data, or else by the criterion. To do both, shrink twice.
+        ranking: `"global"` ranks the channels of all layers together, `"per_cost"` by their score
+            for what they cost of the budget, `"layer"` takes the same share of each.
+        minimum: Channels that each layer keeps: a number, or a fraction below 1.
+        exclude: Names of layers whose output channels stay.
+        rules: `Rule` instances for layers of your own.
+        batch_size: Samples in a batch cut from arrays.
+        seed: Seed of criteria that draw.
+        return_report: Whether to return `(model, ShrinkReport)`.
+        measure_latency: Whether the report has the measured time of each layer.
+
+    Returns:
+        A new `keras.Model`, not compiled; with `return_report=True` also the report.
+
+    Raises:
+        UnsupportedModelError: A model that is subclassed, not built or wrapped by `kc.compress`,
+            or a layer that cannot be made again from its configuration.
+        UnknownNameError: No criterion of that name.
+        InvalidArgumentError: An amount that would empty a layer or that protected layers put
+            out of reach, or a criterion without the data or the loss that it needs.
+
+    Example:
+        >>> import keras, keras_compress as kc
+        >>> layers = [keras.Input((8,)), keras.layers.Dense(16), keras.layers.Dense(3)]
+        >>> kc.shrink(keras.Sequential(layers), macs=0.5).layers[1].units
+        8
+    """
+    budget = Budget.of(
+        macs=macs, channels=channels, parameters=parameters, bytes=bytes, latency=latency
+    )
+    criterion = resolve_criterion(criterion)
+    choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
+    graph = DependencyGraph(model, rules=rules, exclude=exclude)
+    evidence = Evidence(graph, data, loss, batch_size, seed)
+    if granularity not in ("channels", "layers"):
+        raise InvalidArgumentError(
+            f"granularity must be 'channels' or 'layers'. Received: granularity={granularity!r}"
+        )
+    if granularity == "layers":
+        smaller, report = _without_blocks(graph, evidence, budget, criterion, latencies)
+    else:
+        costs = Costs(graph, latencies)
+        smaller, report = _without_channels(graph, costs, evidence, budget, criterion, choice)
+    if not return_report:
+        return smaller
+    return smaller, with_latency(report, model, smaller) if measure_latency else report
+
+
+def remove_zeros(model, round_to=None, rules=(), return_report=False):
+    """Remove the channels that add nothing, and leave the outputs as they are.
+
+    These are channels that training with channel masks left all zero, constant channels, and
+    channels that no later weight reads. Their biases and the shifts of their batch
+    normalizations are folded into the biases of what follows.
+
+    Args:
+        model: A built Sequential or functional `keras.Model`; it is not changed.
+        round_to: See `shrink`; some free channels then stay.
+        rules: `Rule` instances for layers of your own.
+        return_report: Whether to return `(model, ShrinkReport)`.
+
+    Returns:
+        A new `keras.Model`, not compiled; with `return_report=True` also the report.
+
+    Raises:
+        UnsupportedModelError: See `shrink`.
+
+    Example:
+        >>> import keras, keras_compress as kc
+        >>> hidden = keras.layers.Dense(16)
+        >>> model = keras.Sequential([keras.Input((8,)), hidden, keras.layers.Dense(3)])
+        >>> _ = hidden.kernel.assign(hidden.kernel * ([0.0] * 4 + [1.0] * 12))
+        >>> kc.remove_zeros(model).layers[1].units
+        12
+    """
+    return shrink(
+        model,
+        macs=1.0,
+        criterion="random",
+        round_to=round_to,
+        minimum=1,
+        rules=rules,
+        return_report=return_report,
+    )
+
+
+def multiple(round_to):
+    """Return the multiple that a number or a profile stands for."""
+    if round_to is None:
+        return 1
+    if isinstance(round_to, int):
+        if round_to < 1:
+            raise InvalidArgumentError(
+                f"round_to must be a whole number of 1 or more. Received: round_to={round_to}"
+            )
+        return round_to
+    return edge_profile.get(round_to).channel_multiple
+
+
+def _without_channels(graph, costs, evidence, budget, criterion, choice):
+    """Remove channels; return the model and the report."""
+    constants = propagate_constants(graph)
+    free = free_groups(graph, constants)
+    keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
+    smaller = remove(graph, keep, folded_biases(graph, constants, keep))
+    return smaller, describe(
+        graph,
+        costs,
+        keep,
+        criterion=name_of(criterion),
+        budget=f"at most {budget.amount:g} of the {budget.kind}",
+        free_channels=int(free.sum()),
+        unknown=tuple(graph.unknown()),
+    )
+
+
+def _without_blocks(graph, evidence, budget, criterion, latencies):
+    """Remove whole blocks; return the model and the report."""
+    costs = DepthCosts(graph, latencies)
+    known = None if evidence.has_data else score(criterion, evidence)
+    scores = score_blocks(graph, evidence, known)
+    whole = costs.of(budget.kind, {})
+    skipped = choose_blocks(graph, scores, costs, budget.kind, budget.target(whole))
+    least = costs.of(budget.kind, skipped)
+    if least > budget.target(whole):
+        names = ", ".join(block.name for block in scores) or "none"
+        raise InvalidArgumentError(
+            f"Without all blocks that can be bypassed ({names}) there remain {least / whole:.3g} "
+            f"of the {budget.kind} ({least:,}). Ask for more, and remove channels after that. "
+            f"Received: {budget.kind}={budget.amount:g}, granularity='layers'"
+        )
+    keep = np.ones(graph.size, bool)
+    return remove(graph, keep, skipped=skipped), describe(
+        graph,
+        Costs(graph),
+        keep,
+        calls=alive(graph, skipped),
+        criterion="output change" if evidence.has_data else name_of(criterion),
+        budget=f"at most {budget.amount:g} of the {budget.kind}",
+        removed_blocks=tuple(call.name for call in skipped),
+    )
+
+
+def choose(graph, costs, budget, scores, free, rules):
+    """Choose the groups that stay.
+
+    Args:
+        graph: A `DependencyGraph`.
+        costs: Its `Costs`.
+        budget: A `Budget`.
+        scores: Array (groups,); NaN keeps a group.
+        free: Mask of the groups that go in any case.
+        rules: `Rules` of the selection.
+
+    Returns:
+        Mask (groups,).
+
+    Raises:
+        InvalidArgumentError: The budget is out of reach.
+    """
+    if budget.kind in ("macs", "latency") and graph.has_free_sizes and budget.amount != 1:
+        raise InvalidArgumentError(
+            "Multiply-accumulates depend on input sizes, and this model leaves them free. Build it "
+            f"for fixed input sizes, or pass parameters= or channels=. Received: {_shapes(graph)}"
+        )
+    prunable = graph.prunable & (free | ~np.isnan(scores))
+    if rules.ranking == "per_cost":
+        scores = scores / costs.savings(budget.kind)
+    scores = np.where(free, -np.inf, np.nan_to_num(scores, nan=np.inf))
+    whole = costs.of(budget.kind, np.ones(graph.size, bool))
+    target = budget.target(whole)
+    keep = select(
+        scores,
+        graph.spaces,
+        prunable,
+        lambda mask: costs.of(budget.kind, mask),
+        target,
+        rules,
+        widths=graph.widths,
+        at_least=int(free.sum()),
+    )
+    least = costs.of(budget.kind, keep)
+    if least > target:
+        raise InvalidArgumentError(_out_of_reach(graph, budget, least, whole, rules))
+    return keep
+
+
+def _shapes(graph):
+    return ", ".join(str(value.shape) for value in graph.graph.flat_inputs)
+
+
+def _out_of_reach(graph, budget, least, whole, rules):
+    reasons = dict.fromkeys(graph.protected.values())
+    text = (
+        f"Each layer must keep minimum={rules.minimum:g} of its channels, so that none is emptied: "
+        f"no less than {least / whole:.3g} of the {budget.kind} ({least:,}) can remain. Ask for "
+        f"more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
+    )
+    if reasons:
+        text += f". Channels that have to stay: {'; '.join(reasons)}"
+    return text

@@ -1,0 +1,1 @@
+"""What any package may use and what uses none of them: files, plugins, progress, findings."""

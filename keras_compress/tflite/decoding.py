@@ -1,0 +1,53 @@
+"""Read the weights of a file whose weights are compressed for TFLite Micro."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_compress.errors import FlatbufferError
+from keras_compress.support import plugins
+from keras_compress.tflite.encodings.base import Encoded
+from keras_compress.tflite.model import DECODE
+
+ENCODINGS = "keras_compress.tflite.encodings"
+
+
+def decode_weights(tensor, graph):
+    """Return a tensor with the values that DECODE would compute for it.
+
+    Args:
+        tensor: A `flatbuffer.Tensor`, or `None`.
+        graph: Its `flatbuffer.Subgraph`.
+
+    Returns:
+        A `flatbuffer.Tensor` that holds its values; `tensor` itself where no DECODE makes it.
+
+    Raises:
+        FlatbufferError: An encoding that is not known, or data that do not fit the tensor.
+    """
+    operator = None if tensor is None else graph.producers.get(tensor.index)
+    if operator is None or operator.name != DECODE:
+        return tensor
+    place = [output.index for output in operator.outputs].index(tensor.index)
+    data, ancillary = operator.inputs[2 * place : 2 * place + 2]
+    encoded = Encoded(data.stored.tobytes(), ancillary.stored.tobytes())
+    values = np.empty(tensor.shape, tensor.dtype.numpy)
+    zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)
+    try:
+        _encoding(encoded).decode(encoded, values, zero_points, tensor.axis)
+    except (ValueError, IndexError) as error:
+        raise FlatbufferError(
+            f"The encoded weights of tensor {tensor.index} do not fit its shape. "
+            f"Received: {len(encoded):,} bytes for {list(tensor.shape)} ({error})."
+        ) from error
+    stored = values.reshape(-1).view(np.uint8)
+    return dataclasses.replace(tensor, stored=stored, buffer=data.buffer)
+
+
+def _encoding(encoded):
+    known = {cls.code: cls for cls in (plugins.get(ENCODINGS, n) for n in plugins.names(ENCODINGS))}
+    if encoded.ancillary[0] not in known:
+        raise FlatbufferError(
+            f"Encodings {sorted(known)} of weights are known. Received: {encoded.ancillary[0]}"
+        )
+    return known[encoded.ancillary[0]]()

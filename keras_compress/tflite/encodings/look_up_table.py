@@ -1,0 +1,62 @@
+"""A table of the values that occur, and for each weight its place in the table."""
+
+import numpy as np
+
+from keras_compress.tflite.encodings.base import (
+    Encoded,
+    Encoding,
+    along,
+    pack_bits,
+    unpack_bits,
+)
+
+_LARGEST_WIDTH = 7
+_ONE_TABLE = 15
+# Places of the header's own bytes in the ancillary tensor: the width with the axis, the stride.
+_WIDTH, _STRIDE = 5, 6
+
+
+class LookUpTable(Encoding):
+    """TFLite Micro's encoding of clustered weights.
+
+    The encoded tensor holds indices of equal width, most significant bit first. The ancillary
+    tensor holds the tables: one where one scale serves the tensor, else one for each channel,
+    for the runtime takes as many tables as the tensor has scales. All tables have the length of
+    the longest.
+
+    Source: tflite-micro, "TFLM DECODE Operator Design", decode type 0.
+    """
+
+    code = 0
+
+    def encode(self, values, zero_points, axis):
+        """See `Encoding.encode`."""
+        if axis not in (None, 0, values.ndim - 1):
+            return None
+        channels = values[None] if axis is None else np.moveaxis(values, axis, 0)
+        tables, indices = _tables(channels.reshape(len(channels), -1))
+        width = max(1, (tables.shape[1] - 1).bit_length())
+        if width > _LARGEST_WIDTH:
+            return None
+        indices = indices.reshape(channels.shape)
+        indices = indices[0] if axis is None else np.moveaxis(indices, 0, axis)
+        place = _ONE_TABLE if axis is None else axis
+        header = self.header(1, place << 4 | width, tables.shape[1])
+        return Encoded(pack_bits(indices, width), header + tables.tobytes())
+
+    def decode(self, encoded, values, zero_points, axis):
+        """See `Encoding.decode`."""
+        width, stride = encoded.ancillary[_WIDTH] & _LARGEST_WIDTH, encoded.ancillary[_STRIDE]
+        tables = np.frombuffer(self.body(encoded), values.dtype).reshape(-1, stride)
+        indices = unpack_bits(encoded.data, width, values.size).reshape(values.shape)
+        channel = along(axis, np.arange(len(tables)), values.ndim)
+        values[...] = tables[channel, indices]
+
+
+def _tables(channels):
+    """Return the sorted values of each row, filled up with zeros, and the place of each value."""
+    found = [np.unique(row, return_inverse=True) for row in channels]
+    tables = np.zeros((len(found), max(len(table) for table, _ in found)), channels.dtype)
+    for row, (table, _) in zip(tables, found, strict=True):
+        row[: len(table)] = table
+    return tables, np.stack([inverse.reshape(-1) for _, inverse in found])

@@ -1,0 +1,127 @@
+"""What kind of file it is: integer, float, dynamic range, or integer with float islands."""
+
+import dataclasses
+import enum
+
+from keras_compress.tflite import operands
+
+
+class Kind(enum.StrEnum):
+    """How a file computes."""
+
+    INTEGER = "integer"
+    FLOAT = "float"
+    DYNAMIC_RANGE = "dynamic_range"
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """How a graph computes.
+
+    Args:
+        kind: A `Kind`.
+        boundary: Operators that only turn the graph's inputs and outputs into its inner type.
+        islands: Groups of operators that compute in float between integer ones, each with the
+            DEQUANTIZE and QUANTIZE around it, in the order of execution.
+    """
+
+    kind: Kind
+    boundary: frozenset[int]
+    islands: tuple[tuple, ...]
+
+
+def read(graph):
+    """Find out how a graph computes.
+
+    Args:
+        graph: A `keras_compress.tflite.flatbuffer.Subgraph`.
+
+    Returns:
+        A `Structure`.
+    """
+    in_float = [op for op in graph.operators if _computes_in_float(op)]
+    in_integers = any(_computes_in_integers(op) for op in graph.operators)
+    boundary = frozenset(op.index for op in graph.operators if _is_boundary(op, graph))
+    if not in_float:
+        return Structure(Kind.INTEGER, boundary, ())
+    if not in_integers:
+        hybrid = any(_is_hybrid(op) for op in in_float)
+        return Structure(Kind.DYNAMIC_RANGE if hybrid else Kind.FLOAT, boundary, ())
+    return Structure(Kind.INTEGER, boundary, _islands(graph, boundary))
+
+
+def shape_operators(graph):
+    """Find the operators that compute with shapes only: SHAPE and what works on its results.
+
+    Returns:
+        Frozenset of operator indices.
+    """
+    known, found = set(), set()
+    for op in graph.operators:
+        inputs = {t.index for t in op.inputs if t is not None and not t.is_constant}
+        if op.name == "SHAPE" or (inputs and known.issuperset(inputs)):
+            known.update(tensor.index for tensor in op.outputs)
+            found.add(op.index)
+    return frozenset(found)
+
+
+def foldable_operators(graph):
+    """Find the operators whose results say nothing but the shape that a RESHAPE makes.
+
+    Returns:
+        Frozenset of operator indices: what a compiler that knows all shapes removes.
+    """
+    shapes, needed = shape_operators(graph), set()
+    handed = {tensor.index for tensor in graph.outputs}
+    for op in reversed(graph.operators):
+        readers = [r for t in op.outputs for r in graph.consumers.get(t.index, ())]
+        elsewhere = [r for r in readers if r.index not in shapes and r.name != "RESHAPE"]
+        elsewhere += [t for t in op.outputs if t.index in handed]
+        if op.index in shapes and (elsewhere or any(r.index in needed for r in readers)):
+            needed.add(op.index)
+    return shapes - needed
+
+
+def _computes_in_float(op):
+    crosses = op.name in ("QUANTIZE", "DEQUANTIZE")
+    return not crosses and any(t.dtype.is_float for t in operands.feature_maps(op))
+
+
+def _computes_in_integers(op):
+    quantized = any(t.dtype.is_integer and t.scales.size for t in op.outputs)
+    return quantized and op.name not in ("QUANTIZE", "DEQUANTIZE")
+
+
+def _is_hybrid(op):
+    weights, data = operands.weights(op), operands.data(op)
+    return weights is not None and weights.dtype.is_integer and data.dtype.is_float
+
+
+def _is_boundary(op, graph):
+    """Whether an operator converts between the graph's inputs or outputs and its inner type."""
+    if op.name not in ("QUANTIZE", "DEQUANTIZE"):
+        return False
+    fed, handed = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
+    if op.name == "QUANTIZE" and op.inputs[0].index in fed:
+        return True
+    out = op.outputs[0].index
+    return out in handed and out not in graph.consumers
+
+
+def _islands(graph, boundary):
+    """Group the operators that share float feature maps."""
+    members = [op for op in graph.operators if _touches_float(op) and op.index not in boundary]
+    group = {op.index: {op.index} for op in members}
+    for op in members:
+        for tensor in op.outputs:
+            for reader in graph.consumers.get(tensor.index, ()) if tensor.dtype.is_float else ():
+                if reader.index in group and group[op.index] is not group[reader.index]:
+                    merged = group[op.index] | group[reader.index]
+                    group.update(dict.fromkeys(merged, merged))
+    unique = {min(indices): indices for indices in group.values()}
+    islands = (tuple(graph.operators[i] for i in sorted(unique[key])) for key in sorted(unique))
+    return tuple(island for island in islands if any(_computes_in_float(op) for op in island))
+
+
+def _touches_float(op):
+    return any(tensor.dtype.is_float for tensor in operands.feature_maps(op))

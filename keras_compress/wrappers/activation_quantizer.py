@@ -1,0 +1,226 @@
+"""The layer that stands where TFLite materialises a tensor: it learns a range and rounds to it."""
+
+import keras
+from keras import ops
+
+from keras_compress.lowering.attention_layers import MASKED_SCORE
+from keras_compress.quantization.calibrators.base import Calibrator, RunningCalibrator
+from keras_compress.quantization.fake_quant import (
+    activation_grid,
+    fake_quantize_activations,
+    ties_away_from_zero,
+)
+from keras_compress.support import plugins
+from keras_compress.wrappers.phase import Phase, PhasedLayer
+from keras_compress.wrappers.replicas import extremes_of_all
+
+# exp(-10) of the largest weight: 100 masked places take less than half a step of softmax's grid.
+MASK_MARGIN = 10.0
+CALIBRATORS = "keras_compress.quantization.calibrators"
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class ActivationQuantizer(PhasedLayer):
+    """Observes the range of its input while training and rounds it to the range's grid.
+
+    Before its phase begins, and as long as no batch was observed, the input passes unchanged. A
+    calibrator that needs the whole distribution leaves the range as `kc.calibrate` has set it.
+    While `observer` is set, it sees every input and nothing is rounded.
+
+    Args:
+        bits: Width, 2 to 8, or 16. Default 8.
+        calibrator: Name or instance of a calibrator. Default `"moving_average"`.
+        fixed_range: Pair (minimum, maximum) that the operator fixes (softmax); `None` learns it.
+        masked: Whether values below half of `MASKED_SCORE` are masked scores: the range learns
+            from them that it has to reach `MASK_MARGIN` below all others, where softmax makes
+            nothing of them.
+        non_negative: Whether no value is below zero, so that none has to be looked for.
+
+    Attributes:
+        compiled_by_xla: Whether XLA may compile the training step, which rules faster operators
+            out. `QuantizationCallback` knows.
+    """
+
+    def __init__(
+        self,
+        bits=8,
+        calibrator="moving_average",
+        fixed_range=None,
+        masked=False,
+        non_negative=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.non_negative = non_negative
+        self.compiled_by_xla = True
+        self.masked = masked
+        self.bits = bits
+        self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
+        self.fixed_range = None if fixed_range is None else tuple(map(float, fixed_range))
+        self.observer = None
+
+    def build(self, input_shape):
+        """Create the range's variables."""
+        self.build_phase()
+        if self.fixed_range is None:
+            self.minimum = self._scalar("minimum", trainable=self.calibrator.learned)
+            self.maximum = self._scalar("maximum", trainable=self.calibrator.learned)
+            self.count = self._scalar("count")
+        self.built = True
+
+    def _scalar(self, name, trainable=False):
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer="zeros",
+            trainable=trainable,
+            autocast=False,
+            aggregation="only_first_replica",
+        )
+
+    def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
+        """Round the inputs, or tell the step of the grid they are rounded to.
+
+        Args:
+            inputs: Tensor of any shape.
+            training: Whether this is a training step, in which the range is learned.
+            observe: Whether the range learns from these inputs; not from a tied tensor's.
+            averages: Whether the inputs are means of integers, as average pooling gives.
+            step_only: Whether only the step is wanted: a kernel that reads these values rounds
+                its bias to a multiple of it.
+
+        Returns:
+            Tensor of the same shape; or a scalar, zero as long as nothing is rounded.
+        """
+        if step_only:
+            return self.step
+        if self.observer is not None:
+            if observe and self.fixed_range is None:
+                self.observer.observe(self._seen(inputs))
+            return inputs
+        if self.phase == Phase.OFF:
+            return inputs
+        if self.fixed_range is not None:
+            return fake_quantize_activations(inputs, *self.fixed_range, self.bits)
+        if training and observe and self.learns:
+            ends = self._observe(inputs)
+            single_pass = not (self.compiled_by_xla or self.calibrator.learned)
+            return fake_quantize_activations(inputs, *ends, self.bits, single_pass)
+        minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
+        if self.phase == Phase.FROZEN:
+            minimum, maximum = ops.stop_gradient(minimum), ops.stop_gradient(maximum)
+        if averages:
+            inputs = ties_away_from_zero(inputs, minimum, maximum, self.bits)
+        rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
+        if training and self.learns:
+            return rounded
+        return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
+
+    @property
+    def step(self):
+        """The step of the grid as a scalar tensor; zero as long as nothing is rounded."""
+        if self.phase == Phase.OFF or self.observer is not None:
+            return ops.zeros((), "float32")
+        if self.fixed_range is not None:
+            return ops.convert_to_tensor(activation_grid(*self.fixed_range, self.bits)[0])
+        minimum, maximum = (
+            ops.stop_gradient(ops.convert_to_tensor(end)) for end in (self.minimum, self.maximum)
+        )
+        step = activation_grid(minimum, maximum, self.bits)[0]
+        return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
+
+    def _observe(self, inputs):
+        values = ops.stop_gradient(self._seen(inputs))
+        lowest = ops.zeros((), "float32") if self.non_negative else ops.min(values)
+        minimum, maximum = self.calibrator.update(
+            ops.convert_to_tensor(self.minimum),
+            ops.convert_to_tensor(self.maximum),
+            ops.convert_to_tensor(self.count),
+            *extremes_of_all(lowest, ops.max(values)),
+        )
+        if self.calibrator.learned:
+            return self._trained_range(minimum, maximum)
+        if self.non_negative:
+            minimum = lowest  # A constant, of which whatever follows from it is one too.
+        self.minimum.assign(minimum)
+        self.maximum.assign(maximum)
+        self.count.assign_add(1.0)
+        return minimum, maximum
+
+    def _seen(self, inputs):
+        """What the range learns from."""
+        values = ops.cast(inputs, "float32")
+        if not self.masked:
+            return values
+        hidden = values < MASKED_SCORE / 2
+        lowest = ops.min(ops.where(hidden, ops.max(values), values))
+        return ops.where(hidden, lowest - MASK_MARGIN, values)
+
+    def _trained_range(self, first_minimum, first_maximum):
+        """Return the trained range, which the first batch sets."""
+        ends = (self.minimum, first_minimum), (self.maximum, first_maximum)
+        begins = ops.equal(ops.convert_to_tensor(self.count), 0.0)
+        for end, first in ends:
+            end.assign(ops.where(begins, first, ops.convert_to_tensor(end)))
+        self.count.assign_add(1.0)
+        trained = [ops.convert_to_tensor(end) for end, _ in ends]
+        self.add_loss(self.calibrator.decay * sum(end**2 for end in trained))
+        return trained
+
+    @property
+    def learns(self):
+        """Whether training steps move the range now."""
+        return isinstance(self.calibrator, RunningCalibrator) and self.phase == Phase.LEARNING
+
+    def set_range(self, minimum, maximum):
+        """Set the range.
+
+        Args:
+            minimum: Lower end, a float.
+            maximum: Upper end.
+        """
+        self.minimum.assign(minimum)
+        self.maximum.assign(maximum)
+        self.count.assign(ops.maximum(ops.convert_to_tensor(self.count), 1.0))
+
+    @property
+    def observed(self):
+        """Whether the range is known: fixed, or at least one batch was observed."""
+        return self.fixed_range is not None or float(ops.convert_to_numpy(self.count)) > 0
+
+    @property
+    def range(self):
+        """The range as a pair of floats."""
+        if self.fixed_range is not None:
+            return self.fixed_range
+        ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
+        return tuple(float(end) for end in ends)
+
+    def compute_output_spec(
+        self, inputs, training=None, observe=True, averages=False, step_only=False
+    ):
+        """Return the input's shape and dtype, or those of the step."""
+        if step_only:
+            return keras.KerasTensor((), "float32")
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "bits": self.bits,
+            "calibrator": plugins.to_config(CALIBRATORS, self.calibrator),
+            "fixed_range": self.fixed_range,
+            "masked": self.masked,
+            "non_negative": self.non_negative,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer from what `get_config` returned."""
+        config["calibrator"] = plugins.from_config(CALIBRATORS, config["calibrator"])
+        return cls(**config)

@@ -1,0 +1,147 @@
+"""The shared values of one kernel, and which weight has which."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_compress.clustering.assignment import nearest, share
+from keras_compress.wrappers.phase import Phase, PhasedLayer
+
+_SEED = 0
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class Codebook(PhasedLayer):
+    """Replaces the weights of a kernel by the nearest of few values, which are trained.
+
+    `OFF` passes weights through. In `LEARNING` each weight takes the nearest centroid, in every
+    step anew. In `FROZEN` it keeps the one it had. Centroids, the place of each weight and the
+    phase are weights, so that files and checkpoints carry them.
+
+    Args:
+        shape: Shape of the kernel.
+        axes: Axes of the kernel that count channels with centroids of their own; empty for one
+            set of centroids.
+        clusters: Number of centroids of a set.
+        keeps_zero: Whether one of them is zero and stays so, for weights that a mask holds at
+            zero.
+    """
+
+    quantizes = False
+
+    def __init__(self, shape, axes, clusters, keeps_zero=False, **kwargs):
+        super().__init__(**kwargs)
+        self._phase = Phase.OFF
+        self.shape, self.axes = tuple(shape), tuple(axes)
+        self.clusters, self.keeps_zero = clusters, keeps_zero
+        self._order = (*self.axes, *(k for k in range(len(shape)) if k not in self.axes))
+        self.groups = int(np.prod([self.shape[axis] for axis in self.axes]))
+
+    def build(self, input_shape=None):
+        """Create the centroids and the places of weights."""
+        self.build_phase()
+        self.centroids = self.add_weight(
+            name="centroids",
+            shape=(self.groups, self.clusters),
+            initializer="zeros",
+            autocast=False,
+        )
+        self.places = self.add_weight(
+            name="places",
+            shape=(self.groups, int(np.prod(self.shape)) // self.groups),
+            dtype="int32",
+            initializer="zeros",
+            trainable=False,
+        )
+        self.built = True
+
+    def begin(self, weights, initializer):
+        """Choose the first centroids for weights and enter `LEARNING`.
+
+        Args:
+            weights: Array of the kernel's shape, zero where a mask says so.
+            initializer: A `CentroidInitializer`.
+        """
+        rng = np.random.default_rng(_SEED)
+        rows = [self._first(row, initializer, rng) for row in self._grouped_array(weights)]
+        self.centroids.assign(np.stack(rows))
+        self.set_phase(Phase.LEARNING)
+
+    def _first(self, row, initializer, rng):
+        row = row.astype(np.float64)
+        if not self.keeps_zero:
+            return initializer(row, self.clusters, rng)
+        kept = row[row != 0]
+        others = initializer(kept if kept.size else row[:1], self.clusters - 1, rng)
+        return np.concatenate([[0.0], others])
+
+    def freeze(self, weights):
+        """Let every weight keep the centroid that is nearest now, and enter `FROZEN`.
+
+        Args:
+            weights: Array of the kernel's shape.
+        """
+        self.places.assign(nearest(self._grouped(weights), self.values()))
+        self.set_phase(Phase.FROZEN)
+
+    def adopt(self, weights):
+        """Take the values that weights share already for centroids, and enter `FROZEN`.
+
+        Args:
+            weights: Array of the kernel's shape.
+
+        Returns:
+            Whether the weights have no more values than there are centroids. If not, nothing is
+            changed.
+        """
+        values = [self._distinct(row) for row in self._grouped_array(weights)]
+        if max(map(len, values)) > self.clusters:
+            return False
+        rows = [np.pad(row, (0, self.clusters - len(row)), "edge") for row in values]
+        self.centroids.assign(np.stack(rows))
+        self.freeze(weights)
+        return True
+
+    def _distinct(self, row):
+        values = np.unique(row)
+        return np.concatenate([[0.0], values[values != 0]]) if self.keeps_zero else values
+
+    def values(self):
+        """Return the centroids, tensor (groups, clusters)."""
+        centroids = ops.convert_to_tensor(self.centroids)
+        if not self.keeps_zero:
+            return centroids
+        return centroids * np.float32([0.0] + [1.0] * (self.clusters - 1))
+
+    def call(self, weights):
+        """Return weights with shared values; see `share` for their gradients.
+
+        Args:
+            weights: Float tensor of the kernel's shape.
+
+        Returns:
+            Tensor of the same shape.
+        """
+        if self.phase == Phase.OFF:
+            # The centroids get a gradient, of zero: an optimizer warns of those without one.
+            return weights + 0.0 * ops.sum(self.centroids)
+        rows, values = self._grouped(weights), self.values()
+        frozen = self.phase == Phase.FROZEN
+        places = ops.convert_to_tensor(self.places) if frozen else nearest(rows, values)
+        return self._ungrouped(share(rows, values, ops.stop_gradient(places)))
+
+    def _grouped(self, weights):
+        """Lay a tensor out as (groups, weights of a group)."""
+        return ops.reshape(ops.transpose(weights, self._order), (self.groups, -1))
+
+    def _grouped_array(self, weights):
+        return np.transpose(np.asarray(weights), self._order).reshape(self.groups, -1)
+
+    def _ungrouped(self, rows):
+        moved = ops.reshape(rows, [self.shape[axis] for axis in self._order])
+        return ops.transpose(moved, np.argsort(self._order).tolist())
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        own = {"shape": self.shape, "axes": self.axes, "clusters": self.clusters}
+        return {**super().get_config(), **own, "keeps_zero": self.keeps_zero}

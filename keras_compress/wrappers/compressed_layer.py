@@ -1,0 +1,216 @@
+"""The one wrapper: kernel -> mask -> cluster -> fake-quantize -> the layer's own call."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_compress.quantization.requantization import rounded_twice
+from keras_compress.quantization.run_time_rounding import rounded_at_run_time
+from keras_compress.wrappers.codebook import Codebook
+from keras_compress.wrappers.config import (
+    clustering_config,
+    clustering_from,
+    pruning_config,
+    pruning_from,
+    quantization_config,
+    quantization_from,
+)
+from keras_compress.wrappers.fused_normalization import normalize
+from keras_compress.wrappers.phase import Phase
+from keras_compress.wrappers.prunable_kernel import PrunableKernel
+from keras_compress.wrappers.rounded_kernels import RoundedKernels
+
+# The step at which counting began is unknown until the first batch of the first fit.
+UNSET_ORIGIN = -(2**31)
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class CompressedLayer(RoundedKernels):
+    """Calls a layer with its kernels masked, clustered and fake-quantized.
+
+    The layer's own code runs: its variables are only read as something else for the time of the
+    call. Masks, step and phase are non-trainable weights, so checkpoints and files carry them.
+    A BatchNormalization that follows is held too: it is folded into the kernel in the deployed
+    file, and the kernel that training sees is the one that folding gives.
+
+    Args:
+        layer: A layer of a known type (`keras_compress.layers`).
+        pruning: `Pruning`, or `None`.
+        quantization: `WeightQuantization`, or `None`.
+        batch_norm: The `BatchNormalization` that follows, or `None`.
+        clustering: `Clustering`, or `None`.
+    """
+
+    def __init__(
+        self, layer, pruning=None, quantization=None, batch_norm=None, clustering=None, **kwargs
+    ):
+        kwargs.setdefault("name", layer.name)
+        super().__init__(layer, quantization, batch_norm, **kwargs)
+        self.pruning = pruning
+        self.clustering = clustering
+        self.supports_masking = layer.supports_masking
+        self._masks = {}
+        self.codebooks = {}
+
+    def build(self, input_shape):
+        """Build the layer, its normalization, and the variables of compression."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
+        if self.batch_norm is not None and not self.batch_norm.built:
+            self.batch_norm.build(self.layer.compute_output_shape(input_shape))
+            self.batch_norm.built = True
+        self.build_phase()
+        if self.pruning is not None:
+            self._build_pruning()
+        if self.clustering is not None:
+            self._build_clustering()
+        if self.quantization is not None:
+            self.build_quantization()
+        self.step = self.counter("step", 0)
+        self.origin = self.counter("origin", UNSET_ORIGIN)
+        self.built = True
+
+    def _build_pruning(self):
+        for kernel in self.kernels:
+            if kernel.prunable or self.pruning.layers is not None:
+                self._masks[kernel.attribute] = self.add_weight(
+                    name=f"{kernel.attribute}_mask",
+                    shape=getattr(self.layer, kernel.attribute).shape,
+                    initializer="ones",
+                    trainable=False,
+                    autocast=False,
+                )
+
+    def _build_clustering(self):
+        for kernel in self.kernels:
+            shape = tuple(self.variable(kernel).shape)
+            axes = kernel.channel_axes if self.clustering.per_channel else ()
+            sharing = math.prod(shape) // math.prod(shape[axis] for axis in axes)
+            # As many values as weights would need no sharing.
+            every = kernel.prunable or self.clustering.layers is not None
+            if every and sharing > self.clustering.clusters:
+                codebook = Codebook(
+                    shape,
+                    axes,
+                    self.clustering.clusters,
+                    keeps_zero=kernel.attribute in self._masks,
+                    name=f"{kernel.attribute}_codebook",
+                )
+                codebook.build()
+                self.codebooks[kernel.attribute] = codebook
+
+    @property
+    def prunable_kernels(self):
+        """The kernels that are pruned here, each with its mask."""
+        return [
+            PrunableKernel(self.name, kernel, self.variable(kernel), self._masks[kernel.attribute])
+            for kernel in self.kernels
+            if kernel.attribute in self._masks
+        ]
+
+    def call(self, inputs, input_step=None, output_step=None, training=None):
+        """Call the layer with its weights as they will be deployed.
+
+        Args:
+            inputs: The layer's input.
+            input_step: Step of the input's grid, a scalar. The file rounds the bias to multiples
+                of it times the kernel's; so does this layer, but for training steps before the
+                ranges and statistics are frozen, for they still move.
+            output_step: Step of the grid that the output is rounded to next, a scalar, where the
+                file's kernel rounds twice on the way there (`requantization`).
+            training: Whether this is a training step.
+
+        Returns:
+            The layer's output, normalized if it has a BatchNormalization.
+        """
+        learning = bool(training) and self.phase != Phase.FROZEN
+        settled = input_step is not None and not learning
+        rounding = self.bias_rounding(input_step) if settled and self.rounds_bias else None
+        replaced = [
+            (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
+        ]
+        if rounding is not None and self.batch_norm is None:
+            replaced.append((self.layer.bias, self.layer.bias + rounding))
+        axes = self.run_time_axes(len(inputs.shape))
+        if axes is not None:
+            inputs = rounded_at_run_time(inputs, axes)
+        with keras.StatelessScope(state_mapping=replaced):
+            outputs = self.layer(inputs)
+        if self.batch_norm is not None:
+            outputs = normalize(self.batch_norm, outputs, learning)
+            if rounding is not None:
+                outputs = outputs + ops.cast(rounding, outputs.dtype)
+        if settled and output_step is not None:
+            outputs = rounded_twice(outputs, self.accumulator_step(input_step), output_step)
+        return outputs
+
+    def masked_kernel(self, kernel):
+        """Return a kernel with its mask applied."""
+        weights = ops.convert_to_tensor(self.variable(kernel))
+        mask = self._masks.get(kernel.attribute)
+        return weights if mask is None else weights * mask
+
+    def clustered_kernel(self, kernel):
+        """Return a kernel with its mask applied and, where clustering has begun, few values."""
+        weights = self.masked_kernel(kernel)
+        codebook = self.codebooks.get(kernel.attribute)
+        if codebook is None:
+            return weights
+        mask = self._masks.get(kernel.attribute)
+        clustered = codebook.call(weights)
+        return clustered if mask is None else clustered * mask
+
+    def kernel_before_rounding(self, kernel):
+        """See `RoundedKernels.kernel_before_rounding`: masked and, maybe, clustered."""
+        return self.clustered_kernel(kernel)
+
+    def begin_clustering(self):
+        """Choose the values that the weights share, from the weights as they are now."""
+        for kernel in self.kernels:
+            codebook = self.codebooks.get(kernel.attribute)
+            if codebook is not None and codebook.phase == Phase.OFF:
+                codebook.begin(self.masked_kernel(kernel), self.clustering.initializer)
+
+    def freeze_clustering(self):
+        """Let every weight keep the value that it shares now."""
+        for kernel in self.kernels:
+            codebook = self.codebooks.get(kernel.attribute)
+            if codebook is not None and codebook.phase == Phase.LEARNING:
+                codebook.freeze(self.masked_kernel(kernel))
+
+    def compute_output_shape(self, input_shape):
+        """Return the wrapped layer's output shape."""
+        try:
+            return self.layer.compute_output_shape(input_shape)
+        except NotImplementedError:  # A user's layer that leaves it to Keras to find out.
+            inputs = keras.KerasTensor(input_shape, self.layer.compute_dtype)
+            return self.layer.compute_output_spec(inputs).shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "layer": serialize(self.layer),
+            "batch_norm": None if self.batch_norm is None else serialize(self.batch_norm),
+            "pruning": pruning_config(self.pruning),
+            "quantization": quantization_config(self.quantization),
+            "clustering": clustering_config(self.clustering),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the wrapper from what `get_config` returned."""
+        deserialize = keras.saving.deserialize_keras_object
+        layer = deserialize(config.pop("layer"))
+        batch_norm = config.pop("batch_norm")
+        return cls(
+            layer,
+            pruning=pruning_from(config.pop("pruning")),
+            quantization=quantization_from(config.pop("quantization")),
+            batch_norm=None if batch_norm is None else deserialize(batch_norm),
+            clustering=clustering_from(config.pop("clustering", None)),
+            **config,
+        )

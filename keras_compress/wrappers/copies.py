@@ -1,0 +1,155 @@
+"""Copies of the layers of a model, for a model that is built from its graph."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_compress.lowering import whole
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
+
+
+class LayerCopies:
+    """Copies of layers for a rebuilt model: one a layer, each name once, weights set at the end."""
+
+    def __init__(self):
+        self._copies = {}
+        self._sources = []
+        self._names = set()
+
+    def plain(self, operation):
+        """Return the copy of a layer; operations that are no layers have no state and serve as is.
+
+        Args:
+            operation: A Keras layer or operation.
+
+        Returns:
+            An unbuilt layer of the same configuration, always the same one for the same layer;
+            a plain `BatchNormalization` for one that only trains faster.
+        """
+        if not isinstance(operation, keras.layers.Layer):
+            return operation
+        if operation not in self._copies:
+            config = {**operation.get_config(), "name": self.free_name(operation.name)}
+            copy = _plain_type(operation).from_config(config)
+            self._copies[operation] = self._register(copy, operation)
+        return self._copies[operation]
+
+    def stripped(self, wrapper):
+        """Return the plain layers in a wrapper, as one callable.
+
+        Args:
+            wrapper: A `CompressedLayer`.
+        """
+        if wrapper not in self._copies:
+            config = {**wrapper.layer.get_config(), "name": self.free_name(wrapper.name)}
+            layer = type(wrapper.layer).from_config(config)
+            self._sources.append((layer, wrapper))
+            self._copies[wrapper] = layer
+        layer, norm = self._copies[wrapper], wrapper.batch_norm
+        if norm is None:
+            return lambda inputs, training=None: layer(inputs)
+        norm = self.plain(norm)
+        return lambda inputs, training=None: norm(layer(inputs), training=training)
+
+    def together(self, operation, part, source):
+        """Call the layer that was taken apart, where its last part is called.
+
+        Args:
+            operation: The last part, or its wrapper.
+            part: The last part.
+            source: What it is called with; see `parts.whole`.
+
+        Returns:
+            The output.
+        """
+        if operation not in self._copies:
+            self._copies[operation] = whole.make(part, self.free_name(whole.name(part)))
+            self._sources.append((self._copies[operation], _Parts(operation, source)))
+        outputs = whole.call(self._copies[operation], source)
+        norm = getattr(operation, "batch_norm", None)
+        return outputs if norm is None else self.plain(norm)(outputs)
+
+    def inner(self, layer):
+        """Return a copy of a layer to be held by a wrapper, under its own name.
+
+        Args:
+            layer: A Keras layer.
+        """
+        return self._register(type(layer).from_config(layer.get_config()), layer)
+
+    def fused(self, norm):
+        """Return the copy of a `BatchNormalization`, one that trains by TensorFlow's fused kernel.
+
+        Args:
+            norm: A Keras layer of just that type.
+        """
+        if norm not in self._copies:
+            copy = FusedBatchNormalization.of(norm, self.free_name(norm.name))
+            self._copies[norm] = self._register(copy, norm)
+        return self._copies[norm]
+
+    def custom(self, operation, make):
+        """Return a layer that `make(name)` builds in place of another, with no weights copied."""
+        if operation not in self._copies:
+            self._copies[operation] = make(self.free_name(operation.name))
+        return self._copies[operation]
+
+    def free_name(self, name):
+        """Return the name, or the name with a number where a nested model had the same one."""
+        free, number = name, 1
+        while free in self._names:
+            free, number = f"{name}_{number}", number + 1
+        self._names.add(free)
+        return free
+
+    def copy_weights(self):
+        """Set the weights of all copies; to be called when the model is built."""
+        for copy, source in self._sources:
+            if isinstance(source, _Parts):
+                source.set_weights(copy)
+            elif isinstance(source, CompressedLayer):
+                copy.set_weights(_stripped_weights(source))
+            elif copy.weights:
+                copy.set_weights(source.get_weights())
+                if isinstance(copy, keras.layers.Normalization):
+                    copy.finalize_state()  # It computes with constants made of its weights.
+
+    def _register(self, copy, source):
+        self._sources.append((copy, source))
+        return copy
+
+
+def _plain_type(layer):
+    fused = isinstance(layer, FusedBatchNormalization)
+    return keras.layers.BatchNormalization if fused else type(layer)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """The parts that hold the weights of a layer that was put together again."""
+
+    last: keras.layers.Layer
+    source: Any
+
+    def set_weights(self, layer):
+        if not isinstance(self.source, whole.Pieces):
+            layer.set_weights(self.last.get_weights())
+            return
+        sources = {part: operation for part, (operation, _) in self.source.projections.items()}
+        sources["output"] = self.last
+        arrays = {part: _stripped_weights(operation) for part, operation in sources.items()}
+        whole.set_attention_weights(layer, arrays)
+
+
+def _stripped_weights(layer):
+    """The weights of a layer, or those in a wrapper with masks and clusters applied."""
+    if not isinstance(layer, CompressedLayer):
+        return layer.get_weights()
+    applied = {
+        id(layer.variable(kernel)): np.asarray(layer.clustered_kernel(kernel))
+        for kernel in layer.kernels
+    }
+    return [applied.get(id(weight), np.asarray(weight)) for weight in layer.layer.weights]

@@ -1,0 +1,50 @@
+"""BatchNormalization that no kernel takes in: its statistics freeze with the ranges."""
+
+import keras
+
+from keras_compress.wrappers.fused_normalization import normalize
+from keras_compress.wrappers.phase import Phase, PhasedLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_compress")
+class PhasedNormalization(PhasedLayer):
+    """Calls a normalization as in inference once quantization is frozen.
+
+    Before that it trains as ever. From the frozen phase on, what training sees is what is deployed:
+    the statistics that were learned, not those of each batch (Krishnamoorthi 2018, section 3.2).
+
+    Args:
+        layer: A `BatchNormalization`.
+    """
+
+    def __init__(self, layer, **kwargs):
+        kwargs.setdefault("name", layer.name)
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.supports_masking = layer.supports_masking
+
+    def build(self, input_shape):
+        """Build the normalization and the weight that carries the phase."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+            self.layer.built = True
+        self.build_phase()
+        self.built = True
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalize the inputs, in training by the batch's statistics until they are frozen."""
+        learning = bool(training) and self.phase != Phase.FROZEN
+        return normalize(self.layer, inputs, learning, mask)
+
+    def compute_output_shape(self, input_shape):
+        """Return the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the layer from what `get_config` returned."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("layer")), **config)

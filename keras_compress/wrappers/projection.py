@@ -1,0 +1,32 @@
+"""Projected gradient descent: a constraint that moves a kernel toward its grid."""
+
+import keras
+from keras import ops
+
+from keras_compress.wrappers.phase import Phase
+
+
+class Projection(keras.constraints.Constraint):
+    """Moves a kernel toward its grid after each update, as its quantizer says.
+
+    Args:
+        wrapper: The `CompressedLayer` of the kernel.
+        kernel: One of its `kernels`.
+        updates: Variable that counts the updates made since quantization began.
+        inner: The constraint that the kernel had, or `None`.
+    """
+
+    def __init__(self, wrapper, kernel, updates, inner):
+        self._wrapper, self._kernel, self._updates, self._inner = wrapper, kernel, updates, inner
+
+    def __call__(self, weights):
+        """Return the weights as the quantizer projects them."""
+        if self._inner is not None:
+            weights = self._inner(weights)
+        wrapper = self._wrapper
+        if wrapper.phase == Phase.OFF:
+            return weights
+        self._updates.assign_add(1.0)
+        rounded = wrapper.effective_kernel(self._kernel)
+        updates = ops.convert_to_tensor(self._updates)
+        return wrapper.quantization.quantizer.project(weights, rounded, updates)
