@@ -57,7 +57,7 @@ def compress_weights(content, samples=None, *, strip=False):
         EvaluationError: TFLite Micro is not installed or does not run the dense file.
 
     Example:
-        >>> result = compress_weights(converted, x_test[:100], strip=True)  # doctest: +SKIP
+        >>> result = kc.compress_weights(converted, x_test[:100], strip=True)  # doctest: +SKIP
         >>> result.save("model_micro.tflite")  # doctest: +SKIP
 
     Source: Han et al. 2016, "Deep Compression", for weights stored sparse and by table;

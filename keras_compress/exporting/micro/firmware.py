@@ -114,8 +114,7 @@ def build_firmware(model, name="model"):
         EvaluationError: TFLite Micro refuses the file.
 
     Example:
-        >>> from keras_compress.exporting.micro.firmware import build_firmware
-        >>> build_firmware("model.tflite").save("firmware/")  # doctest: +SKIP
+        >>> kc.build_firmware("model.tflite").save("firmware/")  # doctest: +SKIP
     """
     if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name) or name in _CPP_KEYWORDS.split():
         raise InvalidArgumentError(
