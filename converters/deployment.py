@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_compress.compression.apply import strip
-from keras_compress.converters import deployed_parts
+from keras_compress.converters import deployed_layers
 from keras_compress.converters.deployed_kernel import (
     DeployedKernel,
     deployed_bias,
@@ -211,7 +211,7 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             return outputs
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
-        if layer := deployed_parts.replacement(operation, call, copies, ranges):
+        if layer := deployed_layers.replacement(operation, call, copies, ranges):
             return layer(*args)
         return copies.plain(operation)(*args, **kwargs)
 

@@ -6,6 +6,8 @@ from keras_compress.graph.graph import Value, all_layers, rebuild, trace
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phase import PhasedLayer
 
+HALF_PRECISION = ("bfloat16", "float16")
+
 
 def in_float32(model):
     """Return the same model with every layer computing in float32.
@@ -17,7 +19,7 @@ def in_float32(model):
         model: A built `keras.Model`, plain or compressed.
 
     Returns:
-        A functional copy; `model` itself where everything is in float32 already.
+        A functional copy.
 
     Raises:
         UnsupportedModelError: The model has no graph.
@@ -29,9 +31,6 @@ def in_float32(model):
         'float32'
     """
     graph = trace(model)
-    halves = [layer for layer in all_layers(model) if _is_half(layer.compute_dtype)]
-    if not halves:
-        return model
     copies = _Float32Copies()
 
     def apply(call, args, kwargs):
@@ -61,10 +60,6 @@ class _Float32Copies(LayerCopies):
                 copy.set_weights(source.get_weights())
             if isinstance(copy, keras.layers.Normalization):
                 copy.finalize_state()
-
-
-def _is_half(dtype):
-    return dtype in ("bfloat16", "float16")
 
 
 def _without_policies(config):

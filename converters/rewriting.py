@@ -38,26 +38,32 @@ def rewrite(model, profile, *, has_ranges=False, kept=()):
     Returns:
         A `RewrittenModel`.
     """
-    known = [plugins.get(REWRITES, name)() for name in plugins.names(REWRITES)]
-    wanted = [r for r in known if r.is_needed(profile) and (r.keeps_tensors or not has_ranges)]
     graph = trace(model)
     counts = collections.Counter(call.operation for call in graph.calls)
     once = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
+    needed = _needed(profile, {call.operation for call in once}, has_ranges)
     replacements, names = {}, {}
-    for call in once if wanted else ():
-        for candidate in wanted:
-            replacement = candidate.replacement(call)
-            if replacement is not None:
-                replacements[call] = replacement
-                names["/".join((*call.scope, call.name))] = _name(candidate)
-                break
+    for call in once:
+        for name, candidate in needed.items():
+            new = candidate.replacements(call) if candidate.serves(call.operation) else {}
+            if new and call not in replacements and new.keys() <= set(once):
+                replacements |= new
+                names |= {"/".join((*each.scope, each.name)): name for each in new}
     if not replacements:
         return RewrittenModel(model, {})
     return RewrittenModel(_rebuilt(graph, replacements), names)
 
 
-def _name(candidate):
-    return type(candidate).__module__.rsplit(".", 1)[-1]
+def _needed(profile, operations, has_ranges):
+    """Map names of rewrites to those that serve one of the operations and that the target needs."""
+    rewrites = {name: plugins.get(REWRITES, name)() for name in plugins.names(REWRITES)}
+    return {
+        name: candidate
+        for name, candidate in rewrites.items()
+        if (candidate.keeps_tensors or not has_ranges)
+        and any(map(candidate.serves, operations))
+        and candidate.is_needed(profile)
+    }
 
 
 def _rebuilt(graph, replacements):

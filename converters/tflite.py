@@ -4,6 +4,7 @@ import dataclasses
 import os
 import warnings
 
+import keras
 import numpy as np
 
 from keras_compress.compression.apply import strip
@@ -12,7 +13,7 @@ from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.expected_zeros import expected_zeros
-from keras_compress.converters.full_precision import in_float32
+from keras_compress.converters.full_precision import HALF_PRECISION, in_float32
 from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.rewriting import rewrite
@@ -86,10 +87,7 @@ def convert(
     """
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
-    deployable, rewritten = (
-        _deployable(in_float32(keras2.load_model(model, compile=False)), target),
-        {},
-    )
+    deployable, rewritten = _deployable(_loaded(model), target), {}
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(
@@ -140,6 +138,15 @@ def convert(
     )
 
 
+def _loaded(model):
+    """Return the Keras 3 model that is meant, with every layer computing in float32."""
+    if not isinstance(model, keras.Model):
+        model = keras2.load_model(model, compile=False)
+    trace(model)
+    in_half = any(layer.compute_dtype in HALF_PRECISION for layer in all_layers(model))
+    return in_float32(model) if in_half else model
+
+
 def _rewrite(deployable, target, allow_float):
     """Write layers as operators that the target takes, but for those that may stay in float."""
     allowed = {allow_float} if isinstance(allow_float, str) else set(allow_float)
@@ -163,7 +170,6 @@ def _is_chance(findings):
 
 def _deployable(model, target):
     """Return the model to export, where what was trained fits the target."""
-    trace(model)
     mode = ConversionOptions.from_profile(target).mode
     wrappers = [layer for layer in all_layers(model) if isinstance(layer, CompressedLayer)]
     if mode in (Mode.FLOAT32, Mode.FLOAT16):

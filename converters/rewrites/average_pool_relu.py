@@ -20,6 +20,8 @@ class AveragePoolRelu(Rewrite):
     that reach over the edge stay, as their mean is of fewer pixels.
     """
 
+    layers = (keras.layers.AveragePooling2D,)
+
     def is_needed(self, profile):
         """Where AVERAGE_POOL_2D takes no fused activation."""
         return forbids_fusing(profile, "AVERAGE_POOL_2D")
@@ -27,7 +29,7 @@ class AveragePoolRelu(Rewrite):
     def replacement(self, call):
         """Convolve in place of the pooling, where a ReLU follows."""
         layer = call.operation
-        if not isinstance(layer, keras.layers.AveragePooling2D) or not _stays_inside(call):
+        if not _stays_inside(call):
             return None
         readers = call.output.consumers
         followed = len(readers) == 1 and is_relu(readers[0].operation)

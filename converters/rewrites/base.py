@@ -1,6 +1,7 @@
 """What all rewrites share, and the questions that they ask of a profile."""
 
 import abc
+from typing import ClassVar
 
 import keras
 
@@ -13,11 +14,30 @@ class Rewrite(abc.ABC):
     """Computes the same as a layer, by other operators.
 
     Attributes:
+        layers: Classes of the Keras layers that it may replace; a subclass counts as its parent.
+        operations: Class names of the Keras operations that it may replace.
+        activations: Names of the activations that it may replace, wherever they are applied.
         keeps_tensors: Whether each tensor with a range of its own stays one. Only such a rewrite
             is applied to a model that has learned its ranges.
     """
 
-    keeps_tensors = False
+    layers: ClassVar[tuple[type, ...]] = ()
+    operations: ClassVar[tuple[str, ...]] = ()
+    activations: ClassVar[tuple[str, ...]] = ()
+    keeps_tensors: ClassVar[bool] = False
+
+    @classmethod
+    def serves(cls, operation):
+        """Tell whether an operation is of a kind that the rewrite may replace.
+
+        Args:
+            operation: A Keras layer or operation.
+        """
+        return (
+            isinstance(operation, cls.layers)
+            or type(operation).__name__ in cls.operations
+            or (bool(cls.activations) and applied(operation) in cls.activations)
+        )
 
     @abc.abstractmethod
     def is_needed(self, profile):
@@ -32,12 +52,25 @@ class Rewrite(abc.ABC):
         """Return what takes a call's place.
 
         Args:
-            call: A `keras_compress.graph.graph.Call` of an operation that is called once.
+            call: A `keras_compress.graph.graph.Call` of an operation that the rewrite serves and
+                that is called once.
 
         Returns:
             A function of the call's arguments that returns the same values (to the rounding of
             float32), or `None` where the call stays.
         """
+
+    def replacements(self, call):
+        """Return what takes the place of a call, and of others that must change with it.
+
+        Args:
+            call: As for `replacement`.
+
+        Returns:
+            Dictionary from calls to functions of their arguments; empty where the call stays.
+        """
+        function = self.replacement(call)
+        return {} if function is None else {call: function}
 
 
 class Rewritten(keras.layers.Layer):

@@ -8,6 +8,8 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten, limit, p
 class DenseOnMaps(Rewrite):
     """A Dense of more than a vector as Conv1D or Conv2D with a kernel of one pixel."""
 
+    layers = (keras.layers.Dense,)
+
     def is_needed(self, profile):
         """Where FULLY_CONNECTED takes vectors only."""
         return limit(profile, "FULLY_CONNECTED", "output_dimensions") is not None

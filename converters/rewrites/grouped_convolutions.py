@@ -12,6 +12,8 @@ _VERSION = 6
 class GroupedConvolutions(Rewrite):
     """Conv2D with groups as a split, one Conv2D a group, and a concatenation."""
 
+    layers = (keras.layers.Conv2D,)
+
     def is_needed(self, profile):
         """Where the version of CONV_2D that has groups is not taken."""
         version = limit(profile, "CONV_2D", "max_version")

@@ -4,14 +4,14 @@ import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, apart, lacks
 
-_NAMES = ("hard_silu", "hard_swish")
-
 
 class HardSwish(Rewrite):
     """hard_swish(x) = (x / 6) * relu6(x + 3), in that order.
 
     The converter finds HARD_SWISH in other orders.
     """
+
+    activations = ("hard_silu", "hard_swish")
 
     def is_needed(self, profile):
         """Where HARD_SWISH is not taken, or activations have 16 bits, which it has none for."""
@@ -21,7 +21,7 @@ class HardSwish(Rewrite):
         """Write the function out."""
         if not call.inputs:
             return None
-        return apart(call.operation, _NAMES, _hard_swish, call.inputs[0].shape)
+        return apart(call.operation, self.activations, _hard_swish, call.inputs[0].shape)
 
 
 def _hard_swish(inputs):

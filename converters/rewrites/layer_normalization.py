@@ -14,6 +14,7 @@ class LayerNormalization(Rewrite):
     were trained, whichever way it is written.
     """
 
+    layers = (keras.layers.LayerNormalization,)
     keeps_tensors = True
 
     def is_needed(self, profile):

@@ -3,15 +3,17 @@
 import keras
 import numpy as np
 
-from keras_compress.converters.rewrites.base import Rewrite, Rewritten, apart, applied, lacks, part
+from keras_compress.converters.rewrites.base import Rewrite, Rewritten, apart, lacks, part
 
-_NAMES = ("leaky_relu",)
 # What keras.activations.leaky_relu takes where nothing is said.
 _DEFAULT_SLOPE = 0.2
 
 
 class LeakyRelu(Rewrite):
     """LeakyReLU as a PReLU whose slopes are all the same, which is the same function."""
+
+    layers = (keras.layers.LeakyReLU,)
+    activations = ("leaky_relu",)
 
     def is_needed(self, profile):
         """Where LEAKY_RELU is not taken and PRELU is."""
@@ -23,10 +25,8 @@ class LeakyRelu(Rewrite):
         if isinstance(layer, keras.layers.LeakyReLU):
             prelu = _prelu(layer.negative_slope, call.output.shape)
             return Rewritten(prelu, [prelu], name=call.name)
-        if applied(layer) not in _NAMES:
-            return None
         prelu = _prelu(getattr(layer, "negative_slope", _DEFAULT_SLOPE), call.output.shape)
-        rewritten = apart(layer, _NAMES, prelu, call.inputs[0].shape)
+        rewritten = apart(layer, self.activations, prelu, call.inputs[0].shape)
         rewritten.parts.append(prelu)
         return rewritten
 

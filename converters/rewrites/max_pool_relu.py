@@ -12,21 +12,23 @@ class MaxPoolRelu(Rewrite):
     leaves is what it leaves of the maximum; there it is fused into the operator before.
     """
 
+    layers = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
+
     def is_needed(self, profile):
         """Where MAX_POOL_2D takes no fused activation."""
         return forbids_fusing(profile, "MAX_POOL_2D")
 
     def replacement(self, call):
-        """Swap both calls."""
-        kinds = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
-        if isinstance(call.operation, kinds) and len(call.output.consumers) == 1:
-            (reader,) = call.output.consumers
-            return _copy(reader.operation) if is_relu(reader.operation) else None
-        before = call.inputs[0].producer if call.inputs else None
-        swapped = before is not None and isinstance(before.operation, kinds)
-        if swapped and is_relu(call.operation) and len(before.output.consumers) == 1:
-            return _copy(before.operation)
-        return None
+        """Apply the ReLU that follows in place of the pooling."""
+        (reader,) = call.output.consumers
+        return _copy(reader.operation)
+
+    def replacements(self, call):
+        """Swap both calls, where nothing but a ReLU reads the pooling."""
+        readers = call.output.consumers
+        if len(readers) != 1 or not is_relu(readers[0].operation):
+            return {}
+        return {call: self.replacement(call), readers[0]: _copy(call.operation)}
 
 
 def _copy(operation):

@@ -15,6 +15,8 @@ class PreluSlopes(Rewrite):
     output, and the converter gives its input the output's range, which has no positive half.
     """
 
+    layers = (keras.layers.PReLU,)
+
     def is_needed(self, profile):
         """Where PRELU takes slopes that vary over channels only."""
         return limit(profile, "PRELU", "alpha_per_channel") is True
@@ -22,8 +24,6 @@ class PreluSlopes(Rewrite):
     def replacement(self, call):
         """Share the slopes, or write the function out."""
         layer = call.operation
-        if not isinstance(layer, keras.layers.PReLU):
-            return None
         slopes = np.asarray(layer.get_weights()[0])
         places = range(slopes.ndim - 1)
         shared = slopes[(slice(1),) * len(places)]

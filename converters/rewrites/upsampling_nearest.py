@@ -14,6 +14,7 @@ class UpsamplingNearest(Rewrite):
     repeats the same pixels.
     """
 
+    layers = (keras.layers.UpSampling1D, keras.layers.UpSampling2D)
     keeps_tensors = True
 
     def is_needed(self, profile):
@@ -26,8 +27,6 @@ class UpsamplingNearest(Rewrite):
         layer = call.operation
         if isinstance(layer, keras.layers.UpSampling1D):
             return _resize(call, (layer.size, 1))
-        if not isinstance(layer, keras.layers.UpSampling2D):
-            return None
         if layer.interpolation != "nearest" or layer.data_format != "channels_last":
             return None
         return _resize(call, layer.size)

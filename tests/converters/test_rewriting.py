@@ -121,6 +121,16 @@ def test_layers_called_twice_and_kept_layers_stay(images):
     assert found.rewritten == {"dense": "dense_on_maps"}
 
 
+@pytest.mark.parametrize("kept", ["pool", "relu"])
+def test_two_layers_change_places_together_or_not_at_all(kept):
+    source = keras.Input((4, 4, 2), name="source")
+    pooled = layers.MaxPooling2D(2, name="pool")(source)
+    model = keras.Model(source, layers.ReLU(name="relu")(pooled))
+    coral = profile.get("coral_edgetpu")
+    assert set(rewrite(model, coral).rewritten) == {"pool", "relu"}
+    assert rewrite(model, coral, kept=[kept]).rewritten == {}
+
+
 def test_a_model_that_learned_its_ranges_keeps_its_tensors():
     source = keras.Input((4, 4, 2), name="source")
     x = layers.UpSampling2D(2, name="upsample")(layers.LeakyReLU(name="leaky")(source))

@@ -1,6 +1,7 @@
-"""Layers that multiply each channel and add to it, as one integer operator with a scale a channel.
+"""What stands in the deployed model for affine layers, and for parts of attention and LayerNorm.
 
-Of a MUL and an ADD each has one scale in all, and the converter puts a DEQUANTIZE and a QUANTIZE
+Layers that multiply each channel and add to it become one integer operator with a scale a channel:
+of a MUL and an ADD each has one scale in all, and the converter puts a DEQUANTIZE and a QUANTIZE
 before what Keras begins a Normalization or a Rescaling with.
 """
 
@@ -9,8 +10,43 @@ import math
 import keras
 import numpy as np
 
-from keras_compress.lowering.normalization_layers import NormalizationAffine
+from keras_compress.lowering.attention_layers import AttentionMask
+from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
 from keras_compress.quantization.folding import batch_norm_affine
+
+
+def replacement(part, call, copies, ranges):
+    """Return what computes a layer in the deployed model.
+
+    Args:
+        part: A layer of the compressed model.
+        call: The `Call` of it, or of the wrapper that holds it.
+        copies: The `LayerCopies` of the deployed model.
+        ranges: Whether learned ranges go into its graph.
+
+    Returns:
+        A function of the call's tensors; `None` for a layer that is deployed as it is.
+    """
+    shape = call.outputs[0].shape
+    if is_affine(part, shape):
+        depthwise = copies.custom(part, lambda name: as_depthwise(part, shape[-1], name))
+        return lambda inputs: on_maps(depthwise, inputs)
+    if isinstance(part, NormalizationStep) and part.step == "inverse_root":
+        # No guard from a variance of zero is needed: the operator answers with its largest value.
+        return copies.custom(part, lambda name: _changed(part, name, epsilon=0.0))
+    if isinstance(part, AttentionMask) and ranges:
+        return copies.custom(part, lambda name: _changed(part, name, score=_lower_end(call)))
+    return None
+
+
+def _lower_end(call):
+    """The lower end of the range on the output of a call: the file has one grid for both."""
+    (quantizer,) = {reader.operation for reader in call.output.consumers}
+    return quantizer.range[0]
+
+
+def _changed(layer, name, **config):
+    return type(layer).from_config({**layer.get_config(), "name": name, **config})
 
 
 def is_affine(layer, shape):
