@@ -1,4 +1,4 @@
-"""A converted model: the flatbuffer, and what is known of where it comes from."""
+"""A converted model: the flatbuffer, and where it comes from."""
 
 import dataclasses
 import os
@@ -73,9 +73,9 @@ class ConvertedModel:
 
     def to_json(self):
         """Return the profile, the warnings and what `inspect` says, for `json.dumps`."""
-        found = self.inspect().to_json()
+        inspected = self.inspect().to_json()
         warnings, rewritten = list(self.warnings), dict(self.rewritten)
-        return {"profile": self.profile, "warnings": warnings, "rewritten": rewritten, **found}
+        return {"profile": self.profile, "warnings": warnings, "rewritten": rewritten, **inspected}
 
     def __len__(self):
         return len(self.content)

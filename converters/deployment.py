@@ -131,12 +131,12 @@ def _stripped(model, graph, wrappers):
 
 def _common_granularity(wrappers, dense):
     """Whether all layers of a kind were trained per channel; `None` where there is none."""
-    found = [
+    per_channel = [
         wrapper.quantization.per_channel
         for wrapper in wrappers
         if wrapper.quantization and isinstance(wrapper.layer, keras.layers.Dense) == dense
     ]
-    return all(found) if found else None
+    return all(per_channel) if per_channel else None
 
 
 def _check_clustered(model, wrappers):
@@ -164,15 +164,15 @@ def _check_observed(model, wrappers, quantizers):
 
 def _input_steps(graph):
     """Return the step of what each wrapper reads, where all its calls read the same 8-bit grid."""
-    found = {}
+    quantizers_of = {}
     for call in graph.calls:
         step = call.kwargs.get("input_step")
         if isinstance(call.operation, CompressedLayer):
             quantizer = None if step is None else step.producer.operation
-            found.setdefault(call.operation, set()).add(quantizer)
+            quantizers_of.setdefault(call.operation, set()).add(quantizer)
     return {
         wrapper: quantizer.step
-        for wrapper, (quantizer, *others) in found.items()
+        for wrapper, (quantizer, *others) in quantizers_of.items()
         if quantizer is not None and not others and quantizer.bits <= 8
     }
 

@@ -39,19 +39,19 @@ def expected_zeros(deployable):
         for kernel in deployable.kernels
         if kernel.mask is not None
     ]
-    names = {found.layer for found in masked}
+    masked_layers = {kernel.layer for kernel in masked}
     layers = {
         call.operation: "/".join((*call.scope, call.name))
         for call in trace(deployable.model).calls
         if isinstance(call.operation, keras.layers.Layer)
     }
     others = [
-        found
+        kernel
         for layer, name in layers.items()
-        if name not in names
-        for found in _of_layer(layer, name)
+        if name not in masked_layers
+        for kernel in _of_layer(layer, name)
     ]
-    return tuple(found for found in (*masked, *others) if found.zeros.any())
+    return tuple(kernel for kernel in (*masked, *others) if kernel.zeros.any())
 
 
 def _of_layer(layer, name):

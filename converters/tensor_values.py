@@ -105,7 +105,7 @@ def real(array, tensor):
 
 def _activations(graph):
     """The inputs, and what operators make, each once and in the order of the operators."""
-    found = {tensor.index: tensor for tensor in graph.inputs}
+    tensors = {tensor.index: tensor for tensor in graph.inputs}
     for operator in graph.operators:
-        found.update((tensor.index, tensor) for tensor in operator.outputs)
-    return found.values()
+        tensors.update((tensor.index, tensor) for tensor in operator.outputs)
+    return tensors.values()

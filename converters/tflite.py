@@ -150,13 +150,13 @@ def _loaded(model):
 def _rewrite(deployable, target, allow_float):
     """Write layers as operators that the target takes, but for those that may stay in float."""
     allowed = {allow_float} if isinstance(allow_float, str) else set(allow_float)
-    found = rewrite(
+    result = rewrite(
         deployable.model,
         target,
         has_ranges=deployable.quantized,
         kept=allowed | {kernel.layer for kernel in deployable.kernels},
     )
-    return dataclasses.replace(deployable, model=found.model), found.rewritten
+    return dataclasses.replace(deployable, model=result.model), result.rewritten
 
 
 def _is_chance(findings):
@@ -195,14 +195,14 @@ def _deployable(model, target):
 
 def _granularity(target, deployable, field):
     """Return whether kernels have a scale a channel: as trained, else as the profile says."""
-    trained, wanted = getattr(deployable, field), getattr(target, field)
-    if trained and not wanted:
+    trained, default = getattr(deployable, field), getattr(target, field)
+    if trained and not default:
         raise InvalidArgumentError(
             f"The model was trained with {field}=True, and profile {target.name!r} takes one scale "
             f"for a whole kernel: compress it with kc.Quantization(profile={target.name!r}), or "
             "convert kc.strip(model)."
         )
-    return wanted if trained is None else trained
+    return default if trained is None else trained
 
 
 def _calibration(dataset, inputs, deployable, options, calibration_samples):

@@ -2,7 +2,7 @@
 
 TensorFlow's converter turns a fake-quantization operator into a QUANTIZE and a DEQUANTIZE with
 the scale and zero point of its range. In a file that another program is to quantize they are in
-the way, and what they know is wanted.
+the way, and their ranges are needed.
 """
 
 import numpy as np

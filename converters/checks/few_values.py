@@ -20,8 +20,8 @@ class FewValues(Check):
             for layer in layers.of_operator(operator):
                 operators.setdefault(layer, []).append(operator)
         clustered = [kernel for kernel in evidence.kernels if kernel.clusters is not None]
-        found = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in clustered)
-        return [finding for finding in found if finding is not None]
+        findings = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in clustered)
+        return [finding for finding in findings if finding is not None]
 
 
 def _compare(kernel, operators):
@@ -34,13 +34,13 @@ def _compare(kernel, operators):
     count, operator = min(counts, default=(None, None))
     if count is not None and count <= kernel.clusters:
         return None
-    found = "none of its weights" if count is None else f"{count} different integers in a channel"
+    held = "none of its weights" if count is None else f"{count} different integers in a channel"
     return Finding(
         code="lost_clusters",
         operator=operator,
         layer=kernel.layer,
         message=f"Layer {kernel.layer!r} was clustered to {kernel.clusters} values, and the file "
-        f"holds {found}.",
+        f"holds {held}.",
         fix="Take the clustering off this layer.",
     )
 

@@ -20,14 +20,14 @@ class IoTypes(Check):
         ]
 
 
-def _wrong(tensors, wanted, role):
+def _wrong(tensors, promised, role):
     for tensor in tensors:
         if not tensor.scales.size and not tensor.dtype.is_float:
             continue
-        if tensor.dtype != wanted:
+        if tensor.dtype != promised:
             yield Finding(
                 code=f"{role}_type",
-                message=f"The {role} {tensor.name!r} is {tensor.dtype}, not {wanted}.",
+                message=f"The {role} {tensor.name!r} is {tensor.dtype}, not {promised}.",
                 fix="Check that the representative dataset reaches it.",
             )
         elif not tensor.dtype.is_float and tensor.scales.size != 1:

@@ -85,9 +85,9 @@ def _observed_ranges(content, calibration, options, progress):
             progress(start, total)
         # The last batch is filled up with samples from the front.
         rows = np.arange(start, start + size) % total
-        found = values.run([array[rows] for array in inputs])
+        answers = values.run([array[rows] for array in inputs])
         for tensor in tensors:
-            array = found[tensor.index]
+            array = answers[tensor.index]
             low[tensor.name] = min(low[tensor.name], array.min())
             high[tensor.name] = max(high[tensor.name], array.max())
     progress(total, total)

@@ -132,8 +132,8 @@ class _Failure:
     def _named_in(self, message):
         """Find the layers whose scopes a message of the converter names."""
         scopes = self._exported.scopes.items()
-        found = [layer for scope, layer in scopes if re.search(rf"\b{re.escape(scope)}/", message)]
-        return tuple(dict.fromkeys(found))
+        named = [layer for scope, layer in scopes if re.search(rf"\b{re.escape(scope)}/", message)]
+        return tuple(dict.fromkeys(named))
 
     def _behind_operators(self, message):
         """Find the layers of operators that a message names, in the float file beside it."""
@@ -142,8 +142,8 @@ class _Failure:
             return ()
         model = flatbuffer.read(path)
         layers = LayerNames(model.subgraphs[0], self._exported.scopes, self._exported.output_layers)
-        found = [layers.first(op) for op in model.operators if f"'{op.name}'" in message]
-        return tuple(dict.fromkeys(layer for layer in found if layer is not None))
+        behind = [layers.first(op) for op in model.operators if f"'{op.name}'" in message]
+        return tuple(dict.fromkeys(layer for layer in behind if layer is not None))
 
     def _stage(self):
         return f"while {self._read('stage') or 'starting'}"

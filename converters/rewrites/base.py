@@ -147,8 +147,8 @@ def lacks(profile, operator):
 def limit(profile, operator, name):
     """Return the value of a limit that a target sets to an operator, or `None`."""
     rule = profile.operators.get(operator)
-    found = rule.limits.get(name) if rule else None
-    return None if found is None else found.value
+    value = rule.limits.get(name) if rule else None
+    return None if value is None else value.value
 
 
 def forbids_fusing(profile, operator):
