@@ -27,8 +27,8 @@ def pytest_collection_finish():
     from keras_compress.converters.engines import _converter_process
 
     # A process for conversions outlives tests that convert nothing.
-    _converter_process._IDLE_S = 900
-    _converter_process._JOBS_OF_ONE_PROCESS = 100
+    _converter_process.pool.idle_s = 900
+    _converter_process.pool.jobs = 100
     gc.collect()
     gc.freeze()
 

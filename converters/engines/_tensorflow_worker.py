@@ -1,4 +1,4 @@
-"""The child process of the TensorFlow engine: it reads the folders of jobs, one a line.
+"""The child process of the TensorFlow engine: each message names the folder of a job.
 
 In a job's folder `stage` and `progress` tell how far it is, `failure.json` what was refused, and
 `model.tflite` is there only when it is whole. `exit_code` is written last.
@@ -13,21 +13,30 @@ import threading
 
 import numpy as np
 
+from keras_compress.support import messages
+
 _REPORT_EVERY = 10
 
 
 def main(idle_s):
     """Do the jobs that come in by stdin, until it ends or none has come for `idle_s` seconds."""
     idle = None
-    for line in sys.stdin:
+    while (folder := _next_folder()) is not None:
         if idle is not None:
             idle.cancel()
-        folder = pathlib.Path(line.rstrip("\n"))
         exit_code = do(folder)
         idle = threading.Timer(idle_s, os._exit, (3,))
         idle.daemon = True
         idle.start()
         _write(folder / "exit_code", str(exit_code).encode())
+
+
+def _next_folder():
+    try:
+        message, _ = messages.receive(sys.stdin.buffer)
+    except EOFError:
+        return None
+    return pathlib.Path(message["folder"])
 
 
 def do(folder):

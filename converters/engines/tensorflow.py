@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import re
-import signal
 import tempfile
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from keras_compress.converters.engines import _converter_process
 from keras_compress.converters.engines.base import Engine
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.support import processes
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
 
@@ -44,13 +44,11 @@ class Tensorflow(Engine):
         # A conversion that is done again finds the folder of the one before.
         job = pathlib.Path(tempfile.mkdtemp(prefix="job_", dir=os.path.dirname(exported.path)))
         _write_job(job, exported, calibration, options)
-        exit_code, words = _converter_process.run(
-            job, self.timeout_s, lambda: progress(*_count(job))
-        )
+        outcome = _converter_process.run(job, self.timeout_s, lambda: progress(*_count(job)))
         progress(*_count(job))
-        if exit_code == 0:
+        if outcome.exit_code == 0:
             return (job / "model.tflite").read_bytes()
-        raise _Failure(job, exported, words).error(exit_code, self.timeout_s)
+        raise _Failure(job, exported, outcome).error(self.timeout_s)
 
 
 def _write_job(job, exported, calibration, options):
@@ -85,12 +83,12 @@ def _count(job):
 class _Failure:
     """Turns what a failed worker left behind into an error."""
 
-    def __init__(self, job, exported, words):
-        self._job, self._exported, self._words = job, exported, words
+    def __init__(self, job, exported, outcome):
+        self._job, self._exported, self._outcome = job, exported, outcome
 
-    def error(self, exit_code, timeout_s):
-        """Return the `ConversionError` for an exit code; `None` stands for a timeout."""
-        if exit_code is None:
+    def error(self, timeout_s):
+        """Return the `ConversionError` that says what went wrong."""
+        if self._outcome.timed_out:
             return ConversionError(
                 f"The conversion took longer than {timeout_s:g} s and was given up "
                 f"{self._stage()}. Use fewer calibration_samples, or give it more time: "
@@ -99,11 +97,11 @@ class _Failure:
         failure = self._read("failure.json")
         if failure:
             return self._refusal(**json.loads(failure))
-        return self._crash(exit_code)
+        return self._crash(self._outcome.exit_code)
 
     def _crash(self, exit_code):
-        how = _signal_name(exit_code) if exit_code < 0 else f"exit code {exit_code}"
-        message = f"TensorFlow's converter crashed ({how}) {self._stage()}."
+        reason = processes.exit_reason(exit_code)
+        message = f"TensorFlow's converter crashed ({reason}) {self._stage()}."
         loops = self._exported.loops
         if loops and exit_code < 0:
             message += (
@@ -149,8 +147,8 @@ class _Failure:
         return f"while {self._read('stage') or 'starting'}"
 
     def _tail(self):
-        lines = [line for line in self._words.splitlines() if line.strip()]
-        return "\nIts last words:\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else ""
+        lines = processes.last_lines(self._outcome.output, _TAIL_LINES)
+        return "\n".join(["\nIts last words:", *lines]) if lines else ""
 
     def _read(self, name):
         try:
@@ -161,13 +159,6 @@ class _Failure:
 
 def _layers(names):
     return f"layer{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
-
-
-def _signal_name(returncode):
-    try:
-        return signal.Signals(-returncode).name
-    except ValueError:
-        return f"signal {-returncode}"
 
 
 def _shorten(message, limit=600):

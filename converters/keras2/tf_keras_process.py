@@ -2,13 +2,12 @@
 
 import importlib.util
 import os
-import subprocess
-import sys
 import tempfile
 
 import numpy as np
 
 from keras_compress.errors import ConversionError, InvalidArgumentError, MissingPackageError
+from keras_compress.support import processes
 
 _WORKER = "keras_compress.converters.keras2._tf_keras_worker"
 _TIMEOUT_S = 600
@@ -90,28 +89,17 @@ def _run(*arguments):
             "This needs tf_keras, Keras 2 for today's TensorFlow: pip install "
             f'"keras-compress[tensorflow]". Received: {arguments[1]!r}'
         )
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONWARNINGS": "ignore",
-    }
-    environment.pop("KERAS_BACKEND", None)
-    try:
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", _WORKER, *map(os.fspath, arguments)],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
+    outcome = processes.run(
+        processes.python_command(_WORKER, *arguments),
+        _TIMEOUT_S,
+        processes.tensorflow_environment(TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND=None),
+    )
+    if outcome.timed_out:
         raise InvalidArgumentError(
             f"tf_keras took longer than {_TIMEOUT_S} s over the model. Received: {arguments[1]!r}"
-        ) from error
-    if child.returncode:
-        words = (child.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        )
+    if outcome.exit_code:
+        last = processes.last_lines(outcome.output, 1) or [processes.exit_reason(outcome.exit_code)]
         raise InvalidArgumentError(
-            f"tf_keras cannot load the model: {words} Received: {arguments[1]!r}"
+            f"tf_keras cannot load the model: {last[0]} Received: {arguments[1]!r}"
         )

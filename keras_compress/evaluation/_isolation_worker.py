@@ -1,7 +1,7 @@
 """The process behind `isolation`: it does each job in a fork of itself, which may die.
 
-A byte on standard input announces a job, then comes its message (`_messages.py`). Loading the
-runtime is done once, and each job still begins in memory that no other file has touched.
+A byte on standard input announces a job, then comes its message (`support/messages.py`). Loading
+the runtime is done once, and each job still begins in memory that no other file has touched.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import numpy as np
 
 from keras_compress.errors import CompressionError
 from keras_compress.evaluation import execution
-from keras_compress.support.messages import receive, send
+from keras_compress.support.messages import answer_stream, receive, send
 from keras_compress.tflite import flatbuffer
 
 FORKS = sys.platform == "linux"
@@ -129,8 +129,7 @@ def _fork(answers):
 
 def main():
     """Serve on the standard streams, out of the reach of C++ that prints."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    answers = answer_stream()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in sys.argv[1:]:
         with contextlib.suppress(ImportError):

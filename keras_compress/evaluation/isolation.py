@@ -1,24 +1,21 @@
-"""Running a stranger's file in a process of its own, within limits of time and memory.
+"""Running an untrusted file in a process of its own, within limits of time and memory.
 
 An interpreter is C++ that may abort, crash, eat all memory or never end on a file that was made
 to do so or was damaged. In a process of its own each of these is an `EvaluationError`. It is no
 sandbox: what takes over an interpreter runs with the rights of the user.
 """
 
-import atexit
 import contextlib
 import dataclasses
-import json
 import os
 import signal
 import sys
-import threading
 
 import numpy as np
 
 from keras_compress import errors
 from keras_compress.errors import EvaluationError, InvalidArgumentError
-from keras_compress.support.messages import receive, send
+from keras_compress.support import processes
 from keras_compress.support.progress import progress_bar
 
 _WORKER = "keras_compress.evaluation._isolation_worker"
@@ -30,13 +27,23 @@ _PRELOADED = (
     "keras_compress.evaluation.runtimes.litert",
 )
 
-_idle: list = []
-_lock = threading.Lock()
+
+def _start():
+    # One thread for numpy: a process that has more must not fork.
+    return processes.Child(
+        _WORKER,
+        *_PRELOADED,
+        environment=processes.child_environment(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"),
+    )
+
+
+# The worker forks for each job.
+pool = processes.Pool(_start)
 
 
 @dataclasses.dataclass(frozen=True)
 class Isolation:
-    """Limits for a stranger's file.
+    """Limits for an untrusted file.
 
     Args:
         seconds: How long the file may show no progress: opening it, or one batch.
@@ -85,7 +92,7 @@ class Isolation:
         }
         arrays = [np.frombuffer(model.content, np.uint8), *arrays]
         with progress_bar(samples, progress) as advance:
-            outcome = _take().do(message, arrays, advance)
+            outcome = _do(message, arrays, advance)
         if "result" in outcome:
             return outcome["result"], outcome["arrays"]
         raise self._error(outcome, runtime, model)
@@ -102,9 +109,8 @@ class Isolation:
         elif code == -signal.SIGALRM:
             how = f"did not go on within {self.seconds:g} seconds"
         else:
-            ended = signal_name(-code) if code < 0 else f"exit code {code}"
-            words = _one_line(outcome.get("words", ""))[-300:]
-            how = f"crashed ({ended}{': ' if words else ''}{words})"
+            output = _one_line(outcome["output"])[-300:]
+            how = f"crashed ({processes.exit_reason(code)}{': ' if output else ''}{output})"
         return EvaluationError(
             f"The runtime {runtime.name()!r} {how} on this file, in a process of its own. "
             f"Received: {len(model.content):,} bytes. Convert the model anew, and do not open the "
@@ -150,24 +156,6 @@ def machine_memory():
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def signal_name(number):
-    """Return the name of a signal, `"signal 34"` where it has none."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def end_all():
-    """End the processes that wait for a job."""
-    with _lock:
-        while _idle:
-            _idle.pop().end()
-
-
-atexit.register(end_all)
-
-
 def _is_importable(runtime):
     module = sys.modules.get(runtime.__module__)
     spec = getattr(module, "__spec__", None)
@@ -182,93 +170,30 @@ def _one_line(text):
     return " ".join(text.split())
 
 
-def _take():
-    with _lock:
-        while _idle:
-            process = _idle.pop()
-            if process.is_ready():
-                return process
-            process.end()
-    return _Process()
+def _do(message, arrays, advance):
+    """Do a job; return its result, its error or how it died."""
+    with pool.lend() as child:
+        job = child.jobs + 1
+        # A process that is dead already is found out when its answer is awaited.
+        with contextlib.suppress(OSError):
+            child.send({"job": job, **message}, arrays, announcement=b"\n")
+        answer = _receive(child, job)
+        while "advance" in answer:
+            advance(answer["advance"])
+            answer = _receive(child, job)
+        # Where there is no fork, the process has done its one job and ends.
+        child.is_reusable = sys.platform == "linux" and child.is_ready()
+    return answer
 
 
-class _Process:
-    """The worker, which forks for each job; where there is no fork it does one job and ends."""
-
-    def __init__(self):
-        # Only those who isolate pay for these.
-        import subprocess
-        import tempfile
-
-        self._jobs = 0
-        self._owner = os.getpid()
-        self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - `end` closes it
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER, *_PRELOADED],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            env=_environment(),
-        )
-
-    def is_ready(self):
-        """Whether it waits for a job, and is not that of a process forked from."""
-        return self._owner == os.getpid() and self._process.poll() is None
-
-    def do(self, message, arrays, advance):
-        """Do a job; return its result, its error or how it died."""
-        try:
-            outcome = self._exchange(message, arrays, advance)
-        except BaseException:
-            self.end()
-            raise
-        if outcome.pop("reusable"):
-            with _lock:
-                _idle.append(self)
-        else:
-            self.end()
-        return outcome
-
-    def _exchange(self, message, arrays, advance):
-        self._jobs += 1
-        self._said.truncate(0)
-        try:
-            self._process.stdin.write(b"\n")
-            send(self._process.stdin, {"job": self._jobs, **message}, arrays)
-            while True:
-                answer, found = receive(self._process.stdout)
-                if "died" in answer:
-                    return {**answer, "words": self._words(), "reusable": True}
-                if answer["job"] != self._jobs:
-                    continue
-                if "advance" not in answer:
-                    return {**answer, "arrays": found, "reusable": sys.platform == "linux"}
-                advance(answer["advance"])
-        except (OSError, EOFError, json.JSONDecodeError, KeyError, ValueError):
-            self._process.kill()
-            return {"died": self._process.wait(), "words": self._words(), "reusable": False}
-
-    def _words(self):
-        self._said.seek(0)
-        return self._said.read().decode("utf-8", "replace")
-
-    def end(self):
-        if self._owner != os.getpid():
-            return
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._said):
-            # A dead process leaves bytes that can no longer be written.
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
-
-
-def _environment():
-    """The child finds what this process finds; one thread for numpy, so that it can fork."""
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONWARNINGS": "ignore",
-    }
+def _receive(child, job):
+    """Wait for the next answer to a job, or for how the process died that did it."""
+    try:
+        while True:
+            answer, arrays = child.receive()
+            if "died" in answer:
+                return {**answer, "output": child.output()}
+            if answer["job"] == job:
+                return {**answer, "arrays": arrays}
+    except (OSError, EOFError, KeyError, ValueError):
+        return {"died": child.kill(), "output": child.output()}

@@ -3,9 +3,9 @@
 import dataclasses
 import re
 import shutil
-import subprocess
 
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
 from keras_compress.tflite import flatbuffer
 
@@ -20,7 +20,6 @@ _FIGURES = {
     "streamed_bytes": "Off-chip memory used for streaming uncached model parameters",
 }
 _ROW = re.compile(r"^([A-Za-z][\w-]*)\s{2,}(\d+)\s{2,}(\S.*?)\s*$", re.MULTILINE)
-_LAST_LINES = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,24 +130,18 @@ def compile_model(model, *, multiple_subgraphs=False, runtime_version=None, time
 def _run(folder, options, timeout_s):
     """Run the compiler on `model.tflite` of a folder; return what it says."""
     command = [COMPILER, "-s", *options, "-o", str(folder), str(folder / "model.tflite")]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=timeout_s
-        )
-    except subprocess.TimeoutExpired:
+    outcome = processes.run(command, timeout_s)
+    if outcome.timed_out:
         raise ConversionError(
             f"{COMPILER} took longer than {timeout_s:g} s and was stopped. Give it more: "
             "timeout_s=..."
-        ) from None
-    said = done.stdout + done.stderr
-    if done.returncode or not (folder / "model_edgetpu.tflite").is_file():
-        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        )
+    if outcome.exit_code or not (folder / "model_edgetpu.tflite").is_file():
         raise ConversionError(
-            f"{COMPILER} could not compile the file (exit code {done.returncode}: "
-            f"{' / '.join(lines[-_LAST_LINES:])}). See what stops it: "
+            f"{COMPILER} could not compile the file ({outcome.summary()}). See what stops it: "
             "kc.check(model, 'coral_edgetpu')."
         )
-    return said
+    return outcome.output
 
 
 def _result(content, said):

@@ -4,11 +4,10 @@ import collections
 import csv
 import dataclasses
 import importlib.util
-import subprocess
-import sys
 
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
@@ -18,7 +17,6 @@ _OPTIMISE = ("Performance", "Size")
 _CONFIG = "Arm/vela.ini"
 _NPU_OPERATOR = "ethos-u"
 _KIB = 1024
-_LAST_LINES = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,32 +161,21 @@ def _refuse_weights(read, names):
 
 def _run(folder, target, optimise, timeout_s):
     """Run Vela on `model.tflite` of a folder, and leave what it writes there."""
-    command = [sys.executable, "-P", "-m", "ethosu.vela", str(folder / "model.tflite")]
+    command = processes.python_command("ethosu.vela", folder / "model.tflite")
     command += ["--accelerator-config", target.vela["accelerator"], "--config", _CONFIG]
     command += ["--system-config", target.vela["system_config"]]
     command += ["--memory-mode", target.vela["memory_mode"]]
     command += ["--optimise", optimise, "--output-dir", str(folder)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=timeout_s
-        )
-    except subprocess.TimeoutExpired:
+    outcome = processes.run(command, timeout_s)
+    if outcome.timed_out:
         raise ConversionError(
             f"Vela took longer than {timeout_s:g} s and was stopped. Give it more: timeout_s=..."
-        ) from None
-    if done.returncode or not (folder / "model_vela.tflite").is_file():
+        )
+    if outcome.exit_code or not (folder / "model_vela.tflite").is_file():
         raise ConversionError(
-            f"Vela could not compile the file ({_end(done)}). See what the target takes: "
+            f"Vela could not compile the file ({outcome.summary()}). See what the target takes: "
             f"kc.check(model, {target.name!r})."
         )
-
-
-def _end(done):
-    """How a failed run ended, in its own last words."""
-    if done.returncode < 0:
-        return f"it crashed with signal {-done.returncode}"
-    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return f"exit code {done.returncode}: {' / '.join(lines[-_LAST_LINES:])}"
 
 
 def _figures(folder):

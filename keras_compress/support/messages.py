@@ -1,11 +1,30 @@
 """Messages between a process and its child: a line of JSON, then the raw bytes of arrays."""
 
 import json
+import os
+from collections.abc import Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 
 
-def send(stream, message, arrays=()):
+def answer_stream() -> BinaryIO:
+    """Return a child's standard output as a stream for messages.
+
+    What else is printed, by C++ too, goes to standard error from then on.
+
+    Returns:
+        Binary stream.
+
+    Example:
+        >>> send(answer_stream(), {"accuracy": 0.9})  # doctest: +SKIP
+    """
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def send(stream: Any, message: dict, arrays: Sequence = ()) -> None:
     """Write one message.
 
     Args:
@@ -24,7 +43,7 @@ def send(stream, message, arrays=()):
     stream.flush()
 
 
-def receive(stream):
+def receive(stream: Any) -> tuple[dict, list[np.ndarray]]:
     """Read one message.
 
     Args:

@@ -1,4 +1,4 @@
-"""A stranger's file in a process of its own: same answers, and nothing that it does gets out."""
+"""An untrusted file in a process of its own: same answers, and nothing that it does gets out."""
 
 import os
 
@@ -8,6 +8,7 @@ import pytest
 import keras_compress as kc
 from keras_compress.errors import EvaluationError, InvalidArgumentError
 from keras_compress.evaluation import isolation
+from keras_compress.evaluation.execution import run_file
 from keras_compress.evaluation.isolation import Isolation
 from keras_compress.evaluation.runtimes.litert import LiteRT
 from keras_compress.tflite import flatbuffer
@@ -68,8 +69,22 @@ def test_a_crash_is_an_error_of_one_line_and_the_next_file_runs(files, images, c
     for _ in range(2):
         with pytest.raises(EvaluationError, match="crashed .SIGABRT") as caught:
             kc.evaluate(crashing, ones, runtime="litert_reference", **FAST)
-        assert "\n" not in str(caught.value)
+        assert str(caught.value).isprintable()
     assert kc.evaluate(files.int8, images[:2], **FAST).samples == 2
+
+
+def test_an_error_of_the_caller_is_no_crash_of_the_file(files, images):
+    def interrupted(count):
+        raise ValueError("the caller's own")
+
+    with pytest.raises(ValueError, match="the caller's own"):
+        run_file(
+            flatbuffer.read(files.int8),
+            [images],
+            runtime=LiteRT,
+            isolation=Isolation(),
+            progress=interrupted,
+        )
 
 
 def test_a_baseline_that_crashes_is_an_error_too(handmade, crashing):
@@ -95,13 +110,13 @@ def test_memory_is_bounded(handmade):
 
 
 def test_one_process_serves_many_files_and_none_is_left_behind(files, images):
-    isolation.end_all()
+    isolation.pool.end_idle()
     kc.evaluate(files.int8, images[:2], untrusted=True, **FAST)
-    (first,) = isolation._idle
+    (first,) = isolation.pool.idle
     kc.evaluate(files.float32, images[:2], untrusted=True, **FAST)
-    assert isolation._idle == [first]
-    pid = first._process.pid
-    isolation.end_all()
+    assert isolation.pool.idle == [first]
+    pid = first.pid
+    isolation.pool.end_idle()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

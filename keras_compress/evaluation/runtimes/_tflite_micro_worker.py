@@ -1,6 +1,6 @@
 """The child process in which TFLite Micro runs one file: there it may abort without harm.
 
-It answers requests from standard input on standard output (`_messages.py`). Standard error
+It answers requests from standard input on standard output (`support/messages.py`). Standard error
 is a file that both processes read: TFLite Micro says only there why it refuses a file.
 """
 
@@ -11,7 +11,7 @@ import time
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
 
-from keras_compress.support.messages import receive, send
+from keras_compress.support.messages import answer_stream, receive, send
 
 # The arena's size is needed beforehand; no device that runs TFLite Micro has more than this.
 _LARGEST_ARENA = 1 << 30
@@ -84,9 +84,7 @@ def serve(requests, answers):
 
 def main():
     """Serve on the standard streams, out of the reach of C code that prints."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    serve(sys.stdin.buffer, answers)
+    serve(sys.stdin.buffer, answer_stream())
 
 
 if __name__ == "__main__":

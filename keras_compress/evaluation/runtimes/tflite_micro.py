@@ -1,22 +1,17 @@
 """TFLite Micro: the interpreter that a microcontroller runs, in a child process."""
 
-import contextlib
-import os
 import re
-import signal
-import subprocess
-import sys
-import tempfile
 
 import numpy as np
 
 from keras_compress.evaluation.runtimes.base import Runtime
-from keras_compress.support.messages import receive, send
+from keras_compress.support import processes
 
 _WORKER = "keras_compress.evaluation.runtimes._tflite_micro_worker"
 _ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 # The wheel's own first guess; the worker doubles it until the file fits.
 _ARENA_PER_FILE_BYTE = 10
+_LAST_CHARACTERS = 500
 
 
 class TFLiteMicro(Runtime):
@@ -40,10 +35,7 @@ class TFLiteMicro(Runtime):
             tensor.shape != tuple(shape) for tensor, shape in zip(self.inputs, shapes, strict=True)
         ):
             raise self._refuse(f"TFLite Micro takes no other shapes. Received: shapes={shapes}.")
-        # Closed from the last to the first: the child ends when its input does.
-        self._said = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        self._process = self._resources.enter_context(_start_worker(self._said))
-        self._resources.callback(self._end_input)
+        self._child = self._resources.enter_context(processes.Child(_WORKER))
         self._ask(
             "open",
             [np.frombuffer(model.content, np.uint8)],
@@ -75,8 +67,8 @@ class TFLiteMicro(Runtime):
 
     def _ask(self, what, arrays=(), **fields):
         try:
-            send(self._process.stdin, {"do": what, **fields}, arrays)
-            answer, results = receive(self._process.stdout)
+            self._child.send({"do": what, **fields}, arrays)
+            answer, results = self._child.receive()
         except (OSError, EOFError):
             reason = self._death()
             self.close()
@@ -87,26 +79,7 @@ class TFLiteMicro(Runtime):
             raise self._refuse(answer["error"])
         return answer, results
 
-    def _end_input(self):
-        # A dead child leaves bytes that can no longer be written.
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
-
     def _death(self):
         """Say how the child ended, with what TFLite Micro printed last."""
-        code = self._process.wait()
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 500))
-        return f"it ended its process ({how}). {self._said.read().decode('utf-8', 'replace')}"
-
-
-def _start_worker(said):
-    """Start the child with this process's import path and none of its own."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", _WORKER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=said,
-        env=environment,
-    )
+        reason = processes.exit_reason(self._child.kill())
+        return f"it ended its process ({reason}). {self._child.output()[-_LAST_CHARACTERS:]}"

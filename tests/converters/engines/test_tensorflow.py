@@ -51,7 +51,7 @@ def test_a_refusal_names_the_layers_of_the_operators(islands, island_samples):
 
 
 def test_a_timeout_ends_the_conversion(islands, island_samples):
-    _converter_process.end_all()
+    _converter_process.pool.end_idle()
     with pytest.raises(ConversionError, match="longer than 0.05 s.*timeout_s"):
         kc.convert(
             islands, representative_dataset=island_samples, engine=Tensorflow(timeout_s=0.05)
@@ -66,9 +66,9 @@ def test_the_timeout_must_be_above_zero(timeout_s):
 
 def test_a_process_that_was_killed_is_replaced_or_reported(islands):
     kc.convert(islands, "float32")
-    (process,) = _converter_process._idle
-    os.kill(process._process.pid, signal.SIGKILL)
-    process._process.wait()
+    (process,) = _converter_process.pool.idle
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
     assert len(kc.convert(islands, "float32")) > 0
 
 
