@@ -9,6 +9,7 @@ from keras_compress.edge_profiles import diagnosis, operator_mapping, profile
 from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
+from keras_compress.support.tables import html_table
 from keras_compress.tflite import arena, wellformed
 
 _VERDICT_WORDS = {
@@ -77,8 +78,7 @@ class Verdict:
         figures = "".join(f"<li>{html.escape(line)}</li>" for line in _figures(self))
         header = ("severity", "code", "operator", "layer", "message", "fix")
         rows = [[getattr(f, name) or "" for name in header] for f in self.findings]
-        table = _html_row("th", header) + "".join(_html_row("td", row) for row in rows)
-        table = f"<table>{table}</table>" if rows else ""
+        table = html_table(header, rows) if rows else ""
         return f"<p><b>{head}</b></p><ul>{figures}</ul>{table}"
 
 
@@ -242,7 +242,3 @@ def _against(used, budget):
 def _place(finding):
     operator = f" {finding.operator} #{finding.index}" if finding.operator else ""
     return operator + (f" (layer {finding.layer})" if finding.layer else "")
-
-
-def _html_row(tag, cells):
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"

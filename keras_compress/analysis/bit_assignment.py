@@ -14,6 +14,7 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers, trace
 from keras_compress.quantization.settings import FLOAT_BITS
 from keras_compress.spec import Quantization
+from keras_compress.support.tables import text_table
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
@@ -50,14 +51,15 @@ class BitAssignment(Mapping):
         return dataclasses.asdict(self)
 
     def __str__(self):
-        width = max(map(len, self.bits), default=0)
-        lines = [
-            f"{layer.ljust(width)}  {bits} bits  MSE alone {self.sensitivity[layer][bits]:.3g}"
-            for layer, bits in self.bits.items()
-        ]
-        return "\n".join(
-            [*lines, f"{self.bytes:,} bytes of weights, {self.mac_bits:,} MAC bits in all"]
+        table = text_table(
+            [
+                (layer, f"{bits} bits", f"MSE alone {self.sensitivity[layer][bits]:.3g}")
+                for layer, bits in self.bits.items()
+            ],
+            alignment="<",
         )
+        total = f"{self.bytes:,} bytes of weights, {self.mac_bits:,} MAC bits in all"
+        return "\n".join([*table.splitlines(), total])
 
 
 def assign_bits(

@@ -1,5 +1,7 @@
 """An analysis as text: the causes first, then a table of layers."""
 
+from keras_compress.support.tables import text_table
+
 _HEADER = ("layer", "simulated", "file", "weights", "saturated", "alone", "gain")
 _SHOWN_CAUSES = 5
 _MISSING = "-"
@@ -14,7 +16,7 @@ def text(analysis):
     Returns:
         Several lines, without a newline at the end.
     """
-    lines = [*_causes(analysis), "", *_table(rows(analysis)), "", *footnotes(analysis)]
+    lines = [*_causes(analysis), "", text_table(rows(analysis)), "", *footnotes(analysis)]
     return "\n".join(lines)
 
 
@@ -76,13 +78,6 @@ def _causes(analysis):
     lines = [f"{number}. {cause}" for number, cause in enumerate(shown, start=1)]
     more = len(analysis.causes) - len(shown)
     return ["Likely causes:", *lines, *([f"and {more} more"] if more else [])]
-
-
-def _table(table):
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for label, *cells in table:
-        aligned = (c.rjust(width) for c, width in zip(cells, widths[1:], strict=True))
-        yield "  ".join([label.ljust(widths[0]), *aligned]).rstrip()
 
 
 def _db(row):

@@ -14,11 +14,10 @@ def define(values):
 def execute(values):
     """Run the verb."""
     from keras_compress.edge_profiles import profile
+    from keras_compress.support.tables import text_table
 
-    found = [profile.get(name) for name in profile.profiles()]
-    width = max(len(target.name) for target in found)
-    for target in found:
-        print(f"{target.name:{width}}  {target.title}")
+    targets = [profile.get(name) for name in profile.profiles()]
+    print(text_table([(target.name, target.title) for target in targets], alignment="<"))
     if values.json:
-        write_json(values.json, [target.to_json() for target in found])
+        write_json(values.json, [target.to_json() for target in targets])
     return 0

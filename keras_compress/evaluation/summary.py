@@ -1,5 +1,7 @@
 """The figures of an evaluation as rows of words, and as a table of text."""
 
+from keras_compress.support.tables import text_table
+
 _FRACTIONS = ("accuracy", "sparsity", "agreement")
 _MISSING = "-"
 
@@ -31,12 +33,7 @@ def text(result):
         Several lines, without a newline at the end.
     """
     table = [("", "baseline", "model", "change"), *rows(result)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for label, *cells in table:
-        aligned = (c.rjust(width) for c, width in zip(cells, widths[1:], strict=True))
-        lines.append("  ".join([label.ljust(widths[0]), *aligned]).rstrip())
-    return "\n".join([*lines, "", *footnotes(result)])
+    return "\n".join([text_table(table), "", *footnotes(result)])
 
 
 def footnotes(result):

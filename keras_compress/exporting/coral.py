@@ -7,6 +7,7 @@ import shutil
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
+from keras_compress.support.tables import text_table
 from keras_compress.tflite import flatbuffer
 
 COMPILER = "edgetpu_compiler"
@@ -65,16 +66,15 @@ class CoralResult:
         return {"bytes": size, "accelerated_operators": self.accelerated_operators, **fields}
 
     def __str__(self):
-        rows = [f"{r['count']} {r['operator']} ({r['status']})" for r in self.cpu_operators]
-        return "\n".join(
-            [
-                f"Edge TPU, compiler {self.version}",
-                f"  operators  {self.accelerated_operators} accelerated in {self.subgraphs} "
-                f"subgraphs; on the CPU: {', '.join(rows) or 'none'}",
-                f"  cache      {self.cached_bytes:,} bytes, {self.free_cache_bytes:,} free",
-                f"  streamed   {self.streamed_bytes:,} bytes on every inference",
-            ]
-        )
+        left = [f"{r['count']} {r['operator']} ({r['status']})" for r in self.cpu_operators]
+        operators = f"{self.accelerated_operators} accelerated in {self.subgraphs} subgraphs"
+        rows = [
+            ("operators", f"{operators}; on the CPU: {', '.join(left) or 'none'}"),
+            ("cache", f"{self.cached_bytes:,} bytes, {self.free_cache_bytes:,} free"),
+            ("streamed", f"{self.streamed_bytes:,} bytes on every inference"),
+        ]
+        table = text_table(rows, alignment="<", indent="  ")
+        return f"Edge TPU, compiler {self.version}\n{table}"
 
 
 def is_installed():

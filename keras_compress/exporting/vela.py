@@ -9,6 +9,7 @@ from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
+from keras_compress.support.tables import text_table
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
 
@@ -70,16 +71,15 @@ class VelaResult:
     def __str__(self):
         left = collections.Counter(entry["operator"] for entry in self.cpu_operators)
         on_cpu = ", ".join(f"{count} {name}" for name, count in left.items()) or "none"
-        return "\n".join(
-            [
-                f"{self.accelerator} ({self.system_config}, {self.memory_mode})",
-                f"  inference  {self.inference_ms:.3f} ms, {self.cycles:,} cycles (estimate)",
-                f"  SRAM       {self.sram_bytes:,} bytes",
-                f"  DRAM       {self.dram_bytes:,} bytes",
-                f"  flash      {self.flash_bytes:,} bytes",
-                f"  operators  {self.accelerated_operators} accelerated; on the CPU: {on_cpu}",
-            ]
-        )
+        title = f"{self.accelerator} ({self.system_config}, {self.memory_mode})"
+        rows = [
+            ("inference", f"{self.inference_ms:.3f} ms, {self.cycles:,} cycles (estimate)"),
+            ("SRAM", f"{self.sram_bytes:,} bytes"),
+            ("DRAM", f"{self.dram_bytes:,} bytes"),
+            ("flash", f"{self.flash_bytes:,} bytes"),
+            ("operators", f"{self.accelerated_operators} accelerated; on the CPU: {on_cpu}"),
+        ]
+        return f"{title}\n{text_table(rows, alignment='<', indent='  ')}"
 
 
 def compile_model(model, profile, *, optimise="Performance", timeout_s=600):

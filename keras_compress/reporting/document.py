@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.result import EvaluationResult
-from keras_compress.reporting.overview import aligned, overview_text
+from keras_compress.reporting.overview import overview_text
 from keras_compress.reporting.target_figures import (
     TargetFigures,
     target_figures,
@@ -16,6 +16,7 @@ from keras_compress.reporting.target_figures import (
     target_rows,
 )
 from keras_compress.support.files import write_atomically
+from keras_compress.support.tables import text_table
 
 _ENDINGS = (".html", ".json", ".txt")
 
@@ -137,7 +138,7 @@ class Report:
         for name, targets in self.targets.items():
             headings, rows = target_rows(targets)
             first = name if len(self.results) > 1 else headings[0]
-            table = aligned((first, *headings[1:]), rows)
+            table = text_table([(first, *headings[1:]), *rows])
             parts.append("\n".join([table, "", *target_notes(targets)]))
         return "\n\n".join(parts)
 

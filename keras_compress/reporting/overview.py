@@ -1,6 +1,7 @@
 """Several evaluations beside each other, one a row."""
 
 from keras_compress.evaluation.summary import duration, number
+from keras_compress.support.tables import text_table
 
 
 def overview(results):
@@ -32,25 +33,8 @@ def overview_text(results):
     Returns:
         Several lines, without a newline at the end.
     """
-    return aligned(*overview(results))
-
-
-def aligned(headings, rows):
-    """Return a table as text, its first column aligned to the left and the others to the right.
-
-    Args:
-        headings: Tuple of text.
-        rows: List of tuples of text, of the same length.
-
-    Returns:
-        Several lines, without a newline at the end.
-    """
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = []
-    for first, *others in (headings, *rows):
-        cells = (c.rjust(width) for c, width in zip(others, widths[1:], strict=True))
-        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
-    return "\n".join(lines)
+    headings, rows = overview(results)
+    return text_table([headings, *rows])
 
 
 _HEADINGS = ("bytes", "gzip", "zero weights", "latency p50", "same label", "SQNR")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_compress.compression.recipe import Recipe
-from keras_compress.reporting.overview import aligned
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.objectives import Objectives
 from keras_compress.support.files import write_atomically
+from keras_compress.support.tables import text_table
 
 _HEADINGS = ("trial", "state", "epochs", "accuracy", "flash", "SRAM", "latency", "MACs", "recipe")
 
@@ -161,8 +161,9 @@ class SearchResult:
 
     def __str__(self):
         objectives = self.best.objectives
+        headings, rows = self.rows()
         lines = [
-            aligned(*self.rows()),
+            text_table([headings, *rows]),
             "",
             f"float accuracy {100 * self.baseline_accuracy:.2f} %, best trial "
             f"{self.best.number}: {100 * objectives.accuracy:.2f} %, "

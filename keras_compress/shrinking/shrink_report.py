@@ -4,6 +4,8 @@ import dataclasses
 import html
 import json
 
+from keras_compress.support.tables import html_table, text_table
+
 COLUMNS = ("layer", "channels", "MACs", "parameters", "tied to / protected because")
 
 
@@ -81,22 +83,14 @@ class ShrinkReport:
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     def __str__(self):
-        rows = [COLUMNS, *map(_row, self.layers)]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        table = [
-            "  ".join([row[0].ljust(widths[0]), *_right(row[1:4], widths[1:]), row[4]]).rstrip()
-            for row in rows
-        ]
-        return "\n".join([self._head(), *table, *self._totals()])
+        table = text_table([COLUMNS, *map(_row, self.layers)], alignment="<>>><")
+        return "\n".join([self._head(), table, *self._totals()])
 
     def _repr_html_(self):
         """Show the summary as a table in notebooks."""
-        rows = [_html_row("th", COLUMNS), *(_html_row("td", _row(layer)) for layer in self.layers)]
+        table = html_table(COLUMNS, map(_row, self.layers))
         totals = "<br>".join(map(html.escape, self._totals()))
-        return (
-            f"<p><b>{html.escape(self._head())}</b></p>"
-            f"<table>{''.join(rows)}</table><p>{totals}</p>"
-        )
+        return f"<p><b>{html.escape(self._head())}</b></p>{table}<p>{totals}</p>"
 
     def plot(self, axes=None):
         """Draw the MACs of each layer before and after.
@@ -143,18 +137,10 @@ class ShrinkReport:
             yield f"no rule follows: {', '.join(self.unknown)}"
 
 
-def _html_row(kind, cells):
-    return f"<tr>{''.join(f'<{kind}>{html.escape(cell)}</{kind}>' for cell in cells)}</tr>"
-
-
 def _row(layer):
     channels = "" if layer.channels is None else f"{layer.channels[0]} -> {layer.channels[1]}"
     macs, parameters = (f"{a:,} -> {b:,}" for a, b in (layer.macs, layer.parameters))
     return layer.name, channels, macs, parameters, layer.protected or ", ".join(layer.tied_to)
-
-
-def _right(cells, widths):
-    return [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
 
 
 def describe(graph, costs, keep, calls=None, **notes):

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import html
 
+from keras_compress.support.tables import html_table, text_table
 from keras_compress.tflite import flatbuffer
 
 
@@ -37,14 +38,13 @@ class Inspection:
     def __str__(self):
         lines = [_summary(self), ""]
         for title, header, rows in _tables(self):
-            lines += [title, *_columns([header, *rows]), ""]
+            cells = ([_shorten(str(cell)) for cell in row] for row in (header, *rows))
+            lines += [title, text_table(cells, alignment="<", indent="  "), ""]
         return "\n".join(lines).rstrip()
 
     def _repr_html_(self):
         parts = [f"<p>{html.escape(_summary(self))}</p>"]
-        for title, header, rows in _tables(self):
-            body = _html_row("th", header) + "".join(_html_row("td", row) for row in rows)
-            parts.append(f"<table><caption>{html.escape(title)}</caption>{body}</table>")
+        parts += [html_table(header, rows, title) for title, header, rows in _tables(self)]
         return "".join(parts)
 
 
@@ -131,17 +131,5 @@ def _axis(tensor):
     return "-" if tensor["axis"] is None else tensor["axis"]
 
 
-def _columns(rows):
-    rows = [[_shorten(str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        yield "  " + "  ".join(cell.ljust(width) for cell, width in cells).rstrip()
-
-
 def _shorten(text, width=60):
     return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _html_row(tag, cells):
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"

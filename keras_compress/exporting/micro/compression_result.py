@@ -4,6 +4,7 @@ import dataclasses
 import html
 
 from keras_compress.support.files import write_atomically
+from keras_compress.support.tables import html_table, text_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,19 +109,12 @@ class CompressedWeights:
         }
 
     def __str__(self):
-        header, *rows = _table(self)
-        widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-        lines = [*_summary(self), ""]
-        for first, *others in (header, *rows):
-            aligned = (c.rjust(width) for c, width in zip(others, widths[1:], strict=True))
-            lines.append("  ".join([first.ljust(widths[0]), *aligned]))
-        return "\n".join(lines)
+        return "\n".join([*_summary(self), "", text_table(_table(self))])
 
     def _repr_html_(self):
         header, *rows = _table(self)
-        cells = _html_row("th", header) + "".join(_html_row("td", row) for row in rows)
         summary = "".join(f"<li>{html.escape(line)}</li>" for line in _summary(self))
-        return f"<ul>{summary}</ul><table>{cells}</table>"
+        return f"<ul>{summary}</ul>{html_table(header, rows)}"
 
 
 def _summary(result):
@@ -155,7 +149,3 @@ def _table(result):
             f"{tensor.entropy_bytes:,.0f}",
             tensor.chosen.replace("_", " "),
         )
-
-
-def _html_row(tag, cells):
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(c))}</{tag}>" for c in cells) + "</tr>"
