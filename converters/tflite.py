@@ -25,7 +25,7 @@ from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers, trace
 from keras_compress.support import plugins
 from keras_compress.support.files import temporary_folder
-from keras_compress.support.progress_bar import ProgressBar
+from keras_compress.support.progress import ProgressBar
 from keras_compress.tflite import signature_order
 from keras_compress.tflite._reader import operator_names
 from keras_compress.wrappers.compressed_layer import CompressedLayer
@@ -108,7 +108,7 @@ def convert(
         exported = export.export(deployable.model, path, inputs, batch_size)
         _check_names(options.allow_float, exported.scopes)
         for _ in range(_ATTEMPTS):
-            with ProgressBar("Calibrating", progress) as bar:
+            with ProgressBar("Calibrating", progress, leave=False) as bar:
                 content = engine.convert(exported, calibration, options, bar.update)
             if options.has_integer_weights:
                 content = carry_scales(content, deployable.kernels, int4=target.int4)

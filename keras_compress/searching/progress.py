@@ -1,9 +1,6 @@
 """The bar of a search, with the best so far."""
 
-import sys
-import time
-
-from tqdm import tqdm
+from keras_compress.support.progress import ProgressBar
 
 
 class SearchBar:
@@ -16,9 +13,9 @@ class SearchBar:
     """
 
     def __init__(self, budget, trials, show=None):
-        self._budget, self._trials = budget, trials
-        self._show = sys.stderr.isatty() if show is None else show
-        self._bar = None
+        self._budget = budget
+        total, unit = (trials, "trial") if budget is None else (round(budget), "s")
+        self._bar = ProgressBar("Searching", show, total=total, unit=unit)
 
     def update(self, seconds, trials, best):
         """Move the bar.
@@ -28,21 +25,12 @@ class SearchBar:
             trials: Trials finished.
             best: The best so far in words.
         """
-        if self._bar is None:
-            return
-        done = trials if self._budget is None else min(seconds, self._budget)
-        self._bar.set_postfix_str(f"{trials} trials, best: {best}", refresh=False)
-        self._bar.update(round(done) - self._bar.n)
-        self._bar.refresh()
+        done = trials if self._budget is None else round(min(seconds, self._budget))
+        self._bar.update(done, note=f"{trials} trials, best: {best}")
 
     def __enter__(self):
-        self._begin = time.perf_counter()
-        if self._show:
-            total = self._trials if self._budget is None else round(self._budget)
-            unit = "trial" if self._budget is None else "s"
-            self._bar = tqdm(total=total, desc="Searching", unit=unit, file=sys.stderr)
+        self._bar.__enter__()
         return self
 
-    def __exit__(self, *_):
-        if self._bar is not None:
-            self._bar.close()
+    def __exit__(self, *exception):
+        self._bar.__exit__(*exception)

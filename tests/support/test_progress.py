@@ -1,9 +1,10 @@
 import io
+import subprocess
 import sys
 
 import pytest
 
-from keras_compress.support.progress import progress_bar
+from keras_compress.support.progress import ProgressBar, progress_bar
 
 
 class Terminal(io.StringIO):
@@ -40,3 +41,50 @@ def test_no_stderr_at_all(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     with progress_bar(3) as advance:
         advance(3)
+
+
+def test_a_function_is_called_in_place_of_a_bar(capsys):
+    counts = []
+    with progress_bar(10, counts.append) as advance:
+        advance(4)
+    assert counts == [4] and capsys.readouterr().err == ""
+
+
+def test_a_bar_whose_length_becomes_known_on_the_way(capsys):
+    with ProgressBar("Calibrating", show=True) as bar:
+        bar.update(0, 0)
+        assert capsys.readouterr().err == ""
+        bar.update(3, 10)
+        bar.update(10, 10)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert "Calibrating" in last and "10/10" in last
+
+
+def test_a_bar_of_known_length_is_shown_before_the_first_unit(capsys):
+    with ProgressBar("Searching", show=True, total=60, unit="s") as bar:
+        assert "0/60" in capsys.readouterr().err
+        bar.update(5, note="best: 97 %")
+        assert "5/60" in (shown := capsys.readouterr().err) and "best: 97 %" in shown
+
+
+@pytest.mark.parametrize("total", [None, 10])
+def test_silent_where_nobody_watches(capsys, total):
+    with ProgressBar("Calibrating", total=total) as bar:
+        bar.update(3, 10, note="silence")
+        bar.advance(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_without_any_stderr(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with ProgressBar("Calibrating") as bar:
+        bar.update(3, 10)
+
+
+def test_boards_do_without_tqdm():
+    code = (
+        "import sys; sys.modules['tqdm'] = None\n"
+        "from keras_compress.support.progress import progress_bar\n"
+        "with progress_bar(3, False) as advance: advance(3)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
