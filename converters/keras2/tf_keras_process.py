@@ -69,8 +69,8 @@ def predict(path, inputs):
         given, answered = os.path.join(folder, "in.npz"), os.path.join(folder, "out.npz")
         np.savez(given, *inputs)
         _run("predict", path, given, answered)
-        with np.load(answered, allow_pickle=False) as found:
-            return [found[name] for name in found.files]
+        with np.load(answered, allow_pickle=False) as arrays:
+            return [arrays[name] for name in arrays.files]
 
 
 def save_as_h5(path, target):
