@@ -32,7 +32,7 @@ def progress_bar(
     if callable(progress):
         yield progress
         return
-    style = {"delay": 0.0 if progress else _PATIENCE, "unit_scale": True}
+    style: dict[str, Any] = {"delay": 0.0 if progress else _PATIENCE, "unit_scale": True}
     with ProgressBar(show=progress, total=total, unit=unit, **style) as bar:
         yield bar.advance
 
