@@ -7,7 +7,7 @@ the way, and their ranges are needed.
 
 import numpy as np
 
-from keras_compress.tflite import flatbuffer
+from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.editor import pack, unpack
 
 
@@ -23,15 +23,15 @@ def take_ranges(content):
     """
     graph = flatbuffer.read(content).subgraphs[0]
     pairs = [
-        (graph.producers[operator.inputs[0].index], operator)
+        (graph.producers[operators.data(operator).index], operator)
         for operator in graph.operators
-        if operator.name == "DEQUANTIZE" and _is_quantize(graph, operator.inputs[0])
+        if operator.name == "DEQUANTIZE" and _is_quantize(graph, operators.data(operator))
     ]
     model = unpack(content)
     # The tensor that each result of a pair is read from instead, in the order of the data.
     sources, ranges = {}, {}
     for first, second in pairs:
-        source = first.inputs[0].index
+        source = operators.data(first).index
         source = sources.get(source, source)
         sources[second.outputs[0].index] = source
         ranges[graph.tensors[source].name] = _ends(first.outputs[0])

@@ -11,17 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_compress.errors import ConversionError
+from keras_compress.tflite import operators
 from keras_compress.tflite._reader import schema
 from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.operators import OperandRole
 
-# Operator -> positions of its activation input, weights and bias. GATHER is not among them: it
-# hands the integers of an embedding on, so their scale is also that of what reads them.
-_OPERANDS = {
-    "CONV_2D": (0, 1, 2),
-    "DEPTHWISE_CONV_2D": (0, 1, 2),
-    "FULLY_CONNECTED": (0, 1, 2),
-    "TRANSPOSE_CONV": (2, 1, 3),
-}
 # Operators that LiteRT 2.3.0 computes rightly with packed weights, beside float activations or
 # integer ones. It refuses TRANSPOSE_CONV.
 _TAKE_INT4_BESIDE_FLOAT = ("CONV_2D", "FULLY_CONNECTED")
@@ -159,11 +153,12 @@ class _Editor:
         sites = []
         for graph in self.model.subgraphs:
             for operator in graph.operators:
-                name = self.names[operator.opcodeIndex]
-                positions = _OPERANDS.get(name)
-                if positions is None:
+                # GATHER has no weights here: it hands the integers of an embedding on, so that
+                # their scale is also that of what reads them.
+                row = operators.row(self.names[operator.opcodeIndex])
+                if not row.has_integer_weights:
                     continue
-                site = _Site(name, *(_operand(graph, operator, place) for place in positions))
+                site = _Site(row.name, *_tensors(graph, operator, row))
                 known = any(site.weights is other.weights for other in sites)
                 if site.weights is not None and not known and self._holds(site.weights, kernel):
                     sites.append(site)
@@ -247,10 +242,12 @@ class _Editor:
         return index
 
 
-def _operand(graph, operator, position):
-    if position is None or position >= len(operator.inputs) or operator.inputs[position] < 0:
-        return None
-    return graph.tensors[operator.inputs[position]]
+def _tensors(graph, operator, row):
+    """Yield the data, weights and bias of an operator, `None` for what it lacks."""
+    for role in (OperandRole.DATA, OperandRole.WEIGHTS, OperandRole.BIAS):
+        position = row.position(role)
+        present = position < len(operator.inputs) and operator.inputs[position] >= 0
+        yield graph.tensors[operator.inputs[position]] if present else None
 
 
 def _packed(values):

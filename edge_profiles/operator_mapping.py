@@ -4,7 +4,7 @@ import dataclasses
 import enum
 from typing import Any
 
-from keras_compress.tflite import macs, structure
+from keras_compress.tflite import macs, operators, structure
 
 
 class Where(enum.StrEnum):
@@ -122,7 +122,7 @@ def _cut(placements, graph, profile):
         if placed.where is Where.ENGINE and inputs & behind:
             reason = ("behind", f"lies behind an operator that {profile.engine} does not take")
             placed = _place_beside(op, profile.fallback, (reason,), placed.macs)
-        leads = op.index in boundary and op.inputs[0].index not in behind
+        leads = op.index in boundary and operators.data(op).index not in behind
         if placed.where is not Where.ENGINE and not leads:
             behind.update(tensor.index for tensor in op.outputs)
         cut.append(placed)

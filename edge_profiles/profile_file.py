@@ -4,11 +4,10 @@ import difflib
 import re
 import tomllib
 
+from keras_compress.edge_profiles.limits.registry import LIMITS
 from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
-from keras_compress.support import plugins
 
-_LIMITS = "keras_compress.edge_profiles.limits"
 # The largest profile of the package has a tenth of it.
 _LARGEST = 100_000
 # tomllib's time for a key grows with the square of its parts, which lie in one line.
@@ -233,11 +232,10 @@ class _File:
         return OperatorRule(limits=limits, **plain)
 
     def _limit(self, table, operator, name, value):
-        known = plugins.names(_LIMITS)
-        if name not in known:
-            self._unknown([table, operator, name], "limit", name, [*known, *_RULE_KEYS])
+        if name not in LIMITS:
+            self._unknown([table, operator, name], "limit", name, [*LIMITS, *_RULE_KEYS])
         try:
-            return plugins.get(_LIMITS, name)(value)
+            return LIMITS[name](value)
         except ValueError as error:
             return self._fail(
                 [table, operator, name],

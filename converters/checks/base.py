@@ -7,6 +7,7 @@ from typing import Any
 
 from keras_compress.converters.options import ConversionOptions
 from keras_compress.support.findings import Finding
+from keras_compress.tflite import operators
 from keras_compress.tflite.flatbuffer import Model, Operator, Tensor
 from keras_compress.tflite.layer_names import LayerNames
 
@@ -38,18 +39,15 @@ class Evidence:
     def weighted(self) -> Iterator["Weighted"]:
         """Yield each operator that multiplies its input with stored weights."""
         for operator, layers in self.operators():
-            roles = _ROLES.get(operator.name)
-            if roles is None:
-                continue
-            data, weights, bias = (_at(operator.inputs, place) for place in roles.places)
+            weights, bias = operators.weights(operator), operators.bias(operator)
             if weights is not None and weights.is_constant:
                 yield Weighted(
                     operator=operator,
                     layer=layers.first(operator),
-                    data=data,
+                    data=operators.data(operator),
                     weights=weights,
                     bias=bias if bias is not None and bias.is_constant else None,
-                    axis=roles.axis,
+                    axis=operators.row(operator.name).channel_axis,
                 )
 
 
@@ -105,23 +103,3 @@ def where(operator, layer):
     """Name an operator and its layer for a message: `"ELU (operator 3, layer 'elu')"`."""
     source = "" if layer is None else f", layer {layer!r}"
     return f"{operator.name} (operator {operator.index}{source})"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Roles:
-    places: tuple[int, int, int]
-    axis: int
-
-
-# Places of (input, weights, bias) among an operator's inputs, and the axis of output channels.
-_ROLES = {
-    "CONV_2D": _Roles((0, 1, 2), 0),
-    "CONV_3D": _Roles((0, 1, 2), 4),
-    "DEPTHWISE_CONV_2D": _Roles((0, 1, 2), 3),
-    "FULLY_CONNECTED": _Roles((0, 1, 2), 0),
-    "TRANSPOSE_CONV": _Roles((2, 1, 3), 0),
-}
-
-
-def _at(tensors, place):
-    return tensors[place] if place < len(tensors) else None

@@ -2,8 +2,7 @@
 
 from keras_compress.converters.checks.base import Check, where
 from keras_compress.support.findings import Finding
-
-_BRIDGES = ("DEQUANTIZE", "QUANTIZE")
+from keras_compress.tflite import operators
 
 _ADVICE = {
     "ELU": "Use relu, leaky_relu, silu or gelu, which have integer kernels",
@@ -31,7 +30,7 @@ class FullInteger(Check):
                 if not _is_float(operator):
                     continue
                 names = {operator.name, *_short(layers.of_operator(operator))}
-                if operator.name in _BRIDGES:
+                if operators.row(operator.name).is_conversion:
                     if not _is_explained(operator, graph, evidence.options.allow_float, layers):
                         findings.append(_stray(operator, layers.first(operator)))
                 elif not names & evidence.options.allow_float:
@@ -67,7 +66,7 @@ def _is_explained(operator, graph, allowed, layers):
             return True
         near += graph.consumers.get(tensor.index, ())
         near.append(graph.producers.get(tensor.index))
-    if any(op is not None and op.name not in _BRIDGES for op in near):
+    if any(op is not None and not operators.row(op.name).is_conversion for op in near):
         return True
     return bool({operator.name, *_short(layers.of_operator(operator))} & allowed)
 

@@ -4,9 +4,7 @@ from keras_compress.converters.checks.base import Check, where
 from keras_compress.converters.options import Mode
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 from keras_compress.support.findings import Finding
-
-_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-_WEIGHTS = 1
+from keras_compress.tflite import operators
 
 
 class WeightTypes(Check):
@@ -47,11 +45,11 @@ class WeightTypes(Check):
 
 def _stored_weights(operator, evidence):
     """The constant behind an operator's weights, through the DEQUANTIZE of float16."""
-    if operator.name not in _OPERATORS:
+    if not operators.row(operator.name).has_integer_weights:
         return None
-    weights = operator.inputs[_WEIGHTS]
+    weights = operators.weights(operator)
     for graph in evidence.model.subgraphs:
         maker = graph.producers.get(weights.index)
         if operator in graph.operators and maker is not None and maker.name == "DEQUANTIZE":
-            weights = maker.inputs[0]
+            weights = operators.data(maker)
     return weights if weights.is_constant else None

@@ -2,6 +2,7 @@
 
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
+from keras_compress.tflite import operators
 from keras_compress.tflite.structure import Kind
 
 _INTEGER_FIX = (
@@ -43,7 +44,7 @@ def wide_activations(case):
 def float_islands(case):
     """Yield a finding for each group of operators that compute in float between integer ones."""
     for island in () if case.profile.float_ops else case.structure.islands:
-        inner = [op for op in island if op.name not in ("QUANTIZE", "DEQUANTIZE")]
+        inner = [op for op in island if not operators.row(op.name).is_conversion]
         chain = ", ".join(op.name for op in island)
         yield case.finding(
             "float_island",

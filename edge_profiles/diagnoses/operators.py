@@ -3,6 +3,7 @@
 from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
+from keras_compress.tflite import operators
 
 _CODES = {
     "hybrid": "dynamic_range",
@@ -53,7 +54,7 @@ def _fix(case, operator, limit):
         return remedy("SHAPE")
     for island in case.structure.islands:
         if operator in island:
-            inner = [op for op in island if op.name not in ("QUANTIZE", "DEQUANTIZE")]
+            inner = [op for op in island if not operators.row(op.name).is_conversion]
             return remedy(inner[0].name)
     layer = case.layer_of(operator)
     for placed in case.placements:

@@ -2,9 +2,8 @@
 
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
-from keras_compress.tflite import operands
-
-_DECODE = "TFLM_DECODE"
+from keras_compress.tflite import operators
+from keras_compress.tflite.model import DECODE
 
 
 def per_channel_dense(case):
@@ -29,17 +28,17 @@ def _has_dense_scales(placed):
     if placed.operator.name != "FULLY_CONNECTED":
         return False
     told = any(limit == "per_channel" for limit, _ in placed.reasons)
-    return operands.weights(placed.operator).scales.size > 1 and not told
+    return operators.weights(placed.operator).scales.size > 1 and not told
 
 
 def encoded_weights(case):
     """Yield a finding about weights that are compressed for a runtime that is not the target's."""
-    decoders = [op for op in case.graph.operators if op.name == _DECODE]
-    if decoders and _DECODE not in case.profile.operators:
+    decoders = [op for op in case.graph.operators if op.name == DECODE]
+    if decoders and DECODE not in case.profile.operators:
         yield case.finding(
             "encoded_weights",
             Severity.ERROR,
-            f"{len(decoders)} weight tensors are compressed for TFLite Micro ({_DECODE}), which "
+            f"{len(decoders)} weight tensors are compressed for TFLite Micro ({DECODE}), which "
             f"{case.profile.engine} cannot decode.",
             "Give this target the dense file that the compressed one was made from.",
             decoders[0],

@@ -1,1 +1,1 @@
-"""Limits that a target puts on an operator: one kind a file, whose name profiles use."""
+"""Limits that a target puts on an operator: one module a kind, one class a limit."""

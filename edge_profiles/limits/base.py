@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 class Limit(abc.ABC):
     """A rule that an operator must keep for a target to take it.
 
-    A profile names the rule by its file and gives the parameter: `CONV_2D = { max_version = 5 }`.
+    A profile names the rule after its class and gives the parameter: the entry
+    `CONV_2D = { max_version = 5 }` makes `MaxVersion(5)`.
 
     Args:
         value: The parameter, as it stands in the profile's TOML file.

@@ -1,7 +1,7 @@
-"""The element types of the tensors that an operator computes with."""
+"""The element types of the tensors that an operator reads and makes."""
 
-from keras_compress.edge_profiles.limits.base import NamesLimit
-from keras_compress.tflite import operands
+from keras_compress.edge_profiles.limits.base import FlagLimit, NamesLimit
+from keras_compress.tflite import operators
 
 
 class Types(NamesLimit):
@@ -16,7 +16,7 @@ class Types(NamesLimit):
 
     def problem(self, operator):
         """Name the first type that is not in the list."""
-        for tensor in operands.feature_maps(operator):
+        for tensor in operators.feature_maps(operator):
             if tensor.dtype not in self.value:
                 return f"works on {tensor.dtype} (taken: {', '.join(self.value)})"
         return None
@@ -24,3 +24,89 @@ class Types(NamesLimit):
     def describe(self):
         """List the types."""
         return ", ".join(self.value)
+
+
+class InputTypes(NamesLimit):
+    """Every input, stored or computed, has one of the named types.
+
+    Example:
+        >>> InputTypes(["int8", "uint8"]).describe()
+        'inputs int8, uint8'
+    """
+
+    allowed = 'a list of element types such as "int8"'
+
+    def problem(self, operator):
+        """Name the first type that is not in the list."""
+        for tensor in operator.inputs:
+            if tensor is not None and tensor.dtype not in self.value:
+                return f"reads {tensor.dtype} (taken: {', '.join(self.value)})"
+        return None
+
+    def describe(self):
+        """List the types."""
+        return f"inputs {', '.join(self.value)}"
+
+
+class WeightTypes(NamesLimit):
+    """The weights have one of the named types.
+
+    Example:
+        >>> WeightTypes(["int8", "int4"]).describe()
+        'weights int8, int4'
+    """
+
+    allowed = 'a list of element types such as "int8"'
+
+    def problem(self, operator):
+        """Name the type of the weights if it is not in the list."""
+        weights = operators.weights(operator)
+        if weights is None or weights.dtype in self.value:
+            return None
+        return f"has {weights.dtype} weights (taken: {', '.join(self.value)})"
+
+    def describe(self):
+        """List the types."""
+        return f"weights {', '.join(self.value)}"
+
+
+class SameType(FlagLimit):
+    """With `true`, all feature maps have one type.
+
+    Example:
+        >>> SameType(True).describe()
+        'one type for inputs and outputs'
+    """
+
+    def problem(self, operator):
+        """List the types where there are several."""
+        types = sorted({str(tensor.dtype) for tensor in operators.feature_maps(operator)})
+        if not self.value or len(types) < 2:
+            return None
+        return f"mixes {' and '.join(types)} (rule: {self.describe()})"
+
+    def describe(self):
+        """State the rule."""
+        return "one type for inputs and outputs" if self.value else ""
+
+
+class Hybrid(FlagLimit):
+    """With `false`, weights are integers only where activations are.
+
+    Example:
+        >>> Hybrid(False).describe()
+        'no integer weights under float activations'
+    """
+
+    def problem(self, operator):
+        """Say so where the activations are float and the weights are not."""
+        data, weights = operators.data(operator), operators.weights(operator)
+        if self.value or weights is None or data is None:
+            return None
+        if data.dtype.is_float and weights.dtype.is_integer:
+            return f"has {weights.dtype} weights under {data.dtype} activations (dynamic range)"
+        return None
+
+    def describe(self):
+        """State the rule."""
+        return "" if self.value else "no integer weights under float activations"

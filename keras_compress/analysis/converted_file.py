@@ -8,6 +8,7 @@ from keras_compress.converters import verification
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import Kernels, TensorValues, real
 from keras_compress.evaluation.probe import probe
+from keras_compress.tflite import operators
 from keras_compress.tflite.layer_names import LayerNames
 
 _RUNTIMES = {
@@ -163,7 +164,7 @@ def _matched(graph, names, taps):
     made = {}
     for operator in graph.operators:
         layers = names.of_operator(operator)
-        if layers and operator.name not in ("QUANTIZE", "DEQUANTIZE"):
+        if layers and not operators.row(operator.name).is_conversion:
             made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
     waiting = {}
     for tap in taps:

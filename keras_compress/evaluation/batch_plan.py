@@ -12,7 +12,8 @@ import numpy as np
 
 from keras_compress.errors import EvaluationError
 from keras_compress.evaluation.runtimes.base import input_details
-from keras_compress.tflite import flatbuffer
+from keras_compress.tflite import flatbuffer, operators
+from keras_compress.tflite.operators import OperandRole
 
 # Where in the batch samples are compared: both ends and two places in between.
 _PROBES = (0.0, 0.4, 0.7, 1.0)
@@ -98,10 +99,11 @@ def _reshape_targets(model):
     found, others = [], set()
     for graph in model.subgraphs:
         for operator in graph.operators:
-            for place, tensor in enumerate(operator.inputs):
+            for operand, tensor in operators.inputs(operator):
                 if tensor is None or not tensor.is_constant:
                     continue
-                is_target = operator.name == "RESHAPE" and place == 1 and graph.index == 0
+                is_shape = operator.name == "RESHAPE" and operand.role is OperandRole.SHAPE
+                is_target = is_shape and graph.index == 0
                 shape = operator.outputs[0].shape if operator.outputs else ()
                 if is_target and shape and shape[0] > 0 and tensor.shape == (len(shape),):
                     found.append((tensor, shape))

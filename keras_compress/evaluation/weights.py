@@ -5,25 +5,9 @@ import functools
 
 import numpy as np
 
+from keras_compress.tflite import operators
 from keras_compress.tflite.decoding import decode_weights
 from keras_compress.tflite.layer_names import LayerNames
-
-# Operator -> (places of its weights among the inputs, axis of the output channels or None).
-_PLACES = {
-    "BATCH_MATMUL": ((0, 1), None),
-    "CONV_2D": ((1,), 0),
-    "CONV_3D": ((1,), 4),
-    "DENSIFY": ((0,), None),
-    "DEPTHWISE_CONV_2D": ((1,), 3),
-    "DEQUANTIZE": ((0,), None),
-    "EMBEDDING_LOOKUP": ((1,), None),
-    "FULLY_CONNECTED": ((1,), 0),
-    "GATHER": ((0,), None),
-    "SVDF": ((1, 2), 0),
-    "TRANSPOSE_CONV": ((1,), 0),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": (tuple(range(1, 9)), 0),
-    "UNIDIRECTIONAL_SEQUENCE_RNN": ((1, 2), 0),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,10 +112,10 @@ def find_weights(model):
     seen = set()
     for graph in model.subgraphs:
         for operator in graph.operators:
-            places, axis = _PLACES.get(operator.name, ((), None))
-            for tensor in (operator.inputs[k] for k in places if k < len(operator.inputs)):
+            axis = operators.row(operator.name).channel_axis
+            for tensor in operators.trained(operator):
                 tensor = decode_weights(tensor, graph)
-                if tensor is None or not tensor.is_constant or tensor.buffer in seen:
+                if not tensor.is_constant or tensor.buffer in seen:
                     continue
                 if tensor.size and tensor.dtype.bits and len(tensor.shape) > 1:
                     seen.add(tensor.buffer)

@@ -9,6 +9,9 @@ and operators, multipliers of channels.
 import dataclasses
 import math
 
+from keras_compress.tflite import operators
+from keras_compress.tflite.operators import OperandRole
+
 _ALIGNMENT = 16
 
 # Bytes of TFLite Micro's structures, an upper bound fitted to the released runtime on a 64-bit
@@ -19,8 +22,6 @@ _OPERATOR_BYTES = 128
 _WEIGHTED_OPERATOR_BYTES = 64
 _CHANNEL_BYTES = 8
 _INT16_SOFTMAX_TABLES_BYTES = 2052
-
-_PER_CHANNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,12 +108,13 @@ def _scratch(model):
 
 def _sums(op):
     """Sums of a mean of integers, one of 32 bits for each output."""
-    return [] if op.inputs[0].dtype.is_float else [4 * op.outputs[0].size]
+    return [] if operators.data(op).dtype.is_float else [4 * op.outputs[0].size]
 
 
 def _positions(op):
     """The place in the input and the resolved axes."""
-    return [4 * len(op.inputs[0].shape), 4 * op.inputs[1].size]
+    axes = operators.operand(op, OperandRole.AXES)
+    return [4 * len(operators.data(op).shape), 4 * axes.size]
 
 
 def _accumulators(op):
@@ -123,9 +125,10 @@ def _accumulators(op):
 
 def _transposed_operands(op):
     """A copy of each operand that the product wants the other way round."""
-    bits = op.inputs[0].dtype.bits // 8
-    copies = [op.inputs[0].size * bits] if op.options.get("adj_x") else []
-    return copies if op.options.get("adj_y") else [*copies, op.inputs[1].size * bits]
+    left, right = operators.data(op), operators.operand(op, OperandRole.OTHER)
+    element_bytes = left.dtype.bits // 8
+    copies = [left.size * element_bytes] if op.options.get("adj_x") else []
+    return copies if op.options.get("adj_y") else [*copies, right.size * element_bytes]
 
 
 _SCRATCH = {
@@ -141,19 +144,20 @@ _SCRATCH = {
 def _tail(model):
     graph = model.subgraphs[0]
     variables = sum(t.size * t.dtype.bits // 8 for t in graph.tensors if t.is_variable)
-    operators = sum(_operator_bytes(op) for op in graph.operators)
-    return _aligned(_FIXED_BYTES + _TENSOR_BYTES * len(graph.tensors) + operators + variables)
+    structures = _TENSOR_BYTES * len(graph.tensors)
+    structures += sum(_operator_bytes(op) for op in graph.operators)
+    return _aligned(_FIXED_BYTES + structures + variables)
 
 
 def _operator_bytes(op):
-    if op.name in _PER_CHANNEL:
+    if operators.row(op.name).is_convolution_2d:
         channels = op.outputs[0].shape[-1]
         return _OPERATOR_BYTES + _WEIGHTED_OPERATOR_BYTES + _CHANNEL_BYTES * channels
     if op.name == "FULLY_CONNECTED":
-        scales = op.inputs[1].scales.size
+        scales = operators.weights(op).scales.size
         channels = scales if scales > 1 else 0
         return _OPERATOR_BYTES + _WEIGHTED_OPERATOR_BYTES + _CHANNEL_BYTES * channels
-    if op.name == "SOFTMAX" and op.inputs[0].dtype == "int16":
+    if op.name == "SOFTMAX" and operators.data(op).dtype == "int16":
         return _OPERATOR_BYTES + _INT16_SOFTMAX_TABLES_BYTES
     return _OPERATOR_BYTES
 

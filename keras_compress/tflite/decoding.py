@@ -6,8 +6,10 @@ import numpy as np
 
 from keras_compress.errors import FlatbufferError
 from keras_compress.support import plugins
+from keras_compress.tflite import operators
 from keras_compress.tflite.encodings.base import Encoded
 from keras_compress.tflite.model import DECODE
+from keras_compress.tflite.operators import OperandRole
 
 ENCODINGS = "keras_compress.tflite.encodings"
 
@@ -29,7 +31,8 @@ def decode_weights(tensor, graph):
     if operator is None or operator.name != DECODE:
         return tensor
     place = [output.index for output in operator.outputs].index(tensor.index)
-    data, ancillary = operator.inputs[2 * place : 2 * place + 2]
+    data = operators.operands(operator, OperandRole.ENCODED)[place]
+    ancillary = operators.operands(operator, OperandRole.ANCILLARY)[place]
     encoded = Encoded(data.stored.tobytes(), ancillary.stored.tobytes())
     values = np.empty(tensor.shape, tensor.dtype.numpy)
     zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)

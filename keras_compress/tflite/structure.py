@@ -3,7 +3,7 @@
 import dataclasses
 import enum
 
-from keras_compress.tflite import operands
+from keras_compress.tflite import operators
 
 
 class Kind(enum.StrEnum):
@@ -83,26 +83,26 @@ def foldable_operators(graph):
 
 
 def _computes_in_float(op):
-    crosses = op.name in ("QUANTIZE", "DEQUANTIZE")
-    return not crosses and any(t.dtype.is_float for t in operands.feature_maps(op))
+    converts = operators.row(op.name).is_conversion
+    return not converts and any(t.dtype.is_float for t in operators.feature_maps(op))
 
 
 def _computes_in_integers(op):
     quantized = any(t.dtype.is_integer and t.scales.size for t in op.outputs)
-    return quantized and op.name not in ("QUANTIZE", "DEQUANTIZE")
+    return quantized and not operators.row(op.name).is_conversion
 
 
 def _is_hybrid(op):
-    weights, data = operands.weights(op), operands.data(op)
+    weights, data = operators.weights(op), operators.data(op)
     return weights is not None and weights.dtype.is_integer and data.dtype.is_float
 
 
 def _is_boundary(op, graph):
     """Whether an operator converts between the graph's inputs or outputs and its inner type."""
-    if op.name not in ("QUANTIZE", "DEQUANTIZE"):
+    if not operators.row(op.name).is_conversion:
         return False
     fed, handed = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
-    if op.name == "QUANTIZE" and op.inputs[0].index in fed:
+    if op.name == "QUANTIZE" and operators.data(op).index in fed:
         return True
     out = op.outputs[0].index
     return out in handed and out not in graph.consumers
@@ -124,4 +124,4 @@ def _islands(graph, boundary):
 
 
 def _touches_float(op):
-    return any(tensor.dtype.is_float for tensor in operands.feature_maps(op))
+    return any(tensor.dtype.is_float for tensor in operators.feature_maps(op))

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_compress.edge_profiles import remedies
-from keras_compress.support import plugins
+from keras_compress.edge_profiles.limits.registry import LIMITS
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,6 @@ def test_known_traps_have_their_remedy(operator, limit, words):
 
 
 def test_remedies_name_limits_that_exist():
-    known = {*plugins.names("keras_compress.edge_profiles.limits"), "unsupported"}
+    known = {*LIMITS, "unsupported"}
     named = {limit for _, limit in remedies._BY_OPERATOR_AND_LIMIT} | set(remedies._BY_LIMIT)
     assert named <= known

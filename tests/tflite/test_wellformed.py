@@ -51,10 +51,10 @@ def empty_map(builder):
     [
         (without_output, "has no output"),
         (without_input, "has no input"),
-        (without_weights, "lacks its input 1"),
-        (flat_weights, "of 1 dimensions instead of 2"),
-        (flat_output, "output of 2 dimensions instead of 4"),
-        (empty_map, "empty input 0"),
+        (without_weights, "lacks its weights"),
+        (flat_weights, "1 dimensions in its weights instead of 2"),
+        (flat_output, "2 dimensions in its output instead of 4"),
+        (empty_map, "no elements in its data"),
     ],
 )
 def test_operator_that_nothing_can_execute(new_builder, fill, words):

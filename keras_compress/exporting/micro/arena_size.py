@@ -6,12 +6,11 @@ import math
 import numpy as np
 
 from keras_compress.evaluation.runtimes.tflite_micro import TFLiteMicro
-from keras_compress.tflite import arena
+from keras_compress.tflite import arena, operators
 
 _ALIGNMENT = 16
 # A share for what the interpreter takes while it plans, and for kernels of other versions.
 _MARGIN = 0.1
-_FILTERED = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 # The im2col columns of CMSIS-NN: two of int16.
 _SCRATCH_PER_FILTER_WEIGHT = 4
 
@@ -77,7 +76,8 @@ def _estimate(model):
 
 def _scratch(model):
     """Bytes that CMSIS-NN wants for the largest filter."""
-    filters = (op.inputs[1] for op in model.operators if op.name in _FILTERED)
+    convolutions = (op for op in model.operators if operators.row(op.name).is_convolution_2d)
+    filters = (operators.weights(op) for op in convolutions)
     # An output channel's share of the weights; depthwise kernels keep channels last.
     sizes = [math.prod(f.shape[1:]) for f in filters if f is not None]
     return _SCRATCH_PER_FILTER_WEIGHT * max(sizes, default=0)

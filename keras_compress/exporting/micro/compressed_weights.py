@@ -10,20 +10,20 @@ from keras_compress.exporting.micro.entropy import zero_order_entropy_bytes
 from keras_compress.exporting.micro.same_answers import require_same_answers
 from keras_compress.exporting.micro.stripping import drop_unused, strip_names
 from keras_compress.support import plugins
-from keras_compress.tflite import flatbuffer
+from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.editor import pack, unpack
 from keras_compress.tflite.layer_names import LayerNames
 
 ENCODINGS = "keras_compress.tflite.encodings"
 
-# Operator -> place of the weights, for kernels that read them only when they are invoked.
-_WEIGHTS = {
-    "CONV_2D": 1,
-    "DEPTHWISE_CONV_2D": 1,
-    "FULLY_CONNECTED": 1,
-    "GATHER": 0,
-    "TRANSPOSE_CONV": 1,
-}
+# Operators whose kernels read weights only when they are invoked.
+_READ_WHEN_INVOKED = (
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "FULLY_CONNECTED",
+    "GATHER",
+    "TRANSPOSE_CONV",
+)
 # An encoded tensor brings an operator and two more tensors into the graph, with names or without.
 _GRAPH_BYTES = 125
 _NAMED_GRAPH_BYTES = 190
@@ -101,12 +101,12 @@ def _weights(file, scopes):
         readers.setdefault(tensor.buffer, []).append(tensor)
     for graph in file.subgraphs:
         names = LayerNames(graph, scopes)
-        for index, operators in sorted(graph.consumers.items(), key=lambda c: c[1][0].index):
+        for index, consumers in sorted(graph.consumers.items(), key=lambda c: c[1][0].index):
             tensor = graph.tensors[index]
             alone = len(readers[tensor.buffer]) == 1 and tensor not in graph.outputs
-            if alone and _is_weight(tensor) and all(_reads(op, tensor) for op in operators):
-                layer = names.first(operators[0]) or tensor.name
-                yield (graph.index, index), tensor, (layer, operators[0].name)
+            if alone and _is_weight(tensor) and all(_reads(op, tensor) for op in consumers):
+                layer = names.first(consumers[0]) or tensor.name
+                yield (graph.index, index), tensor, (layer, consumers[0].name)
 
 
 def _is_weight(tensor):
@@ -115,8 +115,8 @@ def _is_weight(tensor):
 
 def _reads(operator, tensor):
     """Whether an operator reads a tensor as its weights, and nowhere else."""
-    place = _WEIGHTS.get(operator.name)
-    return [k for k, t in enumerate(operator.inputs) if t is tensor] == [place]
+    read_as = [operand.is_trained for operand, t in operators.inputs(operator) if t is tensor]
+    return operator.name in _READ_WHEN_INVOKED and read_as == [True]
 
 
 def _encode_all(tensor):

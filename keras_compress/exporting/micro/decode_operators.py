@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from keras_compress.tflite import operators
 from keras_compress.tflite._reader import schema
 from keras_compress.tflite.model import DECODE
+from keras_compress.tflite.operators import OperandRole
 
 
 def insert_decoders(model, encoded):
@@ -26,16 +28,16 @@ def insert_decoders(model, encoded):
 
 def _insert(model, graph, encoded, code):
     ancillary = {index: _add(model, graph, e.ancillary, index) for index, e in encoded.items()}
-    operators = []
+    decoded = []
     for operator in graph.operators:
         inputs = np.array(operator.inputs)
         for place, index in enumerate(operator.inputs):
             if index in encoded:
                 inputs[place] = _add_decoded(graph, index)
-                operators.append(_decoder(code, [index, ancillary[index]], inputs[place]))
+                decoded.append(_decoder(code, index, ancillary[index], inputs[place]))
         operator.inputs = inputs
-        operators.append(operator)
-    graph.operators = operators
+        decoded.append(operator)
+    graph.operators = decoded
     for index, e in encoded.items():
         tensor = graph.tensors[index]
         graph.tensors[index] = _stored(model, e.data, tensor.name, tensor.buffer)
@@ -49,10 +51,12 @@ def _operator_code(model):
     return len(model.operatorCodes) - 1
 
 
-def _decoder(code, inputs, output):
+def _decoder(code, encoded, ancillary, output):
     operator = schema().OperatorT()
     operator.opcodeIndex = code
-    operator.inputs, operator.outputs = np.int32(inputs), np.int32([output])
+    by_role = {OperandRole.ENCODED: encoded, OperandRole.ANCILLARY: ancillary}
+    operator.inputs = np.int32([by_role[operand.role] for operand in operators.row(DECODE).inputs])
+    operator.outputs = np.int32([output])
     return operator
 
 

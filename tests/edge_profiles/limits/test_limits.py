@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 from ai_edge_litert.schema_py_generated import Padding
 
-from keras_compress.support import plugins
-
-PACKAGE = "keras_compress.edge_profiles.limits"
+from keras_compress.edge_profiles.limits.registry import LIMITS
 
 
 def limit(name, value):
-    return plugins.get(PACKAGE, name)(value)
+    return LIMITS[name](value)
 
 
 def integers(builder, values):
@@ -302,15 +300,14 @@ def test_limit_on_convolutions(read_operator, conv, name, value, kept, broken, w
 
 
 def test_every_limit_is_tested():
-    assert {case[0] for case in CASES + CONV_CASES} == set(plugins.names(PACKAGE))
+    assert {case[0] for case in CASES + CONV_CASES} == set(LIMITS)
 
 
-@pytest.mark.parametrize("name", plugins.names(PACKAGE))
+@pytest.mark.parametrize("name", LIMITS)
 @pytest.mark.parametrize("value", [None, {"nonsense": 1}, [{}], 0, -1, 1.5, "nonsense"])
 def test_limit_refuses_a_value_of_another_form(name, value):
-    kind = plugins.get(PACKAGE, name)
     with pytest.raises(ValueError, match=r"\w") as caught:
-        kind(value)
+        LIMITS[name](value)
     assert str(caught.value)
 
 

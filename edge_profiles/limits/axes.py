@@ -1,9 +1,60 @@
-"""The axes that a reduction (MEAN, SUM, REDUCE_MAX ...) works along."""
+"""The axes that an operator works along."""
 
 import math
 
-from keras_compress.edge_profiles.limits.base import TableLimit
-from keras_compress.tflite import operands
+import numpy as np
+
+from keras_compress.edge_profiles.limits.base import FlagLimit, TableLimit
+from keras_compress.edge_profiles.limits.shapes import height_and_width
+from keras_compress.tflite import operators
+from keras_compress.tflite.operators import OperandRole
+
+
+class BatchAxis(FlagLimit):
+    """With `false`, the operator does not work along the first axis.
+
+    Example:
+        >>> BatchAxis(False).describe()
+        'not along the batch axis'
+    """
+
+    def problem(self, operator):
+        """Say so where the first axis is worked along."""
+        if self.value or not self._touches(operator):
+            return None
+        return "works along the batch axis"
+
+    def describe(self):
+        """State the rule."""
+        return "" if self.value else "not along the batch axis"
+
+    @staticmethod
+    def _touches(operator):
+        paddings = operators.operand(operator, OperandRole.PADDINGS)
+        if paddings is None:
+            return 0 in operators.axes(operator)
+        return paddings.is_constant and bool(np.any(paddings.data[0]))
+
+
+class GatherBatch(FlagLimit):
+    """With `true`, the axis equals the number of batch dimensions.
+
+    Example:
+        >>> GatherBatch(True).describe()
+        'axis equal to batch_dims'
+    """
+
+    def problem(self, operator):
+        """Give the two where they differ."""
+        axis = operator.options.get("axis", 0)
+        batch_dims = operator.options.get("batch_dims", 0)
+        if not self.value or axis == batch_dims:
+            return None
+        return f"has axis {axis} and batch_dims {batch_dims} (rule: both the same)"
+
+    def describe(self):
+        """State the rule."""
+        return "axis equal to batch_dims" if self.value else ""
 
 
 class Reduction(TableLimit):
@@ -25,7 +76,7 @@ class Reduction(TableLimit):
 
     def problem(self, operator):
         """Say which condition does not hold."""
-        tensor, axes = operands.data(operator), operands.axes(operator)
+        tensor, axes = operators.data(operator), operators.axes(operator)
         checks = (
             self._axes,
             self._axis_below,
@@ -85,6 +136,6 @@ class Reduction(TableLimit):
     def _depth_needs_one(self, tensor, axes):
         if not self.value.get("depth_needs_one") or len(tensor.shape) - 1 not in axes:
             return None
-        if 1 in (*operands.height_and_width(tensor), tensor.shape[-1]):
+        if 1 in (*height_and_width(tensor), tensor.shape[-1]):
             return None
         return "reduces channels of a map that is more than 1 high, wide and deep"

@@ -1,0 +1,121 @@
+"""The scales of quantized tensors."""
+
+from keras_compress.edge_profiles.limits.base import FlagLimit, Limit
+from keras_compress.tflite import operators
+
+
+class Quantized(FlagLimit):
+    """With `true`, feature maps and weights carry a scale.
+
+    Example:
+        >>> Quantized(True).describe()
+        'quantized tensors only'
+    """
+
+    def problem(self, operator):
+        """Name the first tensor that has no scale."""
+        tensors = (*operators.feature_maps(operator), operators.weights(operator))
+        for tensor in tensors if self.value else ():
+            if tensor is not None and not tensor.scales.size:
+                return f"works on {tensor.name}, which has no scale"
+        return None
+
+    def describe(self):
+        """State the rule."""
+        return "quantized tensors only" if self.value else ""
+
+
+class PerChannel(FlagLimit):
+    """With `false`, no tensor of the operator has more than one scale.
+
+    Example:
+        >>> PerChannel(False).describe()
+        'one scale per tensor'
+    """
+
+    def problem(self, operator):
+        """Name the first tensor with more scales."""
+        if self.value:
+            return None
+        for tensor in (*operator.inputs, *operator.outputs):
+            if tensor is not None and tensor.scales.size > 1:
+                return f"has {tensor.scales.size} scales on {tensor.name} (rule: one)"
+        return None
+
+    def describe(self):
+        """State the rule."""
+        return "" if self.value else "one scale per tensor"
+
+
+class Int4OneScale(FlagLimit):
+    """With `true`, weights of 4 bits have one scale; those of other widths may have more.
+
+    Example:
+        >>> Int4OneScale(True).describe()
+        'int4 weights with one scale'
+    """
+
+    def problem(self, operator):
+        """Count the scales of 4-bit weights."""
+        weights = operators.weights(operator)
+        if not self.value or weights is None or weights.dtype != "int4":
+            return None
+        if weights.scales.size > 1:
+            return f"has {weights.scales.size} scales on int4 weights {weights.name} (rule: one)"
+        return None
+
+    def describe(self):
+        """State the rule."""
+        return "int4 weights with one scale" if self.value else ""
+
+
+class SameScale(FlagLimit):
+    """With `true`, every computed input has the output's scale and zero point.
+
+    Example:
+        >>> SameScale(True).describe()
+        'inputs quantized like the output'
+    """
+
+    def problem(self, operator):
+        """Name the first tensor that is quantized otherwise."""
+        output = operator.outputs[0]
+        for tensor in operators.feature_maps(operator) if self.value else ():
+            same = tensor.scales.tolist() == output.scales.tolist()
+            if not same or tensor.zero_points.tolist() != output.zero_points.tolist():
+                return f"has {tensor.name} quantized unlike its output"
+        return None
+
+    def describe(self):
+        """State the rule."""
+        return "inputs quantized like the output" if self.value else ""
+
+
+class ScaleRatio(Limit):
+    """The input's scale over the output's lies between the two given numbers.
+
+    Example:
+        >>> ScaleRatio([0.00390625, 128.0]).describe()
+        'input scale / output scale from 0.00390625 to 128'
+    """
+
+    allowed = "a list of the least and the largest ratio"
+
+    def accepts(self, value):
+        """Take two numbers."""
+        numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
+        return numbers and len(value) == 2
+
+    def problem(self, operator):
+        """Give the ratio where it is outside."""
+        source, target = operators.data(operator), operator.outputs[0]
+        if source is None or not source.scales.size or not target.scales.size:
+            return None
+        ratio = float(source.scales[0] / target.scales[0])
+        if self.value[0] <= ratio <= self.value[1]:
+            return None
+        return f"has a ratio of scales of {ratio:.4g} (rule: {self.describe()})"
+
+    def describe(self):
+        """State the range."""
+        return f"input scale / output scale from {self.value[0]:g} to {self.value[1]:g}"
