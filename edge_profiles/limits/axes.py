@@ -18,15 +18,14 @@ class BatchAxis(FlagLimit):
         'not along the batch axis'
     """
 
-    def problem(self, operator):
+    rule = "not along the batch axis"
+    set_by = False
+
+    def breach(self, operator):
         """Say so where the first axis is worked along."""
-        if self.value or not self._touches(operator):
+        if not self._touches(operator):
             return None
         return "works along the batch axis"
-
-    def describe(self):
-        """State the rule."""
-        return "" if self.value else "not along the batch axis"
 
     @staticmethod
     def _touches(operator):
@@ -44,17 +43,15 @@ class GatherBatch(FlagLimit):
         'axis equal to batch_dims'
     """
 
-    def problem(self, operator):
+    rule = "axis equal to batch_dims"
+
+    def breach(self, operator):
         """Give the two where they differ."""
         axis = operator.options.get("axis", 0)
         batch_dims = operator.options.get("batch_dims", 0)
-        if not self.value or axis == batch_dims:
+        if axis == batch_dims:
             return None
         return f"has axis {axis} and batch_dims {batch_dims} (rule: both the same)"
-
-    def describe(self):
-        """State the rule."""
-        return "axis equal to batch_dims" if self.value else ""
 
 
 class Reduction(TableLimit):

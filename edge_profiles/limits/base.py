@@ -48,13 +48,27 @@ class Limit(abc.ABC):
 
 
 class FlagLimit(Limit):
-    """A rule that holds or does not: its parameter is `true`, or `false` to lift it."""
+    """A rule that holds or does not: one of `true` and `false` sets it, the other lifts it."""
 
     allowed = "true or false"
+    rule: ClassVar[str]
+    set_by: ClassVar[bool] = True
 
     def accepts(self, value):
         """Take true and false."""
         return isinstance(value, bool)
+
+    def problem(self, operator):
+        """Say how an operator breaks the rule, if it is set."""
+        return self.breach(operator) if self.value is self.set_by else None
+
+    def describe(self):
+        """State the rule, if it is set."""
+        return self.rule if self.value is self.set_by else ""
+
+    @abc.abstractmethod
+    def breach(self, operator) -> str | None:
+        """Say how an operator breaks the rule; `None` where it keeps it."""
 
 
 class WholeLimit(Limit):
@@ -65,6 +79,34 @@ class WholeLimit(Limit):
     def accepts(self, value):
         """Take a whole number above 0."""
         return type(value) is int and value > 0
+
+
+class CountLimit(Limit):
+    """A rule whose parameter is a list of the least and the most."""
+
+    allowed = "a list of the least and the most"
+    counted: ClassVar[str]
+
+    def accepts(self, value):
+        """Take two whole numbers."""
+        return isinstance(value, list) and [type(v) for v in value] == [int, int]
+
+    def problem(self, operator):
+        """Give the number where it is outside."""
+        number = self.count(operator)
+        if self.value[0] <= number <= self.value[1]:
+            return None
+        return f"has {number} {self.counted} (rule: {self.describe()})"
+
+    def describe(self):
+        """State the range."""
+        least, most = self.value
+        numbers = f"{least}" if least == most else f"{least} to {most}"
+        return f"{numbers} {self.counted}"
+
+    @abc.abstractmethod
+    def count(self, operator) -> int:
+        """Count what the rule is about."""
 
 
 class NamesLimit(Limit):

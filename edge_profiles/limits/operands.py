@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from keras_compress.edge_profiles.limits.base import FlagLimit, Limit, TableLimit
+from keras_compress.edge_profiles.limits.base import CountLimit, FlagLimit, Limit, TableLimit
 from keras_compress.tflite import operators
 from keras_compress.tflite.operators import OperandRole
 
 
-class InputCount(Limit):
+class InputCount(CountLimit):
     """The operator has between the first and the second number of inputs.
 
     Example:
@@ -17,25 +17,14 @@ class InputCount(Limit):
         '2 to 4 inputs'
     """
 
-    allowed = "a list of the least and the most"
+    counted = "inputs"
 
-    def accepts(self, value):
-        """Take two whole numbers."""
-        return isinstance(value, list) and [type(v) for v in value] == [int, int]
-
-    def problem(self, operator):
-        """Give the number where it is outside."""
-        if self.value[0] <= len(operator.inputs) <= self.value[1]:
-            return None
-        return f"has {len(operator.inputs)} inputs (rule: {self.describe()})"
-
-    def describe(self):
-        """State the range."""
-        least, most = self.value
-        return f"{least} inputs" if least == most else f"{least} to {most} inputs"
+    def count(self, operator):
+        """Count the inputs."""
+        return len(operator.inputs)
 
 
-class OutputCount(Limit):
+class OutputCount(CountLimit):
     """The operator has between the first and the second number of outputs.
 
     Example:
@@ -43,22 +32,11 @@ class OutputCount(Limit):
         '2 to 4 outputs'
     """
 
-    allowed = "a list of the least and the most"
+    counted = "outputs"
 
-    def accepts(self, value):
-        """Take two whole numbers."""
-        return isinstance(value, list) and [type(v) for v in value] == [int, int]
-
-    def problem(self, operator):
-        """Give the number where it is outside."""
-        if self.value[0] <= len(operator.outputs) <= self.value[1]:
-            return None
-        return f"has {len(operator.outputs)} outputs (rule: {self.describe()})"
-
-    def describe(self):
-        """State the range."""
-        least, most = self.value
-        return f"{least} outputs" if least == most else f"{least} to {most} outputs"
+    def count(self, operator):
+        """Count the outputs."""
+        return len(operator.outputs)
 
 
 class ConstantInputs(Limit):
@@ -129,16 +107,14 @@ class AlphaPerChannel(FlagLimit):
         'slopes vary over channels only'
     """
 
-    def problem(self, operator):
+    rule = "slopes vary over channels only"
+
+    def breach(self, operator):
         """Give the shape of slopes that vary over more."""
         alpha = operators.operand(operator, OperandRole.SLOPES)
-        if not self.value or alpha is None or math.prod(alpha.shape[:-1]) == 1:
+        if alpha is None or math.prod(alpha.shape[:-1]) == 1:
             return None
-        return f"has slopes of shape {list(alpha.shape)} (rule: {self.describe()})"
-
-    def describe(self):
-        """State the rule."""
-        return "slopes vary over channels only" if self.value else ""
+        return f"has slopes of shape {list(alpha.shape)} (rule: {self.rule})"
 
 
 class WeightSum(TableLimit):
@@ -193,17 +169,12 @@ class PlainLstm(FlagLimit):
         'no peephole, projection, gate normalization or coupled gate'
     """
 
-    def problem(self, operator):
+    rule = "no peephole, projection, gate normalization or coupled gate"
+
+    def breach(self, operator):
         """Name the first variant."""
-        if not self.value:
-            return None
         for variant, role in _VARIANTS.items():
             if any(tensor is not None for tensor in operators.operands(operator, role)):
                 return f"has {variant}"
         of_input_gate = operators.operand(operator, OperandRole.INPUT_WEIGHTS)
         return "couples its input and forget gates" if of_input_gate is None else None
-
-    def describe(self):
-        """State the rule."""
-        rule = "no peephole, projection, gate normalization or coupled gate"
-        return rule if self.value else ""

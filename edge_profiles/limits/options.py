@@ -153,17 +153,15 @@ class EqualDilation(FlagLimit):
         'same dilation in height and width'
     """
 
-    def problem(self, operator):
+    rule = "same dilation in height and width"
+
+    def breach(self, operator):
         """Give the two dilations where they differ."""
         height = operator.options.get("dilation_h_factor", 1)
         width = operator.options.get("dilation_w_factor", 1)
-        if not self.value or height == width:
+        if height == width:
             return None
         return f"has dilation {height}x{width} (rule: both the same)"
-
-    def describe(self):
-        """State the rule."""
-        return "same dilation in height and width" if self.value else ""
 
 
 class PoolWindow(TableLimit):

@@ -12,17 +12,15 @@ class Quantized(FlagLimit):
         'quantized tensors only'
     """
 
-    def problem(self, operator):
+    rule = "quantized tensors only"
+
+    def breach(self, operator):
         """Name the first tensor that has no scale."""
         tensors = (*operators.feature_maps(operator), operators.weights(operator))
-        for tensor in tensors if self.value else ():
+        for tensor in tensors:
             if tensor is not None and not tensor.scales.size:
                 return f"works on {tensor.name}, which has no scale"
         return None
-
-    def describe(self):
-        """State the rule."""
-        return "quantized tensors only" if self.value else ""
 
 
 class PerChannel(FlagLimit):
@@ -33,18 +31,15 @@ class PerChannel(FlagLimit):
         'one scale per tensor'
     """
 
-    def problem(self, operator):
+    rule = "one scale per tensor"
+    set_by = False
+
+    def breach(self, operator):
         """Name the first tensor with more scales."""
-        if self.value:
-            return None
         for tensor in (*operator.inputs, *operator.outputs):
             if tensor is not None and tensor.scales.size > 1:
                 return f"has {tensor.scales.size} scales on {tensor.name} (rule: one)"
         return None
-
-    def describe(self):
-        """State the rule."""
-        return "" if self.value else "one scale per tensor"
 
 
 class Int4OneScale(FlagLimit):
@@ -55,18 +50,16 @@ class Int4OneScale(FlagLimit):
         'int4 weights with one scale'
     """
 
-    def problem(self, operator):
+    rule = "int4 weights with one scale"
+
+    def breach(self, operator):
         """Count the scales of 4-bit weights."""
         weights = operators.weights(operator)
-        if not self.value or weights is None or weights.dtype != "int4":
+        if weights is None or weights.dtype != "int4":
             return None
         if weights.scales.size > 1:
             return f"has {weights.scales.size} scales on int4 weights {weights.name} (rule: one)"
         return None
-
-    def describe(self):
-        """State the rule."""
-        return "int4 weights with one scale" if self.value else ""
 
 
 class SameScale(FlagLimit):
@@ -77,18 +70,16 @@ class SameScale(FlagLimit):
         'inputs quantized like the output'
     """
 
-    def problem(self, operator):
+    rule = "inputs quantized like the output"
+
+    def breach(self, operator):
         """Name the first tensor that is quantized otherwise."""
         output = operator.outputs[0]
-        for tensor in operators.feature_maps(operator) if self.value else ():
+        for tensor in operators.feature_maps(operator):
             same = tensor.scales.tolist() == output.scales.tolist()
             if not same or tensor.zero_points.tolist() != output.zero_points.tolist():
                 return f"has {tensor.name} quantized unlike its output"
         return None
-
-    def describe(self):
-        """State the rule."""
-        return "inputs quantized like the output" if self.value else ""
 
 
 class ScaleRatio(Limit):

@@ -166,7 +166,9 @@ class TransposedShape(FlagLimit):
         'output is input * stride (+ kernel - stride with VALID padding)'
     """
 
-    def problem(self, operator):
+    rule = "output is input * stride (+ kernel - stride with VALID padding)"
+
+    def breach(self, operator):
         """Give the sizes where they do not fit."""
         source, target = operators.data(operator).shape[1:3], operator.outputs[0].shape[1:3]
         kernel = operators.weights(operator).shape[1:3]
@@ -175,14 +177,9 @@ class TransposedShape(FlagLimit):
         wanted = tuple(
             a * s + (k - s if valid else 0) for a, s, k in zip(source, stride, kernel, strict=True)
         )
-        if not self.value or wanted == target:
+        if wanted == target:
             return None
         return f"makes {list(target)} of {list(source)} (rule: {list(wanted)})"
-
-    def describe(self):
-        """State the rule."""
-        rule = "output is input * stride (+ kernel - stride with VALID padding)"
-        return rule if self.value else ""
 
 
 class Resize(TableLimit):

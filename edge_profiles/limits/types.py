@@ -78,16 +78,14 @@ class SameType(FlagLimit):
         'one type for inputs and outputs'
     """
 
-    def problem(self, operator):
+    rule = "one type for inputs and outputs"
+
+    def breach(self, operator):
         """List the types where there are several."""
         types = sorted({str(tensor.dtype) for tensor in operators.feature_maps(operator)})
-        if not self.value or len(types) < 2:
+        if len(types) < 2:
             return None
-        return f"mixes {' and '.join(types)} (rule: {self.describe()})"
-
-    def describe(self):
-        """State the rule."""
-        return "one type for inputs and outputs" if self.value else ""
+        return f"mixes {' and '.join(types)} (rule: {self.rule})"
 
 
 class Hybrid(FlagLimit):
@@ -98,15 +96,14 @@ class Hybrid(FlagLimit):
         'no integer weights under float activations'
     """
 
-    def problem(self, operator):
+    rule = "no integer weights under float activations"
+    set_by = False
+
+    def breach(self, operator):
         """Say so where the activations are float and the weights are not."""
         data, weights = operators.data(operator), operators.weights(operator)
-        if self.value or weights is None or data is None:
+        if weights is None or data is None:
             return None
         if data.dtype.is_float and weights.dtype.is_integer:
             return f"has {weights.dtype} weights under {data.dtype} activations (dynamic range)"
         return None
-
-    def describe(self):
-        """State the rule."""
-        return "" if self.value else "no integer weights under float activations"
