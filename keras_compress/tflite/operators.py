@@ -144,7 +144,7 @@ class Row:
             >>> row("TRANSPOSE_CONV").position(OperandRole.DATA)
             2
         """
-        return next((i for i, operand in enumerate(self.inputs) if operand.role == role), None)
+        return next((i for i, given in enumerate(self.inputs) if given.role == role), None)
 
     @property
     def is_convolution_2d(self) -> bool:
@@ -190,7 +190,7 @@ def operands(operator: Operator, role: OperandRole) -> tuple[Tensor | None, ...]
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
         role: An `OperandRole`.
     """
-    return tuple(tensor for operand, tensor in inputs(operator) if operand.role == role)
+    return tuple(tensor for declared, tensor in inputs(operator) if declared.role == role)
 
 
 def operand(operator: Operator, role: OperandRole) -> Tensor | None:
@@ -224,15 +224,15 @@ def bias(operator: Operator) -> Tensor | None:
 
 def trained(operator: Operator) -> tuple[Tensor, ...]:
     """Return the inputs that hold weights of the network where they are constants."""
-    return tuple(t for operand, t in inputs(operator) if operand.is_trained and t is not None)
+    return tuple(t for declared, t in inputs(operator) if declared.is_trained and t is not None)
 
 
 def feature_maps(operator: Operator) -> tuple[Tensor, ...]:
     """Return the tensors that are computed, not stored: inputs, then outputs."""
     computed = (
         tensor
-        for operand, tensor in inputs(operator)
-        if tensor is not None and not tensor.is_constant and not operand.role.is_parameter
+        for declared, tensor in inputs(operator)
+        if tensor is not None and not tensor.is_constant and not declared.role.is_parameter
     )
     return (*computed, *operator.outputs)
 
