@@ -71,13 +71,13 @@ def problems(operator, table):
 def _place_folded(graph, profile):
     """Place operators where a compiler first removes those that compute with shapes only."""
     folded = structure.foldable_operators(graph)
-    known = {t.index for i in folded for t in graph.operators[i].outputs}
+    constants = {t.index for i in folded for t in graph.operators[i].outputs}
     placements = []
     for op in graph.operators:
         if op.index in folded:
             placements.append(Placement(op, Where.FOLDED, "no processor (folded)"))
             continue
-        kept = tuple(None if t is None or t.index in known else t for t in op.inputs)
+        kept = tuple(None if t is None or t.index in constants else t for t in op.inputs)
         placed = _place_one(dataclasses.replace(op, inputs=kept), profile)
         placements.append(dataclasses.replace(placed, operator=op))
     return placements

@@ -30,8 +30,8 @@ class OperatorRule:
         Returns:
             Tuple of (name of the limit, what is wrong).
         """
-        found = ((name, limit.problem(operator)) for name, limit in self.limits.items())
-        return tuple((name, problem) for name, problem in found if problem)
+        problems = ((name, limit.problem(operator)) for name, limit in self.limits.items())
+        return tuple((name, problem) for name, problem in problems if problem)
 
     def describe(self):
         """State all limits and the note in one line."""

@@ -174,10 +174,12 @@ class _File:
     def _fail(self, keys, message):
         raise ProfileError(f"{self._path}, line {line_of(self._text, *keys)}: {message}")
 
-    def _unknown(self, keys, kind, name, known):
-        near = difflib.get_close_matches(str(name), known, n=1)
+    def _unknown(self, keys, kind, name, allowed):
+        near = difflib.get_close_matches(str(name), allowed, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        self._fail(keys, f"unknown {kind} {_shown(name)}.{hint} Known: {', '.join(sorted(known))}")
+        self._fail(
+            keys, f"unknown {kind} {_shown(name)}.{hint} Known: {', '.join(sorted(allowed))}"
+        )
 
     def _base(self, name):
         beside = self._path.parent
@@ -188,8 +190,8 @@ class _File:
         ):
             if candidate.is_file():
                 return candidate
-        known = [path.stem for path in self._folder.glob("*.toml")]
-        return self._unknown(["extends"], "profile", name, known)
+        profiles = [path.stem for path in self._folder.glob("*.toml")]
+        return self._unknown(["extends"], "profile", name, profiles)
 
     def _check(self, key, value):
         if key in _TABLES:
@@ -201,9 +203,9 @@ class _File:
         if checked is None:
             self._fail([key], f"{key} must be {allowed}. Received: {key} = {_shown(value)}")
         if key == "fallback":
-            known = [path.stem for path in self._folder.glob("*.toml")]
-            if value not in known:
-                self._unknown([key], "profile", value, known)
+            profiles = [path.stem for path in self._folder.glob("*.toml")]
+            if value not in profiles:
+                self._unknown([key], "profile", value, profiles)
         return field, checked
 
     def _rules(self, table, operators):
@@ -282,7 +284,7 @@ def line_of(text, *keys):
         >>> line_of("a = 1\n[b]\nc = 2\n", "b", "c")
         3
     """
-    table, found = (), 1
+    table, nearest = (), 1
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"\s*\[+([^\]]+)\]", line)
         assignment = re.match(r"\s*([\w\"'*.+-]+)\s*=", line)
@@ -296,8 +298,8 @@ def line_of(text, *keys):
         if here == keys:
             return number
         if here == keys[: len(here)]:
-            found = number
-    return found
+            nearest = number
+    return nearest
 
 
 def _parts(dotted):

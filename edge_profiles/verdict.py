@@ -114,8 +114,8 @@ def check(model, profile_or_name) -> Verdict:
         if not _is_damaged(model):
             raise
         return _refused(target, _corrupt(error))
-    known = getattr(model, "scopes", None), getattr(model, "output_layers", ())
-    return _judge(read, target, *known)
+    names = getattr(model, "scopes", None), getattr(model, "output_layers", ())
+    return _judge(read, target, *names)
 
 
 def _is_damaged(model):

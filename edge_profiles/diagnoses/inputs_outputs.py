@@ -28,15 +28,15 @@ def types_of_ends(case):
     taken = {"int16"} if 16 in profile.activation_bits_supported else set()
     ends = {"input": case.graph.inputs, "output": case.graph.outputs}
     for kind, tensors in ends.items():
-        wanted = getattr(profile, f"{kind}_type")
+        meant = getattr(profile, f"{kind}_type")
         types = {str(t.dtype) for t in tensors if t.scales.size or t.dtype.is_float}
-        found = sorted(types - taken - {wanted})
-        if not found:
+        others = sorted(types - taken - {meant})
+        if not others:
             continue
         crossing = [case.graph.operators[i] for i in case.structure.boundary]
         yield case.finding(
-            "float_io" if "float32" in found else "io_type",
+            "float_io" if "float32" in others else "io_type",
             case.severity(crossing) if crossing else Severity.WARNING,
-            f"The file's {kind} is {', '.join(found)}; the target is meant for {wanted}.",
-            f"Convert with {kind}_type={wanted!r}, and quantize the data beforehand.",
+            f"The file's {kind} is {', '.join(others)}; the target is meant for {meant}.",
+            f"Convert with {kind}_type={meant!r}, and quantize the data beforehand.",
         )

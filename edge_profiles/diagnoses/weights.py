@@ -11,15 +11,15 @@ def per_channel_dense(case):
     profile = case.profile
     if profile.per_channel_dense or case.is_float or case.is_too_wide:
         return
-    found = [p.operator for p in case.placements if _has_dense_scales(p)]
-    if found:
+    dense = [p.operator for p in case.placements if _has_dense_scales(p)]
+    if dense:
         yield case.finding(
             "per_channel_dense",
             Severity.WARNING,
-            f"{len(found)} Dense kernel{'s have' if len(found) > 1 else ' has'} one scale for "
+            f"{len(dense)} Dense kernel{'s have' if len(dense) > 1 else ' has'} one scale for "
             f"each unit, and it is not sure that {profile.engine} takes more than one.",
             remedy("FULLY_CONNECTED", "per_channel"),
-            found[0],
+            dense[0],
         )
 
 
@@ -47,11 +47,11 @@ def encoded_weights(case):
 
 def narrow_weights(case):
     """Yield a finding about the first weights of a width that the target's tools do not take."""
-    known = {8, 16, 32, 64, *case.profile.weight_bits}
+    taken = {8, 16, 32, 64, *case.profile.weight_bits}
     for op in case.graph.operators:
         for tensor in op.inputs:
             narrow = tensor is not None and tensor.dtype.is_integer
-            if narrow and tensor.dtype.bits not in known:
+            if narrow and tensor.dtype.bits not in taken:
                 yield case.finding(
                     f"{tensor.dtype}_weights",
                     Severity.ERROR,

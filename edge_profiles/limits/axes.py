@@ -82,8 +82,8 @@ class Reduction(TableLimit):
             self._depth,
             self._depth_needs_one,
         )
-        found = (check(tensor, axes) for check in checks)
-        return next((problem for problem in found if problem), None)
+        problems = (check(tensor, axes) for check in checks)
+        return next((problem for problem in problems if problem), None)
 
     def describe(self):
         """State the conditions."""

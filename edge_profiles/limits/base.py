@@ -4,6 +4,8 @@ import abc
 import dataclasses
 from typing import Any, ClassVar
 
+from keras_compress.tflite.model import Operator
+
 
 @dataclasses.dataclass(frozen=True)
 class Limit(abc.ABC):
@@ -28,11 +30,11 @@ class Limit(abc.ABC):
             raise ValueError(self.allowed)
 
     @abc.abstractmethod
-    def accepts(self, value) -> bool:
+    def accepts(self, value: Any) -> bool:
         """Say whether `value` is a parameter of the rule."""
 
     @abc.abstractmethod
-    def problem(self, operator) -> str | None:
+    def problem(self, operator: Operator) -> str | None:
         """Say how an operator breaks the rule.
 
         Args:
@@ -54,20 +56,20 @@ class FlagLimit(Limit):
     rule: ClassVar[str]
     set_by: ClassVar[bool] = True
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take true and false."""
         return isinstance(value, bool)
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Say how an operator breaks the rule, if it is set."""
         return self.breach(operator) if self.value is self.set_by else None
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule, if it is set."""
         return self.rule if self.value is self.set_by else ""
 
     @abc.abstractmethod
-    def breach(self, operator) -> str | None:
+    def breach(self, operator: Operator) -> str | None:
         """Say how an operator breaks the rule; `None` where it keeps it."""
 
 
@@ -76,7 +78,7 @@ class WholeLimit(Limit):
 
     allowed = "a whole number above 0"
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a whole number above 0."""
         return type(value) is int and value > 0
 
@@ -87,25 +89,25 @@ class CountLimit(Limit):
     allowed = "a list of the least and the most"
     counted: ClassVar[str]
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take two whole numbers."""
         return isinstance(value, list) and [type(v) for v in value] == [int, int]
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the number where it is outside."""
         number = self.count(operator)
         if self.value[0] <= number <= self.value[1]:
             return None
         return f"has {number} {self.counted} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the range."""
         least, most = self.value
         numbers = f"{least}" if least == most else f"{least} to {most}"
         return f"{numbers} {self.counted}"
 
     @abc.abstractmethod
-    def count(self, operator) -> int:
+    def count(self, operator: Operator) -> int:
         """Count what the rule is about."""
 
 
@@ -114,7 +116,7 @@ class NamesLimit(Limit):
 
     allowed = "a list of names"
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a list of texts."""
         return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
@@ -129,6 +131,6 @@ class TableLimit(Limit):
         """The parts by name."""
         return "a table with " + ", ".join(f"{key} = {what}" for key, what in self.parts.items())
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a table of known parts."""
         return isinstance(value, dict) and bool(value) and set(value) <= set(self.parts)

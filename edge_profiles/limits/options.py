@@ -259,8 +259,8 @@ class WeightsFormat(NamesLimit):
 
     def problem(self, operator):
         """Name the format where it is not in the list."""
-        found = operator.options.get("weights_format", "DEFAULT")
-        return None if found in self.value else f"stores its weights as {found}"
+        stored = operator.options.get("weights_format", "DEFAULT")
+        return None if stored in self.value else f"stores its weights as {stored}"
 
     def describe(self):
         """List the formats."""

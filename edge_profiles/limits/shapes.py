@@ -174,12 +174,12 @@ class TransposedShape(FlagLimit):
         kernel = operators.weights(operator).shape[1:3]
         stride = operator.options["stride_h"], operator.options["stride_w"]
         valid = operator.options.get("padding") == "VALID"
-        wanted = tuple(
+        expected = tuple(
             a * s + (k - s if valid else 0) for a, s, k in zip(source, stride, kernel, strict=True)
         )
-        if wanted == target:
+        if expected == target:
             return None
-        return f"makes {list(target)} of {list(source)} (rule: {list(wanted)})"
+        return f"makes {list(target)} of {list(source)} (rule: {list(expected)})"
 
 
 class Resize(TableLimit):

@@ -222,12 +222,12 @@ class Reader:
         if not stored.size or not dtype.bits:
             return
         if is_sparse:
-            wanted = stored.size // dtype.numpy.itemsize * dtype.numpy.itemsize
+            needed = stored.size // dtype.numpy.itemsize * dtype.numpy.itemsize
         else:
-            wanted = -(-math.prod(shape) * dtype.bits // 8)
-        if wanted != stored.size:
+            needed = -(-math.prod(shape) * dtype.bits // 8)
+        if needed != stored.size:
             raise FlatbufferError(
-                f"Tensor {name!r} of shape {list(shape)} needs {wanted:,} bytes of {dtype}, "
+                f"Tensor {name!r} of shape {list(shape)} needs {needed:,} bytes of {dtype}, "
                 f"and {stored.size:,} are stored."
             )
 

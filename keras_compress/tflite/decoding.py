@@ -48,9 +48,11 @@ def decode_weights(tensor, graph):
 
 
 def _encoding(encoded):
-    known = {cls.code: cls for cls in (plugins.get(ENCODINGS, n) for n in plugins.names(ENCODINGS))}
-    if encoded.ancillary[0] not in known:
+    by_code = {
+        cls.code: cls for cls in (plugins.get(ENCODINGS, n) for n in plugins.names(ENCODINGS))
+    }
+    if encoded.ancillary[0] not in by_code:
         raise FlatbufferError(
-            f"Encodings {sorted(known)} of weights are known. Received: {encoded.ancillary[0]}"
+            f"Encodings {sorted(by_code)} of weights are known. Received: {encoded.ancillary[0]}"
         )
-    return known[encoded.ancillary[0]]()
+    return by_code[encoded.ancillary[0]]()

@@ -90,8 +90,8 @@ def _content(source):
         with open(source, "rb") as file:
             return file.read(), f"{os.fspath(source)}, "
     except IsADirectoryError:
-        found = f"{os.fspath(source)}, {file_kind.describe_path(source)}"
+        received = f"{os.fspath(source)}, {file_kind.describe_path(source)}"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        found = f"{os.fspath(source)!r} ({reason})"
-    raise FlatbufferError(f"A TFLite model must be a file that can be read. Received: {found}.")
+        received = f"{os.fspath(source)!r} ({reason})"
+    raise FlatbufferError(f"A TFLite model must be a file that can be read. Received: {received}.")

@@ -36,14 +36,14 @@ class LayerNames:
 
     def of_tensor(self, tensor):
         """Return the layers that a tensor's name tells of, in the order of the model."""
-        found = set()
+        layers = set()
         for path in _paths(tensor.name):
             layer = self._layer(path)
             if layer is not None:
-                found.add(layer)
-        if not found and tensor.index in self._outputs:
-            found.add(self._outputs[tensor.index])
-        return tuple(sorted(found, key=lambda layer: self._order.get(layer, len(self._order))))
+                layers.add(layer)
+        if not layers and tensor.index in self._outputs:
+            layers.add(self._outputs[tensor.index])
+        return tuple(sorted(layers, key=lambda layer: self._order.get(layer, len(self._order))))
 
     def of_operator(self, operator):
         """Return the layers that an operator was made from, in the order of the model.
@@ -123,8 +123,8 @@ def guess_scopes(subgraph):
     scopes = {}
     for name in names:
         # The converter names the last of the fused operations first.
-        found = dict.fromkeys(path[: depth + 1] for path in name if len(path) > depth + 1)
-        scopes.update(dict.fromkeys(reversed(found)))
+        outermost = dict.fromkeys(path[: depth + 1] for path in name if len(path) > depth + 1)
+        scopes.update(dict.fromkeys(reversed(outermost)))
     plain = collections.Counter(_SUFFIX.sub("", scope[-1]) for scope in scopes)
     return {
         "/".join(scope): stripped

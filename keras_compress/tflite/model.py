@@ -210,11 +210,11 @@ class Subgraph:
     @functools.cached_property
     def consumers(self):
         """The operators that read a tensor, by tensor index."""
-        found = {}
+        readers = {}
         for op in self.operators:
             for index in {tensor.index for tensor in op.inputs if tensor is not None}:
-                found.setdefault(index, []).append(op)
-        return {index: tuple(ops) for index, ops in found.items()}
+                readers.setdefault(index, []).append(op)
+        return {index: tuple(ops) for index, ops in readers.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

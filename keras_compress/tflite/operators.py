@@ -179,8 +179,8 @@ def inputs(operator: Operator) -> Iterator[tuple[Operand, Tensor | None]]:
     Args:
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
     """
-    known = row(operator.name)
-    return ((known.at(position), tensor) for position, tensor in enumerate(operator.inputs))
+    declared = row(operator.name)
+    return ((declared.at(position), tensor) for position, tensor in enumerate(operator.inputs))
 
 
 def operands(operator: Operator, role: OperandRole) -> tuple[Tensor | None, ...]:
@@ -328,8 +328,8 @@ _POOL = {"output_rank": 4, "options": ("filter_height", "filter_width")}
 _RESIZED = (_MAP, Operand(OperandRole.SIZE, rank=1))
 
 _ROWS = {
-    known.name: known
-    for known in (
+    entry.name: entry
+    for entry in (
         Row("ARG_MAX", (_DATA, _AXES)),
         Row("ARG_MIN", (_DATA, _AXES)),
         Row("ASSIGN_VARIABLE", (Operand(OperandRole.VARIABLE), _DATA), has_output=False),

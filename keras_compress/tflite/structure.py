@@ -56,13 +56,13 @@ def shape_operators(graph):
     Returns:
         Frozenset of operator indices.
     """
-    known, found = set(), set()
+    shapes, indices = set(), set()
     for op in graph.operators:
         inputs = {t.index for t in op.inputs if t is not None and not t.is_constant}
-        if op.name == "SHAPE" or (inputs and known.issuperset(inputs)):
-            known.update(tensor.index for tensor in op.outputs)
-            found.add(op.index)
-    return frozenset(found)
+        if op.name == "SHAPE" or (inputs and shapes.issuperset(inputs)):
+            shapes.update(tensor.index for tensor in op.outputs)
+            indices.add(op.index)
+    return frozenset(indices)
 
 
 def foldable_operators(graph):

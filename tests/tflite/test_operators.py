@@ -229,6 +229,11 @@ def test_options_are_those_of_the_schema(name, options):
         assert callable(getattr(options, option.title().replace("_", "")))
 
 
+def test_convolutions_over_height_and_width():
+    convolutions = {name for name in operators.names() if operators.row(name).is_convolution_2d}
+    assert convolutions == {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"}
+
+
 def test_operators_with_options_are_tested():
     assert {name for name in operators.names() if operators.row(name).options} == {
         "AVERAGE_POOL_2D",
