@@ -247,8 +247,7 @@ def axes(operator: Operator) -> tuple[int, ...]:
         given = [operator.options["axis"]] if "axis" in operator.options else []
     else:
         stored = operand(operator, OperandRole.AXES)
-        constant = stored is not None and stored.is_constant
-        given = stored.data.ravel().tolist() if constant else []
+        given = [] if stored is None or not stored.is_constant else stored.data.ravel().tolist()
     return tuple(int(axis) % rank for axis in given)
 
 
@@ -324,7 +323,7 @@ _LSTM = (
     *[_STATE] * 2,
     *[Operand(OperandRole.GATE_NORMALIZATION, is_optional=True)] * 4,
 )
-_POOL = {"output_rank": 4, "options": ("filter_height", "filter_width")}
+_WINDOW = ("filter_height", "filter_width")
 _RESIZED = (_MAP, Operand(OperandRole.SIZE, rank=1))
 
 _ROWS = {
@@ -333,7 +332,7 @@ _ROWS = {
         Row("ARG_MAX", (_DATA, _AXES)),
         Row("ARG_MIN", (_DATA, _AXES)),
         Row("ASSIGN_VARIABLE", (Operand(OperandRole.VARIABLE), _DATA), has_output=False),
-        Row("AVERAGE_POOL_2D", (_MAP,), **_POOL),
+        Row("AVERAGE_POOL_2D", (_MAP,), output_rank=4, options=_WINDOW),
         Row(
             "BATCH_MATMUL",
             (
@@ -388,7 +387,7 @@ _ROWS = {
         ),
         Row("GATHER", (_TRAINED_DATA, _INDICES)),
         Row("GATHER_ND", (_DATA, _INDICES)),
-        Row("MAX_POOL_2D", (_MAP,), **_POOL),
+        Row("MAX_POOL_2D", (_MAP,), output_rank=4, options=_WINDOW),
         Row("MEAN", (_DATA, _AXES)),
         Row("MIRROR_PAD", (_DATA, _PADDINGS)),
         Row("PAD", (_DATA, _PADDINGS)),
