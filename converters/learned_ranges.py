@@ -11,14 +11,14 @@ from keras_compress.quantization.fake_quant import activation_grid
 _RELATIVE = 1e-4
 
 
-def require_learned_ranges(evidence, model):
+def require_learned_ranges(emitted, model):
     """Raise where a file converted without samples holds a range that nobody learned.
 
     Layers that become several operators (softplus, normalisation) have tensors inside them that
     training sees no range of; without samples their ranges would be those of zeros.
 
     Args:
-        evidence: The `Evidence` of the file.
+        emitted: The `EmittedFile` of the file.
         model: The deployed Keras model.
 
     Raises:
@@ -27,7 +27,7 @@ def require_learned_ranges(evidence, model):
     ranges = [(q.minimum, q.maximum) for q in all_layers(model) if isinstance(q, FixedQuantizer)]
     scales = np.array([_scale(*ends) for ends in (*ranges, *FIXED_RANGES.values())])
     unlearned = {}
-    for operator, layers in evidence.operators():
+    for operator, layers in emitted.operators():
         for tensor in operator.outputs:
             if tensor.scales.size and not np.isclose(tensor.scales[0], scales, _RELATIVE).any():
                 unlearned[layers.first(operator) or operator.name] = operator.name

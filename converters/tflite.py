@@ -17,7 +17,7 @@ from keras_compress.converters.full_precision import HALF_PRECISION, in_float32
 from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.rewriting import rewrite
-from keras_compress.converters.verification import collect_evidence, require, verify
+from keras_compress.converters.verification import read_back, require, verify
 from keras_compress.converters.weight_scales import carry_scales
 from keras_compress.data import representative_dataset
 from keras_compress.edge_profiles import profile as edge_profile
@@ -114,7 +114,7 @@ def convert(
                 content = carry_scales(content, deployable.kernels, int4=target.int4)
             names = [spec.name for spec in inputs]
             content = signature_order.reorder(content, names, exported.outputs)
-            evidence = collect_evidence(
+            emitted = read_back(
                 content,
                 options,
                 scopes=exported.scopes,
@@ -122,12 +122,12 @@ def convert(
                 zeros=expected_zeros(deployable),
                 kernels=deployable.kernels,
             )
-            findings = verify(evidence)
+            findings = verify(emitted)
             if not _is_chance(findings):
                 break
     require(findings)
     if options.is_quantized and representative_dataset is None:
-        require_learned_ranges(evidence, deployable.model)
+        require_learned_ranges(emitted, deployable.model)
     return ConvertedModel(
         content=content,
         profile=target.name,

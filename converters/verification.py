@@ -1,6 +1,6 @@
 """Read a converted file back and prove what was promised of it."""
 
-from keras_compress.converters.checks.base import Evidence
+from keras_compress.converters.checks.base import EmittedFile
 from keras_compress.errors import ConversionError
 from keras_compress.support import plugins
 from keras_compress.tflite import flatbuffer
@@ -10,7 +10,7 @@ CHECKS = "keras_compress.converters.checks"
 _SHOWN = 8
 
 
-def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=(), kernels=()):
+def read_back(source, options, *, scopes=None, outputs=(), zeros=(), kernels=()):
     """Read a file back and put what was promised of it beside it.
 
     Args:
@@ -22,7 +22,7 @@ def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=(), kern
         kernels: `DeployedKernel`s of a compressed model.
 
     Returns:
-        The `Evidence`.
+        The `EmittedFile`.
 
     Raises:
         FlatbufferError: No readable TFLite file.
@@ -31,23 +31,24 @@ def collect_evidence(source, options, *, scopes=None, outputs=(), zeros=(), kern
     layers = tuple(
         LayerNames(graph, scopes, outputs if graph.index == 0 else ()) for graph in model.subgraphs
     )
-    return Evidence(
+    return EmittedFile(
         model=model, options=options, layers=layers, zeros=tuple(zeros), kernels=tuple(kernels)
     )
 
 
-def verify(evidence):
+def verify(emitted):
     """Run every check on a file.
 
     Args:
-        evidence: What `collect_evidence` returned.
+        emitted: What `read_back` returned.
 
     Returns:
         List of `Finding`s; empty where every promise holds.
     """
     findings = []
     for name in plugins.names(CHECKS):
-        findings += plugins.get(CHECKS, name)().run(evidence)
+        check = plugins.get(CHECKS, name)
+        findings += check().run(emitted) if check.concerns(emitted) else []
     return findings
 
 

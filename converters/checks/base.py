@@ -1,11 +1,11 @@
-"""What every check of a converted file shares: the evidence, and the one method."""
+"""What every check of a converted file shares: the file that was emitted, and the one method."""
 
 import abc
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from keras_compress.converters.options import ConversionOptions
+from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.support.findings import Finding
 from keras_compress.tflite import operators
 from keras_compress.tflite.flatbuffer import Model, Operator, Tensor
@@ -13,7 +13,7 @@ from keras_compress.tflite.layer_names import LayerNames
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evidence:
+class EmittedFile:
     """A file as read back, and what was promised of it.
 
     Args:
@@ -36,12 +36,25 @@ class Evidence:
             for operator in graph.operators:
                 yield operator, layers
 
-    def weighted(self) -> Iterator["Weighted"]:
+    @property
+    def clustered(self) -> tuple[Any, ...]:
+        """The kernels whose weights share few values."""
+        return tuple(kernel for kernel in self.kernels if kernel.clusters is not None)
+
+    def by_layer(self) -> dict[str, list[Operator]]:
+        """Map each Keras layer to the operators that it became."""
+        layers_operators: dict[str, list[Operator]] = {}
+        for operator, layers in self.operators():
+            for layer in layers.of_operator(operator):
+                layers_operators.setdefault(layer, []).append(operator)
+        return layers_operators
+
+    def weighted(self) -> Iterator["WeightedOperator"]:
         """Yield each operator that multiplies its input with stored weights."""
         for operator, layers in self.operators():
             weights, bias = operators.weights(operator), operators.bias(operator)
             if weights is not None and weights.is_constant:
-                yield Weighted(
+                yield WeightedOperator(
                     operator=operator,
                     layer=layers.first(operator),
                     data=operators.data(operator),
@@ -52,7 +65,7 @@ class Evidence:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Weighted:
+class WeightedOperator:
     """An operator that multiplies its input with stored weights.
 
     Args:
@@ -88,14 +101,31 @@ class Weighted:
 
 
 class Check(abc.ABC):
-    """One promise: it looks at the evidence and returns what does not hold."""
+    """One promise: it looks at an emitted file and returns what does not hold.
+
+    Attributes:
+        modes: The modes whose files it concerns. Default: all.
+        needs: Name of an attribute of `EmittedFile`; where that is empty there is nothing to check.
+    """
+
+    modes: ClassVar[tuple[Mode, ...]] = tuple(Mode)
+    needs: ClassVar[str] = "model"
+
+    @classmethod
+    def concerns(cls, emitted: EmittedFile) -> bool:
+        """Tell whether there is anything to check in a file.
+
+        Args:
+            emitted: The file and what was promised of it.
+        """
+        return emitted.options.mode in cls.modes and bool(getattr(emitted, cls.needs))
 
     @abc.abstractmethod
-    def run(self, evidence: Evidence) -> list[Finding]:
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each place where the promise does not hold.
 
         Args:
-            evidence: The file and what was promised of it.
+            emitted: The file and what was promised of it.
         """
 
 

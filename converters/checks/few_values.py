@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_compress.converters.checks.base import Check
+from keras_compress.converters.checks.base import Check, EmittedFile
 from keras_compress.support.findings import Finding
 
 
@@ -13,14 +13,12 @@ class FewValues(Check):
     of the whole kernel.
     """
 
-    def run(self, evidence):
+    needs = "clustered"
+
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each kernel with more values than it should have."""
-        operators = {}
-        for operator, layers in evidence.operators():
-            for layer in layers.of_operator(operator):
-                operators.setdefault(layer, []).append(operator)
-        clustered = [kernel for kernel in evidence.kernels if kernel.clusters is not None]
-        findings = (_compare(kernel, operators.get(kernel.layer, [])) for kernel in clustered)
+        operators = emitted.by_layer()
+        findings = (_compare(k, operators.get(k.layer, [])) for k in emitted.clustered)
         return [finding for finding in findings if finding is not None]
 
 

@@ -1,6 +1,7 @@
 """No operator of an integer file computes in float, unless it was allowed to."""
 
-from keras_compress.converters.checks.base import Check, where
+from keras_compress.converters.checks.base import Check, EmittedFile, where
+from keras_compress.converters.options import Mode
 from keras_compress.support.findings import Finding
 from keras_compress.tflite import operators
 
@@ -20,20 +21,20 @@ class FullInteger(Check):
     Each such island is one finding, named after the operator in it.
     """
 
-    def run(self, evidence):
+    modes = (Mode.INT8, Mode.INT16X8)
+
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each operator in float and each stray conversion."""
-        if not evidence.options.is_quantized:
-            return []
         findings = []
-        for graph, layers in zip(evidence.model.subgraphs, evidence.layers, strict=True):
+        for graph, layers in zip(emitted.model.subgraphs, emitted.layers, strict=True):
             for operator in graph.operators:
                 if not _is_float(operator):
                     continue
                 names = {operator.name, *_short(layers.of_operator(operator))}
                 if operators.row(operator.name).is_conversion:
-                    if not _is_explained(operator, graph, evidence.options.allow_float, layers):
+                    if not _is_explained(operator, graph, emitted.options.allow_float, layers):
                         findings.append(_stray(operator, layers.first(operator)))
-                elif not names & evidence.options.allow_float:
+                elif not names & emitted.options.allow_float:
                     findings.append(_float_operator(operator, layers.first(operator)))
             findings += _unused(graph)
         return findings

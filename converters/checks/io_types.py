@@ -1,6 +1,6 @@
 """Inputs and outputs have the types that were asked for."""
 
-from keras_compress.converters.checks.base import Check
+from keras_compress.converters.checks.base import Check, EmittedFile
 from keras_compress.support.findings import Finding
 
 
@@ -11,9 +11,9 @@ class IoTypes(Check):
     no scale and keep their type.
     """
 
-    def run(self, evidence):
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each input or output of another type."""
-        options, model = evidence.options, evidence.model
+        options, model = emitted.options, emitted.model
         return [
             *_wrong(model.inputs, options.input_type, "input"),
             *_wrong(model.outputs, options.output_type, "output"),

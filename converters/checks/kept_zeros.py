@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_compress.converters.checks.base import Check
+from keras_compress.converters.checks.base import Check, EmittedFile
 from keras_compress.support.findings import Finding
 
 
@@ -10,22 +10,21 @@ class KeptZeros(Check):
     """Wherever a kernel of the Keras model is zero, the stored weight is zero.
 
     Places are compared one by one, which keeps N:M, block and channel patterns by the way. For
-    layers whose layout in the file is not known, the number of zeros is compared.
+    layers whose layout in the file is unknown, the number of zeros is compared.
     """
 
-    def run(self, evidence):
+    needs = "zeros"
+
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each kernel that lost zeros."""
-        operators, everything = {}, []
-        for operator, layers in evidence.operators():
-            everything.append(operator)
-            for layer in layers.of_operator(operator):
-                operators.setdefault(layer, []).append(operator)
-        found = (
+        operators = emitted.by_layer()
+        everything = [operator for operator, _ in emitted.operators()]
+        findings = (
             # An operator that makes an output of the model may have lost its layer's name.
             _compare(kernel, _holders(kernel, operators.get(kernel.layer, []), everything))
-            for kernel in evidence.zeros
+            for kernel in emitted.zeros
         )
-        return [finding for finding in found if finding is not None]
+        return [finding for finding in findings if finding is not None]
 
 
 def _holders(kernel, own, everything):
@@ -33,9 +32,9 @@ def _holders(kernel, own, everything):
 
     Of other operators only those count that hold each zero in its place.
     """
-    found = _of_size(kernel, own)
-    if found:
-        return found
+    holders = _of_size(kernel, own)
+    if holders:
+        return holders
     return [
         (op, tensor) for op, tensor in _of_size(kernel, everything) if not _lost(kernel, tensor)
     ]

@@ -1,6 +1,6 @@
 """Weights have the type that the mode promises where it leaves activations in float."""
 
-from keras_compress.converters.checks.base import Check, where
+from keras_compress.converters.checks.base import Check, EmittedFile, where
 from keras_compress.converters.options import Mode
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 from keras_compress.support.findings import Finding
@@ -14,20 +14,17 @@ class WeightTypes(Check):
     converter leaves them. Files that compute in integers have a check of their own.
     """
 
-    def run(self, evidence):
+    modes = (Mode.FLOAT16, Mode.DYNAMIC_RANGE)
+
+    def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each operator whose weights are of another type."""
-        wanted = {
-            Mode.FLOAT16: ("float16",),
-            Mode.DYNAMIC_RANGE: ("int8", "int4"),
-        }.get(evidence.options.mode)
-        if wanted is None:
-            return []
+        promised = ("float16",) if emitted.options.mode is Mode.FLOAT16 else ("int8", "int4")
         findings = []
-        for operator, layers in evidence.operators():
-            weights = _stored_weights(operator, evidence)
-            if weights is None or weights.dtype in wanted:
+        for operator, layers in emitted.operators():
+            weights = _stored_weights(operator, emitted)
+            if weights is None or weights.dtype in promised:
                 continue
-            if evidence.options.mode is Mode.DYNAMIC_RANGE and weights.size < FEWEST_WEIGHTS:
+            if emitted.options.mode is Mode.DYNAMIC_RANGE and weights.size < FEWEST_WEIGHTS:
                 continue
             layer = layers.first(operator)
             message = f"{where(operator, layer)} has weights of type {weights.dtype}, not "
@@ -36,19 +33,19 @@ class WeightTypes(Check):
                     code="weight_type",
                     operator=operator.name,
                     layer=layer,
-                    message=f"{message}{' or '.join(wanted)}.",
+                    message=f"{message}{' or '.join(promised)}.",
                     fix='Convert with the other engine: engine="litert" or "tensorflow".',
                 )
             )
         return findings
 
 
-def _stored_weights(operator, evidence):
+def _stored_weights(operator, emitted):
     """The constant behind an operator's weights, through the DEQUANTIZE of float16."""
     if not operators.row(operator.name).has_integer_weights:
         return None
     weights = operators.weights(operator)
-    for graph in evidence.model.subgraphs:
+    for graph in emitted.model.subgraphs:
         maker = graph.producers.get(weights.index)
         if operator in graph.operators and maker is not None and maker.name == "DEQUANTIZE":
             weights = operators.data(maker)

@@ -6,7 +6,7 @@ import keras_compress as kc
 from keras_compress.converters.checks.few_values import FewValues
 from keras_compress.converters.deployment import prepare
 from keras_compress.converters.options import ConversionOptions
-from keras_compress.converters.verification import collect_evidence
+from keras_compress.converters.verification import read_back
 from keras_compress.edge_profiles import profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.tflite import flatbuffer
@@ -163,8 +163,8 @@ def test_a_file_with_more_values_is_found_out(everything, converted):
     options = ConversionOptions.from_profile(profile.get("cortex_m4"))
 
     def findings(content):
-        evidence = collect_evidence(content, options, scopes=converted.scopes, kernels=kernels)
-        return FewValues().run(evidence)
+        emitted = read_back(content, options, scopes=converted.scopes, kernels=kernels)
+        return FewValues().run(emitted)
 
     assert findings(converted.content) == []
     content = bytearray(converted.content)

@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 import keras_compress as kc
 from keras_compress.converters.checks.weight_types import WeightTypes
 from keras_compress.converters.options import ConversionOptions, Mode
-from keras_compress.converters.verification import collect_evidence
+from keras_compress.converters.verification import read_back
 from keras_compress.errors import EvaluationError, InvalidArgumentError, UnknownNameError
 from keras_compress.tflite import flatbuffer
 
@@ -159,6 +159,6 @@ def test_what_a_target_cannot_run_is_refused(network, digits):
 def test_a_file_of_another_type_breaks_the_promise(network, mode):
     content = kc.convert(network, "float32").content
     options = ConversionOptions(mode=mode, input_type="float32", output_type="float32")
-    findings = WeightTypes().run(collect_evidence(content, options))
+    findings = WeightTypes().run(read_back(content, options))
     assert {finding.layer for finding in findings} >= {"pointwise", "hidden"}
     assert {finding.code for finding in findings} == {"weight_type"}
