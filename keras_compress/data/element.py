@@ -82,7 +82,7 @@ def _split(value, inputs, where):
     if isinstance(value, Mapping):
         return value, None
     if len(inputs) == 1:
-        return (value[0] if _is_list_of_one(value, inputs[0]) else value), None
+        return to_numpy(value[0] if _is_list_of_one(value, inputs[0]) else value), None
     if isinstance(value, list | tuple) and len(value) == len(inputs):
         return list(map(to_numpy, value)), None
     parts = f"{len(value)} parts" if isinstance(value, list | tuple) else "one array"

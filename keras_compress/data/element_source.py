@@ -91,7 +91,7 @@ def _joined(elements: list[Element]):
     try:
         x = map_leaves(_concatenate, *(element.x for element in elements))
         y = map_leaves(_concatenate, *(element.y for element in elements))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise InvalidArgumentError(
             "All elements of the data must hold arrays of the same names and shapes, so that they "
             f"can be put together. Received: elements that differ ({error})"

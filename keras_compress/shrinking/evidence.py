@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_compress.data.labelled_batches import Batches
-from keras_compress.data.model_inputs import input_specs
+from keras_compress.data.model_inputs import as_inputs, input_specs
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.shrinking.gradient_tape import GradientTape
 from keras_compress.shrinking.group_rows import GroupRows
@@ -90,7 +90,8 @@ class Evidence:
 
     def batches(self):
         """Yield `(x, y)`; `y` is `None` where there are no labels."""
-        yield from self._batches
+        for x, y in self._batches:
+            yield as_inputs(self.model, x), y
 
     def gradients(self):
         """Yield for each batch the gradient of its mean loss, `{id(weight): array}`."""

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from keras_compress.data.evaluation_set import arrange_inputs, arrange_targets, natural_order
+from keras_compress.data.evaluation_set import (
+    arrange_inputs,
+    arrange_targets,
+    natural_order,
+    read_samples,
+)
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.evaluation.runtimes.base import TensorDetails
 
@@ -126,3 +131,20 @@ def test_unknown_output_offers_the_nearest():
 def test_natural_order():
     names = ["output_10", "output_9", "a", "output_9b"]
     assert [names[k] for k in natural_order(names)] == ["a", "output_9", "output_9b", "output_10"]
+
+
+def test_targets_come_with_the_samples_or_alone_and_never_twice():
+    labels = np.arange(7)
+    stream = zip(images, labels, strict=True)
+    for x, y in (((images, labels), None), (images, labels), (stream, None)):
+        samples, targets = read_samples(x, y, [IMAGE])
+        np.testing.assert_array_equal(samples, images)
+        np.testing.assert_array_equal(targets, labels)
+    assert read_samples(images, None, [IMAGE])[1] is None
+    with pytest.raises(InvalidArgumentError, match="given once"):
+        read_samples((images, labels), labels, [IMAGE])
+
+
+def test_arrays_are_evaluated_without_a_copy():
+    samples, _ = read_samples(images, None, [IMAGE])
+    assert arrange_inputs(samples, [IMAGE])[0] is images
