@@ -20,6 +20,7 @@ class Batches:
         InvalidArgumentError: Arrays of unequal lengths, or data without samples.
 
     Example:
+        >>> from keras_compress.data.input_spec import InputSpec
         >>> data = (np.zeros((5, 3)), np.zeros(5))
         >>> [x.shape for x, y in Batches(data, [InputSpec("x", (3,))], batch_size=2)]
         [(2, 3), (2, 3), (1, 3)]

@@ -38,6 +38,7 @@ def read(data, inputs) -> Source:
         InvalidArgumentError: None of these forms, or a file that cannot be read.
 
     Example:
+        >>> from keras_compress.data.input_spec import InputSpec
         >>> x = np.zeros((5, 3))
         >>> source = read(lambda: ((sample, 1) for sample in x), [InputSpec("x", (3,))])
         >>> [(x.shape, y.shape) for x, y in source.batches(2)]

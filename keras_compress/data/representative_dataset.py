@@ -46,6 +46,7 @@ def normalize(dataset, inputs, calibration_samples=500):
             values, or one value everywhere.
 
     Example:
+        >>> from keras_compress.data.input_spec import InputSpec
         >>> data = normalize(np.eye(4, dtype="float32"), [InputSpec("x", (4,))])
         >>> data.arrays["x"].shape
         (4, 4)
