@@ -1,15 +1,19 @@
 """Inputs in the order of a model's inputs: the one place where names, order and shapes are told."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.structure import is_array, to_numpy
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 
 
-def arrange(x, inputs, order=None):
+def arrange(
+    x: Any, inputs: Sequence[InputSpec], order: Sequence[str] | None = None
+) -> list[np.ndarray]:
     """Bring inputs into a list, and check that they fit.
 
     Args:
@@ -43,7 +47,9 @@ def arrange(x, inputs, order=None):
     return arrays
 
 
-def by_name(arrays, names, kind, partial=False):
+def by_name(
+    arrays: Mapping[str, Any], names: Sequence[str], kind: str, partial: bool = False
+) -> list:
     """List the arrays of a dict in the order of names.
 
     Args:
@@ -68,7 +74,7 @@ def by_name(arrays, names, kind, partial=False):
     return [arrays.get(name) for name in names]
 
 
-def numbers(array, what):
+def numbers(array: Any, what: str) -> np.ndarray:
     """Return a numpy array of numbers.
 
     Args:
@@ -94,7 +100,7 @@ def numbers(array, what):
     return array
 
 
-def wrong_shape(shape, spec, where=""):
+def wrong_shape(shape: Sequence[int], spec: InputSpec, where: str = "") -> InvalidArgumentError:
     """Return the error for an array of a shape that an input does not take.
 
     Args:
@@ -109,7 +115,7 @@ def wrong_shape(shape, spec, where=""):
     )
 
 
-def describe(value):
+def describe(value: Any) -> str:
     """Return a few words about a value, for messages."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {tuple(value.shape)}"

@@ -1,6 +1,8 @@
 """Whole arrays as a source."""
 
 import abc
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +18,7 @@ class LazyArray(abc.ABC):
         shape: Its shape; the first dimension counts samples.
     """
 
-    def __init__(self, shape):
+    def __init__(self, shape: Sequence[int]):
         self.shape = tuple(shape)
 
     def __len__(self):
@@ -30,7 +32,7 @@ class LazyArray(abc.ABC):
         return np.asarray(self[:], dtype)
 
     @abc.abstractmethod
-    def rows(self, positions):
+    def rows(self, positions: np.ndarray) -> np.ndarray:
         """Return the array (positions, *shape[1:]) of the rows at these positions."""
 
 
@@ -46,35 +48,35 @@ class ArraySource(Source):
         [(2, 3), (2, 3), (1, 3)]
     """
 
-    def __init__(self, x, y=None):
+    def __init__(self, x: Any, y: Any = None):
         self._x, self._y = x, y
 
-    def inputs_only(self):
+    def inputs_only(self) -> Source:
         """Return a source of x alone."""
         return ArraySource(self._x)
 
-    def batches(self, batch_size):
+    def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Yield (x, y) views of the arrays."""
         for start in range(0, count_samples(self._x, self._y), batch_size):
             yield self._map(lambda a, rows=slice(start, start + batch_size): to_numpy(a[rows]))
 
-    def first(self, count):
+    def first(self, count: int) -> tuple[Any, Any]:
         """Return copies of the first samples."""
         self._count()
         # Copied: a view would keep all of the array.
         return self._map(lambda array: np.array(to_numpy(array[:count])))
 
-    def spread(self, count):
+    def spread(self, count: int) -> tuple[Any, Any]:
         """Return copies of samples at even distances."""
         total = self._count()
         rows = np.linspace(0, total - 1, min(count, total)).round().astype(int)
         return self._map(lambda array: _random_access(array)[rows])
 
-    def whole(self):
+    def whole(self) -> tuple[Any, Any]:
         """Return the arrays themselves, where they are numpy's."""
         return self._map(to_numpy)
 
-    def require_end(self):
+    def require_end(self) -> None:
         """Arrays always have an end."""
 
     def _count(self):

@@ -1,12 +1,13 @@
 """What one element of an iterable means: inputs, targets, and whether it is a batch of them."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_compress.data.arrangement import wrong_shape
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.source import count_samples
 from keras_compress.data.structure import is_array, leaves, map_leaves, shape_of, to_numpy
 from keras_compress.errors import InvalidArgumentError
@@ -31,7 +32,7 @@ class Element:
     is_batch: bool
     count: int
 
-    def head(self, count):
+    def head(self, count: int) -> "Element":
         """Return the first samples, at most `count`."""
         if count >= self.count:
             return self
@@ -39,7 +40,9 @@ class Element:
         return Element(x, y, self.is_batch, count)
 
 
-def read_element(value, inputs, position, targets=True):
+def read_element(
+    value: Any, inputs: Sequence[InputSpec] | None, position: int, targets: bool = True
+) -> Element:
     """Read an element of an iterable.
 
     It is a sample where its arrays have as many dimensions as the inputs' samples, and a batch

@@ -1,10 +1,13 @@
 """Anything that yields samples or batches as a source."""
 
-import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_compress.data.element import Element, read_element
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.source import Source
 from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
@@ -20,17 +23,23 @@ class ElementSource(Source):
         targets: Whether targets are read; else they may be anything.
     """
 
-    def __init__(self, elements, inputs, endless=False, targets=True):
+    def __init__(
+        self,
+        elements: Iterable,
+        inputs: Sequence[InputSpec] | None,
+        endless: bool = False,
+        targets: bool = True,
+    ):
         self._elements, self._inputs = elements, inputs
         self._endless, self._targets = endless, targets
 
-    def inputs_only(self):
+    def inputs_only(self) -> Source:
         """Return a source of the inputs of the same elements."""
         return ElementSource(self._elements, self._inputs, self._endless, targets=False)
 
-    def batches(self, batch_size):
+    def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Yield batches as they come; single samples are put together into batches."""
-        waiting = []
+        waiting: list[Element] = []
         for element in self._read():
             if element.is_batch:
                 yield from _joined(waiting)
@@ -43,20 +52,20 @@ class ElementSource(Source):
                 waiting = []
         yield from _joined(waiting)
 
-    def first(self, count):
+    def first(self, count: int) -> tuple[Any, Any]:
         """Return the first samples, and read no element behind them."""
         return self._gather(count)
 
-    def spread(self, count):
+    def spread(self, count: int) -> tuple[Any, Any]:
         """Return the first samples: how many there are is not known."""
         return self._gather(count)
 
-    def whole(self):
+    def whole(self) -> tuple[Any, Any]:
         """Return all samples, put together in memory."""
         self.require_end()
-        return self._gather(math.inf)
+        return self._gather(sys.maxsize)
 
-    def require_end(self):
+    def require_end(self) -> None:
         """Raise `InvalidArgumentError` for a dataset that repeats for ever."""
         if self._endless:
             raise InvalidArgumentError(

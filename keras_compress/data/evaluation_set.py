@@ -1,7 +1,8 @@
 """The evaluation set: what a user hands in, brought into a file's order and checked."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from keras_compress.data.reading import read
 from keras_compress.errors import InvalidArgumentError
 
 
-def read_samples(x, y, inputs):
+def read_samples(x: Any, y: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
     """Read the samples to evaluate, and their targets where they come with them.
 
     Args:

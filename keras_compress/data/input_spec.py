@@ -1,6 +1,7 @@
 """What a model takes as one input."""
 
 import dataclasses
+from collections.abc import Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +22,20 @@ class InputSpec:
     expected_range: tuple[float, float] | None = None
     key: str | None = None
 
-    def is_sample(self, shape):
+    def is_sample(self, shape: Sequence[int]) -> bool:
         """Return whether an array of this shape is one sample."""
         return len(shape) == len(self.shape) and all(
             size in (None, given) for size, given in zip(self.shape, shape, strict=True)
         )
 
-    def is_batch(self, shape):
+    def is_batch(self, shape: Sequence[int]) -> bool:
         """Return whether an array of this shape is a batch of samples."""
         return bool(shape) and self.is_sample(shape[1:])
 
     def __str__(self):
         sizes = ", ".join("any" if size is None else str(size) for size in self.shape)
         return f"{self.name!r} (samples of shape [{sizes}])"
+
+
+# The inputs of the model that data are for, where it is known.
+Inputs = Sequence[InputSpec] | None

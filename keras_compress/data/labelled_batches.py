@@ -1,8 +1,11 @@
 """Data as batches of inputs and targets that can be gone through again."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 from keras_compress.data.array_source import ArraySource
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.reading import read
 from keras_compress.errors import InvalidArgumentError
 
@@ -26,10 +29,12 @@ class Batches:
         [(2, 3), (2, 3), (1, 3)]
     """
 
-    def __init__(self, data, inputs, batch_size=64, limit=64):
+    def __init__(
+        self, data: Any, inputs: Sequence[InputSpec], batch_size: int = 64, limit: int = 64
+    ):
         source = read(data, inputs)
-        limit = None if isinstance(source, ArraySource) else limit
-        self._batches = list(itertools.islice(source.batches(batch_size), limit))
+        most = None if isinstance(source, ArraySource) else limit
+        self._batches = list(itertools.islice(source.batches(batch_size), most))
         if not self._batches:
             raise InvalidArgumentError("The data must hold at least one sample. Received: none")
 

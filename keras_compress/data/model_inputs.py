@@ -1,12 +1,14 @@
 """The inputs of a Keras model, and batches in their structure."""
 
+from typing import Any
+
 import keras
 
 from keras_compress.data.arrangement import arrange
 from keras_compress.data.input_spec import InputSpec
 
 
-def input_specs(model):
+def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
     """Return what a model takes.
 
     Args:
@@ -28,7 +30,7 @@ def input_specs(model):
     )
 
 
-def as_inputs(model, x):
+def as_inputs(model: keras.Model, x: Any) -> Any:
     """Bring a batch into the input structure and the data types of a model.
 
     Args:

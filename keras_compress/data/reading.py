@@ -1,7 +1,8 @@
 """The one way from what users have to batches."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from keras_compress.data.forms import (
     arrays,
@@ -12,6 +13,7 @@ from keras_compress.data.forms import (
     tf_data,
     torch_loader,
 )
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError
 
@@ -19,7 +21,7 @@ from keras_compress.errors import InvalidArgumentError
 _FORMS = (numpy_file, image_folder, tf_data, py_dataset, torch_loader, arrays, iterables)
 
 
-def read(data, inputs) -> Source:
+def read(data: Any, inputs: Sequence[InputSpec] | None) -> Source:
     """Return the samples of data, whatever form they have.
 
     Args:
@@ -58,9 +60,9 @@ def read(data, inputs) -> Source:
     raise _refused(data)
 
 
-def is_function(data):
+def is_function(data: Any) -> bool:
     """Return whether data are a function that makes them, and no object that can be called too."""
-    return isinstance(data, Callable) and not isinstance(data, Iterable)
+    return callable(data) and not isinstance(data, Iterable)
 
 
 def _refused(data):

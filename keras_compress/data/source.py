@@ -1,6 +1,8 @@
 """What every form of data turns into: samples and their targets, read once."""
 
 import abc
+from collections.abc import Iterator
+from typing import Any
 
 from keras_compress.data.structure import leaves, shape_of
 from keras_compress.errors import InvalidArgumentError
@@ -13,11 +15,11 @@ class Source(abc.ABC):
     """
 
     @abc.abstractmethod
-    def inputs_only(self):
+    def inputs_only(self) -> "Source":
         """Return a source of the inputs, whose targets are not looked at."""
 
     @abc.abstractmethod
-    def batches(self, batch_size):
+    def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Yield (x, y) batches; y is `None` where there are no targets.
 
         Args:
@@ -28,7 +30,7 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def first(self, count):
+    def first(self, count: int) -> tuple[Any, Any]:
         """Return (x, y) of the first samples, in memory of their own; no more is read.
 
         Args:
@@ -39,7 +41,7 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def spread(self, count):
+    def spread(self, count: int) -> tuple[Any, Any]:
         """Return (x, y) of samples at even distances, of a stream the first.
 
         Args:
@@ -50,7 +52,7 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def whole(self):
+    def whole(self) -> tuple[Any, Any]:
         """Return (x, y) of all samples.
 
         Raises:
@@ -58,11 +60,11 @@ class Source(abc.ABC):
         """
 
     @abc.abstractmethod
-    def require_end(self):
+    def require_end(self) -> None:
         """Raise `InvalidArgumentError` where data are known to have no end."""
 
 
-def count_samples(x, y, where=""):
+def count_samples(x: Any, y: Any, where: str = "") -> int:
     """Return the length that all inputs and targets share.
 
     Args:

@@ -1,14 +1,20 @@
 """Keep a part of the data for validation."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.reading import read
 from keras_compress.data.source import count_samples
 from keras_compress.data.structure import map_leaves, to_numpy
 from keras_compress.errors import InvalidArgumentError
 
 
-def split_data(data, inputs, share=0.2, seed=0):
+def split_data(
+    data: Any, inputs: Sequence[InputSpec] | None, share: float = 0.2, seed: int = 0
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Split data at random, read whole.
 
     Args:
@@ -26,7 +32,9 @@ def split_data(data, inputs, share=0.2, seed=0):
     return split(*read(data, inputs).whole(), share, seed)
 
 
-def split(x, y, share=0.2, seed=0):
+def split(
+    x: Any, y: Any, share: float = 0.2, seed: int = 0
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
     """Split arrays at random.
 
     Args:

@@ -1,7 +1,7 @@
 """Arrays of any library, alone or in a list or dict, without an import of that library."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,7 @@ class _ArrayLike(Protocol):
     def __array__(self): ...
 
 
-def is_instance(value, package, name):
+def is_instance(value: Any, package: str, name: str) -> bool:
     """Return whether a value is of a class that may not be imported here.
 
     Args:
@@ -31,12 +31,12 @@ def is_instance(value, package, name):
     )
 
 
-def is_array(value):
+def is_array(value: Any) -> bool:
     """Return whether a value is an array of numpy or of another library."""
     return isinstance(value, _ArrayLike) or is_instance(value, "torch", "Tensor")
 
 
-def shape_of(value):
+def shape_of(value: Any) -> tuple[int, ...]:
     """Return the shape of an array, without a copy of it where it tells its shape."""
     try:
         return tuple(value.shape)
@@ -44,7 +44,7 @@ def shape_of(value):
         return to_numpy(value).shape
 
 
-def to_numpy(value):
+def to_numpy(value: Any) -> np.ndarray:
     """Return a numpy array; torch tensors come from whatever device they are on.
 
     Args:
@@ -66,7 +66,7 @@ def to_numpy(value):
         ) from None
 
 
-def leaves(structure):
+def leaves(structure: Any) -> list:
     """List the arrays of a structure: one array, or a list, tuple or dict of arrays.
 
     A list of numbers is one array. `None` has no leaves.
@@ -84,7 +84,7 @@ def leaves(structure):
     return [structure]
 
 
-def map_leaves(function, *structures):
+def map_leaves(function: Callable, *structures: Any) -> Any:
     """Call a function with the arrays that stand at the same place in each structure.
 
     Args:

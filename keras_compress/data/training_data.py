@@ -2,15 +2,18 @@
 
 import math
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.reading import is_function, read
 from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
 
 
-def as_fit_takes(train, inputs):
+def as_fit_takes(train: Any, inputs: Sequence[InputSpec]) -> Any:
     """Return training data in a form that `fit` takes: paths become `(x, y)` arrays.
 
     Args:

@@ -1,18 +1,21 @@
 """Arrays: x alone or (x, y), each an array, or a list or dict of arrays."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from keras_compress.data.array_source import ArraySource
 from keras_compress.data.element import PAIR_LENGTHS
+from keras_compress.data.input_spec import Inputs
+from keras_compress.data.source import Source
 from keras_compress.data.structure import is_array, shape_of
 
 
-def recognizes(data, inputs):
+def recognizes(data: Any, inputs: Inputs) -> bool:
     """Return whether data are whole arrays, and no list of samples or batches."""
     return _is_x(data, inputs) or _is_pair(data, inputs)
 
 
-def read(data, inputs):
+def read(data: Any, inputs: Inputs) -> Source:
     """Return the `ArraySource` of x, or of the x and y of a pair."""
     if _is_pair(data, inputs):
         return ArraySource(data[0], data[1])

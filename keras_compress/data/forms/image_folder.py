@@ -2,10 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_compress.data.array_source import ArraySource, LazyArray
+from keras_compress.data.input_spec import Inputs
+from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError, MissingPackageError
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -13,12 +16,12 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
-def recognizes(data, inputs):
+def recognizes(data: Any, inputs: Inputs) -> bool:
     """Return whether data are the path of a folder."""
     return isinstance(data, str | os.PathLike) and os.path.isdir(data)
 
 
-def read(data, inputs):
+def read(data: Any, inputs: Inputs) -> Source:
     """Return the images of a folder, each decoded when it is needed.
 
     Args:

@@ -1,9 +1,11 @@
 """Generators, lists of samples or batches, and objects with a length and an index."""
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from keras_compress.data.element_source import ElementSource
+from keras_compress.data.input_spec import Inputs
+from keras_compress.data.source import Source
 
 
 @runtime_checkable
@@ -13,14 +15,14 @@ class _Indexed(Protocol):
     def __len__(self): ...
 
 
-def recognizes(data, inputs):
+def recognizes(data: Any, inputs: Inputs) -> bool:
     """Return whether data can be gone through."""
     if isinstance(data, str | bytes | bytearray | Mapping):
         return False
     return isinstance(data, Iterable | _Indexed)
 
 
-def read(data, inputs):
+def read(data: Any, inputs: Inputs) -> Source:
     """Return the `ElementSource` of the items; nothing is read yet."""
     if isinstance(data, Iterable):
         return ElementSource(data, inputs)

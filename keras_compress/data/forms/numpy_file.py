@@ -4,20 +4,23 @@ import math
 import os
 import warnings
 import zipfile
+from typing import Any
 
 import numpy as np
 
 from keras_compress.data.array_source import ArraySource
+from keras_compress.data.input_spec import Inputs
+from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support import archives
 
 
-def recognizes(data, inputs):
+def recognizes(data: Any, inputs: Inputs) -> bool:
     """Return whether data are the path of a file that numpy writes."""
     return isinstance(data, str | os.PathLike) and os.fspath(data).endswith((".npz", ".npy"))
 
 
-def read(data, inputs):
+def read(data: Any, inputs: Inputs) -> Source:
     """Return the arrays of a file; a `.npy` file stays on the disk and is mapped into memory.
 
     Args:
@@ -37,7 +40,9 @@ def read(data, inputs):
     return ArraySource(*load_arrays(data, labels_name))
 
 
-def load_arrays(path, labels_name="y"):
+def load_arrays(
+    path: str | os.PathLike, labels_name: str | None = "y"
+) -> tuple[Any, np.ndarray | None]:
     """Read an `.npz` file; nothing is allocated before sizes are known to fit.
 
     Args:
