@@ -16,7 +16,7 @@ import keras
 
 from keras_compress.converters import frozen_graph
 from keras_compress.converters.deployment import FixedQuantizer
-from keras_compress.data.representative_dataset import InputSpec
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import Value, trace
 

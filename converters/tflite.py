@@ -57,9 +57,9 @@ def convert(
         profile: Name, path or `Profile` of the target. `"float32"` makes the float file that
             others are compared with.
         representative_dataset: Samples that show the ranges of activations: an array
-            (n_samples, *shape), a list or dict of arrays (several inputs), a generator function
-            or a `tf.data.Dataset`. Not needed for `"float32"`, nor where training has learned
-            every range.
+            (n_samples, *shape), a list or dict of arrays (several inputs), a generator function,
+            a `tf.data.Dataset`, a path, or any other form of docs/data.md. Not needed for
+            `"float32"`, nor where training has learned every range.
         calibration_samples: At most so many samples are used.
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"` or `"float32"`.
             Default: the profile's.

@@ -13,7 +13,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.converters.keras2 import model_file
-from keras_compress.data.archive import load_arrays
+from keras_compress.data.forms.numpy_file import load_arrays
 from keras_compress.errors import InvalidArgumentError, ProfileError
 from keras_compress.support import archives
 

@@ -81,7 +81,7 @@ def assign_bits(
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        data: Samples, in any form that `kc.convert` takes.
+        data: Samples, in any form of docs/data.md.
         budget_bytes: Most bytes that all weights may take, packed, without scales and biases.
         budget_mac_bits: Most that the sum of multiplications times width may be.
         widths: Widths to choose from, 2 to 8. Default 8 and 4, which files hold packed.

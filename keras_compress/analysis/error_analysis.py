@@ -45,7 +45,7 @@ def analyze(
         converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` looks at the
             simulation alone.
         data: Samples as the model is fed in use: an array (n_samples, *shape), a list or dict of
-            arrays (several inputs), or whatever `kc.convert` takes.
+            arrays (several inputs), or any other form of docs/data.md.
         simulated: The compressed model behind the file. Default: `model` where it is compressed,
             else an int8 copy calibrated on `data`.
         samples: At most so many samples are used.

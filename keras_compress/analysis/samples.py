@@ -11,7 +11,7 @@ def batches_of(model, data, samples):
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        data: Samples in any form that `kc.convert` takes.
+        data: Samples in any form of docs/data.md.
         samples: At most so many are used.
 
     Returns:

@@ -4,7 +4,6 @@ from absl import flags
 
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
-from keras_compress.data.archive import load_arrays
 
 
 def define(values):
@@ -17,7 +16,7 @@ def define(values):
     text(
         "data",
         None,
-        "An .npz with x, or one array for each input: samples as in use.",
+        "Samples as in use: .npz with x or inputs by name, .npy, or a folder of images.",
         required=True,
         flag_values=values,
     )
@@ -29,8 +28,7 @@ def execute(values):
     """Run the verb."""
     import keras_compress as kc
 
-    samples, _ = load_arrays(values.data)
-    analysis = kc.analyze(load_keras(values.baseline), values.model, samples)
+    analysis = kc.analyze(load_keras(values.baseline), values.model, values.data)
     answer(analysis, values)
     if values.nodes:
         analysis.save_model_explorer(values.nodes)

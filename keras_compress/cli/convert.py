@@ -4,7 +4,6 @@ from absl import flags
 
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
-from keras_compress.data.archive import load_arrays
 
 
 def define(values):
@@ -14,7 +13,7 @@ def define(values):
     text(
         "representative_data",
         None,
-        "An .npz with x, or one array for each input: samples as in training.",
+        "Samples as in training: .npz with x or inputs by name, .npy, or a folder of images.",
         required=True,
         flag_values=values,
     )
@@ -28,15 +27,15 @@ def execute(values):
     """Run the verb."""
     import keras_compress as kc
 
-    samples, labels = load_arrays(values.representative_data)
+    data = values.representative_data
     model, profile = load_keras(values.model), values.profile
     if values.recipe:
         from keras_compress.searching.trial import compressed_at_once
 
         recipe = kc.Recipe.of(values.recipe)
-        model = compressed_at_once(model, recipe, (samples, labels))
+        model = compressed_at_once(model, recipe, data)
         profile = recipe.profile
-    converted = kc.convert(model, profile=profile, representative_dataset=samples)
+    converted = kc.convert(model, profile=profile, representative_dataset=data)
     converted.save(values.output)
     answer(converted, values)
     return 0

@@ -7,7 +7,6 @@ from absl import flags
 
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
-from keras_compress.data.archive import load_arrays
 
 
 def define(values):
@@ -16,7 +15,11 @@ def define(values):
     text("model", None, "The .tflite file.", required=True, flag_values=values)
     text("baseline", None, "Float model: .keras, .h5, SavedModel, .tflite.", flag_values=values)
     text(
-        "data", None, "An .npz with x (or inputs by name) and y.", required=True, flag_values=values
+        "data",
+        None,
+        "An .npz with x (or inputs by name) and y, or a folder of images.",
+        required=True,
+        flag_values=values,
     )
     text("profile", None, "Also check the file for this target.", flag_values=values)
     text("report", None, "File for the report, .html, .json or .txt.", flag_values=values)
@@ -34,9 +37,9 @@ def execute(values):
     """Run the verb."""
     import keras_compress as kc
 
-    x, y = load_arrays(values.data)
     limits = kc.Isolation(seconds=values.time_limit)
-    result = kc.evaluate(values.model, x, y, baseline=_baseline(values.baseline), untrusted=limits)
+    baseline = _baseline(values.baseline)
+    result = kc.evaluate(values.model, values.data, baseline=baseline, untrusted=limits)
     answer(result, values)
     verdict = None
     if values.profile:

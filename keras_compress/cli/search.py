@@ -8,7 +8,6 @@ from absl import flags
 
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
-from keras_compress.data.archive import load_arrays
 
 LIMITS = ("flash_bytes", "sram_bytes", "latency_ms", "macs")
 
@@ -17,8 +16,14 @@ def define(values):
     """Define the verb's flags."""
     text, number = flags.DEFINE_string, flags.DEFINE_float
     text("model", None, "Float model: .keras, .h5, SavedModel.", required=True, flag_values=values)
-    text("data", None, "An .npz with x and y to train on.", required=True, flag_values=values)
-    text("validation", None, "Another .npz; else a fifth of --data.", flag_values=values)
+    text(
+        "data",
+        None,
+        "An .npz with x and y, or images.",
+        required=True,
+        flag_values=values,
+    )
+    text("validation", None, "The same; else a fifth of --data.", flag_values=values)
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
     number("max_accuracy_drop", 0.01, "Most accuracy lost; 0.01 is a point.", flag_values=values)
     number("flash_bytes", None, "Most bytes of the file.", flag_values=values)
@@ -40,16 +45,16 @@ def define(values):
 def execute(values):
     """Run the verb."""
     import keras_compress as kc
-    from keras_compress.data.splitting import split
+    from keras_compress.data.model_inputs import input_specs
+    from keras_compress.data.splitting import split_data
 
-    data = load_arrays(values.data)
-    if values.validation:
-        train, validation = data, load_arrays(values.validation)
-    else:
-        train, validation = split(*data)
+    model = load_keras(values.model)
+    train, validation = values.data, values.validation
+    if not validation:
+        train, validation = split_data(train, input_specs(model))
     limits = {name: getattr(values, name) for name in LIMITS}
     result = kc.search(
-        load_keras(values.model),
+        model,
         train,
         validation,
         profile=values.profile,

@@ -4,7 +4,6 @@ from absl import flags
 
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import define_json, write_json
-from keras_compress.data.archive import load_arrays
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.files import whole_file
 
@@ -24,7 +23,12 @@ def define(values):
             flag_values=values,
         )
     text("criterion", "l2_norm", "How channels are scored.", flag_values=values)
-    text("data", None, "An .npz with x and y, for criteria that need it.", flag_values=values)
+    text(
+        "data",
+        None,
+        "An .npz with x and y, or a folder of images.",
+        flag_values=values,
+    )
     text("loss", None, "Keras loss, for criteria that take gradients.", flag_values=values)
     text("round_to", None, "Keep a multiple of this, or of a profile's.", flag_values=values)
     define_json(values)
@@ -47,7 +51,7 @@ def execute(values):
         load_keras(values.model),
         **amounts,
         criterion=values.criterion,
-        data=load_arrays(values.data) if values.data else None,
+        data=values.data,
         loss=values.loss,
         round_to=int(round_to) if round_to and round_to.isdigit() else round_to,
         return_report=True,

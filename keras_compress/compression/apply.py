@@ -67,7 +67,7 @@ def compress(
         clustering: `Clustering`, for all layers that it does not leave out.
         recipe: In place of these, a `kc.Recipe`, or the path of its TOML file; the channels and
             blocks that it removes are removed first. `kc.recipe_callbacks` goes with it.
-        data: `(x, y)` or batches of them, for a recipe whose criterion looks at data. With data the
+        data: As for `kc.shrink`, for a recipe whose criterion looks at data. With data the
             statistics of BatchNormalizations are measured again behind what a recipe removes.
         steps: Updates of the training to come, over which a recipe's zeros grow.
 

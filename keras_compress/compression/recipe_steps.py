@@ -7,6 +7,7 @@ from keras_compress.callbacks.pruning import PruningCallback
 from keras_compress.callbacks.quantization import QuantizationCallback
 from keras_compress.compression.recipe import Recipe
 from keras_compress.data.labelled_batches import Batches
+from keras_compress.data.model_inputs import input_specs
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import trace
 from keras_compress.layers import base as layer_types
@@ -38,7 +39,7 @@ def smaller(model, recipe, data=None, loss=None):
     if not recipe.removes:
         return model
     # Read once: each removal and the statistics go through them again.
-    batches = None if data is None else Batches(data)
+    batches = None if data is None else Batches(data, input_specs(model))
     left = _removed(model, recipe, {"criterion": recipe.criterion, "data": batches, "loss": loss})
     return left if batches is None else reestimate_batch_norm(left, (x for x, _ in batches))
 

@@ -1,10 +1,12 @@
-"""Data as batches, from arrays or from anything that yields batches."""
+"""Data as batches of inputs and targets that can be gone through again."""
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
-import keras
-import numpy as np
-
+from keras_compress.data.array_source import ArraySource
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.reading import read
 from keras_compress.errors import InvalidArgumentError
 
 
@@ -12,26 +14,27 @@ class Batches:
     """Iterates over `(x, y)` batches, again and again the same ones.
 
     Args:
-        data: `(x, y)` arrays (each may be a list or dict of arrays), an array `x` alone, or an
-            iterable that yields `(x, y)` batches, such as a `tf.data.Dataset`.
-        batch_size: Samples in a batch cut from arrays.
-        limit: At most so many batches of an iterable are used.
+        data: Data in any form that `reading.read` takes.
+        inputs: `InputSpec` of each input of the model that they are for.
+        batch_size: Samples in a batch of data that do not come in batches.
+        limit: At most so many batches of an iterable are used; whole arrays are used whole.
 
     Raises:
-        InvalidArgumentError: Arrays of unequal lengths, or an iterable that yields nothing.
+        InvalidArgumentError: Arrays of unequal lengths, or data without samples.
 
     Example:
-        >>> [x.shape for x, y in Batches((np.zeros((5, 3)), np.zeros(5)), batch_size=2)]
+        >>> from keras_compress.data.input_spec import InputSpec
+        >>> data = (np.zeros((5, 3)), np.zeros(5))
+        >>> [x.shape for x, y in Batches(data, [InputSpec("x", (3,))], batch_size=2)]
         [(2, 3), (2, 3), (1, 3)]
     """
 
-    def __init__(self, data, batch_size=64, limit=64):
-        if isinstance(data, tuple | np.ndarray | dict):
-            x, y = data if isinstance(data, tuple) else (data, None)
-            self._batches = _cut(x, y, batch_size)
-        else:
-            pairs = (item if isinstance(item, tuple) else (item, None) for item in data)
-            self._batches = [pair[:2] for pair in itertools.islice(pairs, limit)]
+    def __init__(
+        self, data: Any, inputs: Sequence[InputSpec], batch_size: int = 64, limit: int = 64
+    ):
+        source = read(data, inputs)
+        most = None if isinstance(source, ArraySource) else limit
+        self._batches = list(itertools.islice(source.batches(batch_size), most))
         if not self._batches:
             raise InvalidArgumentError("The data must hold at least one sample. Received: none")
 
@@ -40,20 +43,3 @@ class Batches:
 
     def __len__(self):
         return len(self._batches)
-
-
-def _cut(x, y, batch_size):
-    lengths = {len(array) for array in keras.tree.flatten((x, y)) if array is not None}
-    if len(lengths) != 1:
-        raise InvalidArgumentError(
-            "All arrays of data=(x, y) must have one length. Received lengths: "
-            f"{', '.join(map(str, sorted(lengths)))}"
-        )
-    (length,) = lengths
-    return [
-        keras.tree.map_structure(
-            lambda array, start=start: None if array is None else array[start : start + batch_size],
-            (x, y),
-        )
-        for start in range(0, length, batch_size)
-    ]

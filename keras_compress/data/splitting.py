@@ -1,17 +1,25 @@
 """Keep a part of the data for validation."""
 
-import keras
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.reading import read
+from keras_compress.data.source import count_samples
+from keras_compress.data.structure import map_leaves, to_numpy
 from keras_compress.errors import InvalidArgumentError
 
 
-def split(x, y, share=0.2, seed=0):
-    """Split arrays at random.
+def split_data(
+    data: Any, inputs: Sequence[InputSpec] | None, share: float = 0.2, seed: int = 0
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Split data at random, read whole.
 
     Args:
-        x: An array, or a dict of arrays.
-        y: Labels, one for each sample.
+        data: Samples with targets in any form that `reading.read` takes.
+        inputs: `InputSpec` of each input of the model; `None` for arrays as for `fit`.
         share: Share of the samples for validation.
         seed: Of the draw.
 
@@ -19,18 +27,38 @@ def split(x, y, share=0.2, seed=0):
         Tuple ((x, y), (x, y)): to train and to validate.
 
     Raises:
-        InvalidArgumentError: Fewer than two samples, or labels of another number.
+        InvalidArgumentError: Data that cannot be read, or as for `split`.
     """
-    count = len(keras.tree.flatten(x)[0])
-    if y is None or len(y) != count or count < 2:
+    return split(*read(data, inputs).whole(), share, seed)
+
+
+def split(
+    x: Any, y: Any, share: float = 0.2, seed: int = 0
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """Split arrays at random.
+
+    Args:
+        x: An array, or a list or dict of arrays.
+        y: Targets, one for each sample, in one of these forms.
+        share: Share of the samples for validation.
+        seed: Of the draw.
+
+    Returns:
+        Tuple ((x, y), (x, y)): to train and to validate.
+
+    Raises:
+        InvalidArgumentError: Fewer than two samples, or targets of another number.
+    """
+    count = count_samples(x, y)
+    if y is None or count < 2:
         raise InvalidArgumentError(
-            "At least two samples with one label each are wanted. "
-            f"Received: {count} samples and {'no' if y is None else len(y)} labels"
+            "At least two samples with one target each are needed. "
+            f"Received: {count} samples and {'no' if y is None else count} targets"
         )
     order = np.random.default_rng(seed).permutation(count)
     cut = min(max(1, round(share * count)), count - 1)
 
     def part(places):
-        return keras.tree.map_structure(lambda array: np.asarray(array)[places], (x, y))
+        return tuple(map_leaves(lambda array: to_numpy(array)[places], whole) for whole in (x, y))
 
     return part(np.sort(order[cut:])), part(np.sort(order[:cut]))

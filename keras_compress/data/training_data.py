@@ -1,11 +1,37 @@
 """The data that fine-tuning sees, in whatever form `fit` takes."""
 
 import math
+import os
+from collections.abc import Sequence
+from typing import Any
 
 import keras
-import numpy as np
 
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.reading import is_function, read
+from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
+
+
+def as_fit_takes(train: Any, inputs: Sequence[InputSpec]) -> Any:
+    """Return training data in a form that `fit` takes: paths become `(x, y)` arrays.
+
+    Args:
+        train: What `TrainingData` takes, or the path of an `.npz` file or of a folder of images.
+        inputs: `InputSpec` of each input of the model.
+
+    Raises:
+        InvalidArgumentError: A path that leads to no data, or to data without targets.
+    """
+    if not isinstance(train, str | os.PathLike):
+        return train
+    x, y = read(train, inputs).whole()
+    if y is None:
+        raise InvalidArgumentError(
+            "Training needs targets: an .npz file with y, or a folder of images with a sub-folder "
+            f"for each class. Received: {os.fspath(train)!r}, which has none"
+        )
+    return x, y
 
 
 class TrainingData:
@@ -15,8 +41,9 @@ class TrainingData:
     it may read and decode files, and what it makes may be large.
 
     Args:
-        train: `(x, y)` arrays, a `keras.utils.PyDataset`, a `tf.data.Dataset` of batches, or a
-            function without arguments that makes one of these anew for every training.
+        train: `(x, y)` arrays, a `keras.utils.PyDataset`, a `tf.data.Dataset` of batches, a torch
+            `DataLoader`, or a function without arguments that makes one of these anew for every
+            training.
         batch_size: Samples in a batch that is cut from arrays.
         kept: Samples that are kept for `samples`.
 
@@ -30,8 +57,10 @@ class TrainingData:
         self.is_arrays = isinstance(made, tuple | list) and len(made) == 2
         if not self.is_arrays and (isinstance(made, str) or not hasattr(made, "__len__")):
             raise InvalidArgumentError(
-                "train must be (x, y) arrays, a PyDataset, a tf.data.Dataset of batches, or a "
-                f"function that makes one. Received: an object of type {type(made).__name__}"
+                "train must be something that fit can go through again and whose batches can be "
+                "counted: (x, y) arrays, a PyDataset, a tf.data.Dataset of batches, a torch "
+                "DataLoader, the path of an .npz file or of a folder of images, or a function that "
+                f"makes one. Received: an object of type {type(made).__name__}"
             )
         try:
             count = len(keras.tree.flatten(made[0])[0]) if self.is_arrays else len(made)
@@ -42,7 +71,7 @@ class TrainingData:
         self.steps = math.ceil(count / batch_size) if self.is_arrays else count
         if not self.steps:
             raise InvalidArgumentError("train must hold at least one batch. Received: none")
-        self._samples = self._first(made, kept)
+        self._samples = read(tuple(made) if self.is_arrays else made, None).first(kept)
 
     def fit_arguments(self):
         """Return the arguments of `fit` that name the data."""
@@ -53,24 +82,7 @@ class TrainingData:
 
     def samples(self, count):
         """Return the first samples as `(x, y)` arrays, at most `count` and what was kept."""
-        return keras.tree.map_structure(lambda array: array[:count], self._samples)
-
-    def _first(self, made, count):
-        if self.is_arrays:
-            # Copied: a view would keep all of them.
-            return keras.tree.map_structure(lambda array: np.array(array[:count]), tuple(made))
-        batches, found = [], 0
-        for batch in (made[k] for k in range(len(made))) if _indexed(made) else made:
-            batches.append(keras.tree.map_structure(np.asarray, tuple(batch)[:2]))
-            found += len(keras.tree.flatten(batches[-1])[0])
-            if found >= count:
-                break
-        return keras.tree.map_structure(lambda *a: np.concatenate(a)[:count], *batches)
+        return tuple(map_leaves(lambda array: array[:count], part) for part in self._samples)
 
     def _made(self):
-        callable_only = callable(self._train) and not hasattr(self._train, "__len__")
-        return self._train() if callable_only else self._train
-
-
-def _indexed(made):
-    return isinstance(made, keras.utils.PyDataset)
+        return self._train() if is_function(self._train) else self._train

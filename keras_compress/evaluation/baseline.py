@@ -89,7 +89,7 @@ class KerasBaseline:
             EvaluationError: The model does not take the data, or has other outputs.
         """
         try:
-            found = self._model.predict(x, batch_size=_KERAS_BATCH, verbose=0)
+            found = self._model.predict(self._as_taken(x), batch_size=_KERAS_BATCH, verbose=0)
         except Exception as error:  # of whatever kind its layers raise
             said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             raise EvaluationError(
@@ -100,6 +100,13 @@ class KerasBaseline:
             return _by_name({name: np.asarray(array) for name, array in found.items()}, names)
         found = [np.asarray(a) for a in (found if isinstance(found, list | tuple) else [found])]
         return _in_order(found, names)
+
+    def _as_taken(self, x):
+        """Return the only array of a dict where the model takes no dict."""
+        if not isinstance(x, dict) or len(x) > 1:
+            return x
+        takes_dict = isinstance(getattr(self._model, "input", None), dict)
+        return x if takes_dict else next(iter(x.values()))
 
 
 class FileBaseline:

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from keras_compress._version import __version__
-from keras_compress.data.evaluation_set import arrange_inputs, arrange_targets, natural_order
+from keras_compress.data.evaluation_set import (
+    arrange_inputs,
+    arrange_targets,
+    natural_order,
+    read_samples,
+)
 from keras_compress.evaluation import isolation, labels, runtimes
 from keras_compress.evaluation.baseline import open_baseline
 from keras_compress.evaluation.error_measures import output_error
@@ -55,9 +60,11 @@ def evaluate(
         model: The file as bytes, path or `ConvertedModel`.
         x: Inputs in the units of training, never quantized beforehand: an array
             (samples, ...); for several inputs a dict by input name, or a list where the
-            shapes or a Keras baseline tell which is which.
+            shapes or a Keras baseline tell which is which. Or any other form of docs/data.md:
+            a `tf.data.Dataset`, a path, a generator, a tuple (x, y).
         y: Targets: integer labels or one-hot rows, or quantities, one per sample; for several
-            outputs a dict by output name or a list. Without them nothing is scored.
+            outputs a dict by output name or a list. `None` takes those that come with x; without
+            targets nothing is scored.
         baseline: The float Keras model, or a float `.tflite` as bytes or path.
         metrics: Name (`"accuracy"`, `"top_5_accuracy"`, `"mse"`, `"rmse"`, `"mae"`), callable
             f(y_true, y_pred) -> float, or a list or dict of them; `None` takes the accuracy
@@ -99,6 +106,7 @@ def evaluate(
     reference = None
     if baseline is not None:
         reference = open_baseline(baseline, baseline_file, untrusted)
+    x, y = read_samples(x, y, input_details(file))
     arrays = arrange_inputs(x, input_details(file), reference and reference.input_order)
     file_names = _output_names(file)
     names = _names_for(y, file_names, getattr(model, "output_layers", ()), reference)

@@ -36,7 +36,7 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
         data: Samples as for `kc.calibrate`, but as training sees them, augmentation included:
             images that are not shifted have other statistics. No labels are needed.
         samples: How many samples are used at most. Default 512.
-        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        batch_size: Samples in a batch of data that do not come in batches. Default 64.
 
     Returns:
         The same model.

@@ -27,7 +27,7 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
             `kc.round_weights` where that is used. It is changed.
         data: Samples as for `kc.calibrate`. No labels are needed.
         samples: How many samples are used at most. Default 512.
-        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        batch_size: Samples in a batch of data that do not come in batches. Default 64.
         progress: Whether to show a bar; `None` shows it on a terminal.
 
     Returns:

@@ -4,7 +4,8 @@ import math
 
 import keras
 
-from keras_compress.data.batches import as_inputs, stream
+from keras_compress.data.model_inputs import as_inputs, input_specs
+from keras_compress.data.reading import read
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 from keras_compress.post_training.observers import HistogramObserver, RunningObserver
@@ -23,9 +24,10 @@ def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
-        data: An array (n_samples, *shape), a list or dict of arrays (several inputs), a
-            `keras.utils.PyDataset`, or an iterable or generator function of batches.
-        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        data: Samples as the model is fed in use, in any form of docs/data.md: an array
+            (n_samples, *shape), a list or dict of arrays (several inputs), a generator function,
+            a `tf.data.Dataset`, a path. No labels are needed.
+        batch_size: Samples in a batch of data that do not come in batches. Default 64.
         method: Name or instance of a calibrator: `"min_max"`, `"moving_average"`,
             `"percentile"`, `"entropy"`, `"mse"`, `"octav"`. Default: the one that the model was
             compressed with.
@@ -45,13 +47,15 @@ def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
         >>> model = kc.calibrate(model, np.ones((16, 8), "float32"), method="min_max")
     """
     quantizers = _quantizers(model)
+    source = read(data, input_specs(model)).inputs_only()
+    source.require_end()
     chosen = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
     for quantizer in quantizers:
         calibrator = chosen or quantizer.calibrator
         quantizer.observer = _observer(calibrator, batch_size)
     _begin(model)
     try:
-        ranges = _observe(model, quantizers, stream(data, batch_size), per_batch)
+        ranges = _observe(model, quantizers, source.batches(batch_size), per_batch)
     finally:
         for quantizer in quantizers:
             quantizer.observer = None
@@ -100,8 +104,8 @@ def _observe(model, quantizers, batches, per_batch):
 
     sums = [(0.0, 0.0)] * len(quantizers)
     count = 0
-    for batch in batches:
-        step(as_inputs(model, batch))
+    for x, _ in batches:
+        step(as_inputs(model, x))
         count += 1
         if per_batch:
             sums = [

@@ -43,7 +43,7 @@ def equalize(
             from 0 (none) to 1 (all of it: all channels reach equally far). Default 0.5. Only
             with data.
         samples: How many samples of the data are looked at, at most. Default 512.
-        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        batch_size: Samples in a batch of data that do not come in batches. Default 64.
         sweeps: How often all pairs are gone through at most. Default 40. Only without data.
         replace_relu6: Whether ReLU6 between two layers becomes ReLU, as in the source. That
             changes outputs wherever the cap at 6 was reached. By default such pairs stay as they

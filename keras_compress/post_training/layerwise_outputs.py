@@ -8,7 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_compress.data.batches import as_inputs, stream
+from keras_compress.data.model_inputs import as_inputs, input_specs
+from keras_compress.data.reading import read
+from keras_compress.data.source import count_samples
+from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import Value, all_layers, trace
 from keras_compress.layers.roles import Role, role
@@ -127,17 +130,17 @@ def collect(model, data, samples, batch_size):
         model: A functional `keras.Model`.
         data: What `kc.calibrate` takes.
         samples: How many samples at most.
-        batch_size: Samples of a batch that is cut from arrays.
+        batch_size: Samples in a batch of data that do not come in batches.
 
     Raises:
         InvalidArgumentError: No data.
     """
     batches, count = [], 0
-    for batch in stream(data, batch_size):
-        rest = samples - count
-        batch = keras.tree.map_structure(lambda array, rest=rest: array[:rest], batch)
-        batches.append(as_inputs(model, batch))
-        count += len(keras.tree.flatten(batch)[0])
+    source = read(data, input_specs(model)).inputs_only()
+    for x, _ in source.batches(batch_size):
+        x = map_leaves(lambda array, rest=samples - count: array[:rest], x)
+        batches.append(as_inputs(model, x))
+        count += count_samples(x, None)
         if count >= samples:
             break
     if not count:

@@ -34,14 +34,13 @@ def round_weights(
 
     Args:
         model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
-        data: Samples as for `kc.calibrate`: an array (n_samples, *shape), a list or dict of
-            arrays, or an iterable or generator function of batches. No labels are needed.
+        data: Samples as for `kc.calibrate`. No labels are needed.
         rounding: Name or instance of a rounding: `"adaround"`, `"gptq"`, `"nearest"`.
         correct_bias: Whether the mean error that is left goes into each layer's bias before the
             next layer's turn, as `kc.correct_biases` does. Default true.
         samples: How many samples are used at most. Default 512. The inputs and outputs of one
             layer for all of them are held in memory.
-        batch_size: Samples in a batch that is cut from arrays. Default 64.
+        batch_size: Samples in a batch of data that do not come in batches. Default 64.
         seed: Of the samples that each update draws.
         progress: Whether to show a bar; `None` shows it on a terminal.
 

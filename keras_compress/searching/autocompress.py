@@ -4,8 +4,10 @@ import shutil
 import tempfile
 import weakref
 
-from keras_compress.data.splitting import split
-from keras_compress.errors import InvalidArgumentError
+import keras
+
+from keras_compress.data.model_inputs import input_specs
+from keras_compress.data.splitting import split_data
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.search import search
 
@@ -30,10 +32,11 @@ def autocompress(
 
     Args:
         model: The trained float model, a built Sequential or functional `keras.Model`.
-        data: `(x, y)` arrays to train on; a fifth is kept for validation if none are given.
+        data: `(x, y)` arrays to train on, or samples with labels in any form of docs/data.md; a
+            fifth is kept for validation if none are given, of data that are read whole.
         max_accuracy_drop: Most accuracy that may be lost; 0.01 is one point.
         seconds: Time that it may take; what has begun is finished.
-        validation: `(x, y)` arrays that accuracy is measured on.
+        validation: As in `kc.search`.
         profile: Name or path of the target.
         epochs: Epochs of fine-tuning of a trial that is not stopped.
         folder: As in `kc.search`. Default: a temporary one, gone with the result.
@@ -44,7 +47,7 @@ def autocompress(
         A `SearchResult`: `model`, `file`, `recipe`, `unmet`.
 
     Raises:
-        InvalidArgumentError: Data that are no `(x, y)` arrays, or as for `kc.search`.
+        InvalidArgumentError: Data without labels, or as for `kc.search`.
         MissingPackageError: Optuna is not installed.
 
     Example:
@@ -52,12 +55,8 @@ def autocompress(
         >>> open("model.tflite", "wb").write(result.file)  # doctest: +SKIP
     """
     if validation is None:
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise InvalidArgumentError(
-                "data must be (x, y) arrays, or anything that fit takes together with "
-                f"validation=(x, y). Received: an object of type {type(data).__name__}"
-            )
-        data, validation = split(*data)
+        inputs = input_specs(model) if isinstance(model, keras.Model) else None
+        data, validation = split_data(data, inputs)
     place = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
     result = search(
         model,

@@ -1,5 +1,10 @@
 """Find the compression that keeps to a budget: `kc.search`."""
 
+import keras
+
+from keras_compress.data.model_inputs import input_specs
+from keras_compress.data.reading import read
+from keras_compress.data.training_data import as_fit_takes
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.searching.constraints import Constraints
@@ -55,10 +60,12 @@ def search(
     Args:
         build_or_model: The trained float model, a built Sequential or functional `keras.Model`,
             or a function that returns it.
-        train: `(x, y)` arrays, a `keras.utils.PyDataset` or a `tf.data.Dataset` of batches, or a
-            function that makes one anew for every training.
-        validation: `(x, y)` arrays that accuracy is measured on. What is chosen by them is a
-            little too good on them: keep other data for the last word.
+        train: `(x, y)` arrays, a `keras.utils.PyDataset`, a `tf.data.Dataset` of batches, a torch
+            `DataLoader`, the path of an `.npz` file or of a folder of images, or a function that
+            makes one of the first four anew for every training.
+        validation: `(x, y)` arrays, or samples with labels in any form of docs/data.md, that
+            accuracy is measured on. What is chosen by them is a little too good on them: keep
+            other data for the last word.
         profile: Name or path of the target.
         constraints: `kc.Constraints`. Default: at most one point lost, the profile's memory.
         budget: Seconds that the search may take, earlier runs of it included. `None`: no limit.
@@ -114,16 +121,18 @@ def search(
     "Learning both weights and connections for efficient neural networks", section 3.4
     (sensitivity of layers).
     """
-    _check(budget, trials, epochs, generation, validation)
+    _check(budget, trials, epochs, generation)
     constraints = Constraints() if constraints is None else constraints
     target = edge_profile.get(profile)
     _check_latency(constraints, target)
     if trials is None and budget is None:
         trials = _TRIALS
+    model = build_or_model if isinstance(build_or_model, keras.Model) else build_or_model()
+    inputs = input_specs(model)
     halving = Halving(
-        build_or_model,
-        train,
-        validation,
+        model,
+        as_fit_takes(train, inputs),
+        _read_validation(validation, inputs),
         profile=str(profile) if isinstance(profile, str) else target.name,
         constraints=constraints,
         budget=budget,
@@ -152,7 +161,7 @@ def search(
         return halving.run(bar)
 
 
-def _check(budget, trials, epochs, generation, validation):
+def _check(budget, trials, epochs, generation):
     for name, value, least in (
         ("trials", trials, 1),
         ("epochs", epochs, 0),
@@ -166,11 +175,16 @@ def _check(budget, trials, epochs, generation, validation):
         raise InvalidArgumentError(
             f"budget is a number of seconds above 0, or None. Received: budget={budget!r}"
         )
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
+
+
+def _read_validation(validation, inputs):
+    x, y = read(validation, inputs).whole()
+    if y is None:
         raise InvalidArgumentError(
-            "validation must be (x, y) arrays: files are evaluated on them. "
-            f"Received: an object of type {type(validation).__name__}"
+            "validation must hold samples and labels, such as (x, y): files are evaluated on them. "
+            f"Received: samples without labels, of type {type(validation).__name__}"
         )
+    return x, y
 
 
 def _check_latency(constraints, target):

@@ -11,6 +11,8 @@ from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.compression.apply import compress
 from keras_compress.compression.recipe_steps import recipe_callbacks, smaller, specs
 from keras_compress.converters.tflite import convert
+from keras_compress.data.model_inputs import input_specs
+from keras_compress.data.reading import read
 from keras_compress.data.training_data import TrainingData
 from keras_compress.distilling.distillation import Distillation
 from keras_compress.post_training.batch_norm_statistics import reestimate_batch_norm
@@ -52,12 +54,13 @@ def compressed_at_once(model, recipe, data):
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
         recipe: A `Recipe`.
-        data: `(x, y)`; y may be `None` where the recipe's criterion needs none.
+        data: Samples in any form of docs/data.md, with labels where the recipe's criterion
+            needs them.
 
     Returns:
         A compressed model, ready to be converted.
     """
-    x, y = data
+    x, y = read(data, input_specs(model)).whole()
     compressed = compress(model, recipe=recipe, data=x if y is None else (x, y))
     return _rounded(_prune_at_once(compressed, x), recipe, x)
 

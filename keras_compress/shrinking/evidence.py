@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_compress.data.labelled_batches import Batches
+from keras_compress.data.model_inputs import as_inputs, input_specs
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.shrinking.gradient_tape import GradientTape
 from keras_compress.shrinking.group_rows import GroupRows
@@ -17,7 +18,7 @@ class Evidence:
 
     Args:
         graph: A `DependencyGraph`.
-        data: `(x, y)` arrays, or an iterable of batches; `None` if there are none.
+        data: As for `kc.shrink`; `None` if there are none.
         loss: A Keras loss or its name; by default the one that the model was compiled with.
         batch_size: Samples in a batch.
         seed: Seed of all draws.
@@ -27,7 +28,9 @@ class Evidence:
         self.graph = graph
         self.model = graph.model
         self.seed = seed
-        self._batches = None if data is None else Batches(data, batch_size)
+        self._batches = None
+        if data is not None:
+            self._batches = Batches(data, input_specs(graph.model), batch_size)
         self._loss = loss
 
     @property
@@ -87,7 +90,8 @@ class Evidence:
 
     def batches(self):
         """Yield `(x, y)`; `y` is `None` where there are no labels."""
-        yield from self._batches
+        for x, y in self._batches:
+            yield as_inputs(self.model, x), y
 
     def gradients(self):
         """Yield for each batch the gradient of its mean loss, `{id(weight): array}`."""

@@ -62,7 +62,8 @@ def shrink(
         latencies: `{layer name: time}` as measured on the target, in any unit.
         criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
             `keras_compress/pruning/structural/criteria`.
-        data: `(x, y)` arrays or an iterable of batches, for criteria that look at data.
+        data: For criteria that look at data: `(x, y)` arrays, or samples with labels in any
+            form of docs/data.md. At most 64 batches of an iterable are used.
         loss: A Keras loss or its name, for criteria that take gradients. Default: the one the
             model was compiled with.
         round_to: Kept channels are a multiple of this; or a profile (name, path or `Profile`),
@@ -75,7 +76,7 @@ def shrink(
         minimum: Channels that each layer keeps: a number, or a fraction below 1.
         exclude: Names of layers whose output channels stay.
         rules: `Rule` instances for layers of your own.
-        batch_size: Samples in a batch cut from arrays.
+        batch_size: Samples in a batch of data that do not come in batches.
         seed: Seed of criteria that draw.
         return_report: Whether to return `(model, ShrinkReport)`.
         measure_latency: Whether the report has the measured time of each layer.

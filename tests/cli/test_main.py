@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_compress.cli import main as cli
-from keras_compress.data.archive import load_arrays
+from keras_compress.data.forms.numpy_file import load_arrays
 from keras_compress.errors import InvalidArgumentError
 
 

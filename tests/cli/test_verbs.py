@@ -142,7 +142,7 @@ SHRINK = ["shrink", "--model=model.keras", "--output=new.keras"]
             "which is no zip archive",
         ),
         ([*EVALUATE, "--data=short.npz"], "one entry per sample"),
-        ([*EVALUATE, "--data=narrow.npz"], "must have the shape"),
+        ([*EVALUATE, "--data=narrow.npz"], "takes samples of shape"),
         (["evaluate", "--model=empty.tflite", "--data=test.npz", "--json=new.json"], "empty file"),
         (["inspect", "--model=empty.tflite", "--json=new.json"], "empty file"),
         (["check", "--model=int8.tflite", "--profile=corex_m4", "--json=new.json"], "cortex_m4"),

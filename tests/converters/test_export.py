@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_compress.converters import export
-from keras_compress.data.representative_dataset import InputSpec
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
 
 

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from keras_compress.data.evaluation_set import arrange_inputs, arrange_targets, natural_order
+from keras_compress.data.evaluation_set import (
+    arrange_inputs,
+    arrange_targets,
+    natural_order,
+    read_samples,
+)
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.evaluation.runtimes.base import TensorDetails
 
@@ -44,11 +49,11 @@ def test_equal_shapes_without_names_are_refused():
     ("x", "says"),
     [
         (images[0], r"batch dimension: pass x\[None\]"),
-        (np.zeros((7, 4, 4)), r"Received: shape \(7, 4, 4\)\.$"),
+        (np.zeros((7, 4, 4)), r"Received: an array of shape \(7, 4, 4\)\.$"),
         (np.zeros((7, 3, 4, 4)), r"x\.transpose\(0, 2, 3, 1\)"),
-        (np.zeros((7, 4, 5, 3)), r"\(samples, 4, 4, 3\).*\(7, 4, 5, 3\)"),
+        (np.zeros((7, 4, 5, 3)), r"\(n_samples, 4, 4, 3\).*\(7, 4, 5, 3\)"),
         (images[:0], "at least one sample"),
-        ([images, images], "must have the shape"),
+        ([images, images], "takes samples of shape"),
         (np.array(["a"]), "array of numbers. Received: an array of <U1"),
         (iter([1]), "an object of type list_iterator"),
         ([[1, 2], [3]], "Received: a list of length 2"),
@@ -126,3 +131,20 @@ def test_unknown_output_offers_the_nearest():
 def test_natural_order():
     names = ["output_10", "output_9", "a", "output_9b"]
     assert [names[k] for k in natural_order(names)] == ["a", "output_9", "output_9b", "output_10"]
+
+
+def test_targets_come_with_the_samples_or_alone_and_never_twice():
+    labels = np.arange(7)
+    stream = zip(images, labels, strict=True)
+    for x, y in (((images, labels), None), (images, labels), (stream, None)):
+        samples, targets = read_samples(x, y, [IMAGE])
+        np.testing.assert_array_equal(samples, images)
+        np.testing.assert_array_equal(targets, labels)
+    assert read_samples(images, None, [IMAGE])[1] is None
+    with pytest.raises(InvalidArgumentError, match="given once"):
+        read_samples((images, labels), labels, [IMAGE])
+
+
+def test_arrays_are_evaluated_without_a_copy():
+    samples, _ = read_samples(images, None, [IMAGE])
+    assert arrange_inputs(samples, [IMAGE])[0] is images

@@ -3,7 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from keras_compress.data.representative_dataset import InputSpec, normalize
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.representative_dataset import normalize
 from keras_compress.errors import InvalidArgumentError
 
 IMAGE = [InputSpec("image", (4, 4, 1))]
@@ -122,15 +123,19 @@ def test_whole_numbers_stay_whole():
     ("dataset", "words"),
     [
         (None, "is needed"),
-        ("data.npz", "load it first"),
-        (b"data", "load it first"),
+        ("missing.npz", "No such file"),
+        ("data.csv", "must lead to an .npz or .npy file"),
+        (b"data", "an object of type bytes"),
         (3, "is needed"),
         (object(), "an object of type object"),
-        (X[0], "write x[None]"),
+        (X[0], "pass x[None]"),
         (X[:, None], "one dimension too many"),
-        (X[..., 0], "write x[..., None]"),
-        (X.reshape(20, 16), "write x.reshape(-1, 4, 4, 1)"),
-        (np.zeros((20, 5, 5, 1)), "(n_samples, 4, 4, 1). Received: (20, 5, 5, 1)"),
+        (X[..., 0], "pass x[..., None]"),
+        (X.reshape(20, 16), "pass x.reshape(-1, 4, 4, 1)"),
+        (
+            np.zeros((20, 5, 5, 1)),
+            "(n_samples, 4, 4, 1). Received: an array of shape (20, 5, 5, 1)",
+        ),
         (X[:0], "at least one sample"),
         ([], "at least one sample"),
         (lambda: iter(()), "at least one sample"),
@@ -141,8 +146,8 @@ def test_whole_numbers_stay_whole():
         (np.where(np.arange(20).reshape(20, 1, 1, 1) == 3, np.nan, X), "(3, 0, 0, 0)"),
         (np.where(np.arange(20).reshape(20, 1, 1, 1) == 3, 1e300, X.astype(np.float64)), "finite"),
         (np.full((20, 4, 4, 1), 7.0), "the same value everywhere: {'image': 7.0}"),
-        (np.full((20, 4, 4, 1), "x"), "numbers of type float32"),
-        ({"picture": X}, "a dict of 'picture'"),
+        (np.full((20, 4, 4, 1), "x"), "must be an array of numbers"),
+        ({"picture": X}, "Unknown input. Known: image"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -155,10 +160,10 @@ def test_bad_samples_are_named(dataset, words):
 @pytest.mark.parametrize(
     ("dataset", "words"),
     [
-        (A, "one array for each"),
+        (A, "with an array for each"),
         ([A, B[:3]], "same number of samples"),
-        ({"a": A}, "The model's inputs are 'a', 'b'"),
-        ([B, A], "'a' takes samples of shape (n_samples, 3). Received: (20, 2)"),
+        ({"a": A}, "Missing: 'b'"),
+        ([B, A], "'a' takes samples of shape (n_samples, 3). Received: an array of shape (20, 2)"),
         (lambda: iter([[A[0]]]), "one array for each input"),
         (lambda: iter([[A[:2], B[:3]]]), "[2, 3] in item 0"),
     ],

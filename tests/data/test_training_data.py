@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_compress.data.training_data import TrainingData
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.training_data import TrainingData, as_fit_takes
 from keras_compress.errors import InvalidArgumentError
 
 X, Y = np.arange(20, dtype="float32").reshape(10, 2), np.arange(10)
@@ -55,3 +56,15 @@ def endless():
 def test_data_that_cannot_be_counted_is_refused(train):
     with pytest.raises(InvalidArgumentError, match="train must"):
         TrainingData(train, batch_size=4, kept=9)
+
+
+def test_paths_become_arrays_and_need_targets(tmp_path):
+    np.savez(tmp_path / "data.npz", x=X, y=Y)
+    np.save(tmp_path / "data.npy", X)
+    inputs = [InputSpec("x", (2,))]
+    x, y = as_fit_takes(tmp_path / "data.npz", inputs)
+    np.testing.assert_array_equal(x, X)
+    np.testing.assert_array_equal(y, Y)
+    assert as_fit_takes(Batches, inputs) is Batches
+    with pytest.raises(InvalidArgumentError, match="needs targets"):
+        as_fit_takes(str(tmp_path / "data.npy"), inputs)

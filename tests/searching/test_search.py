@@ -125,7 +125,7 @@ def test_one_call_keeps_a_fifth_for_validation_and_its_folder_goes_with_the_resu
 
 
 def test_one_call_says_which_data_it_takes():
-    with pytest.raises(InvalidArgumentError, match=r"\(x, y\) arrays.*type Dataset"):
+    with pytest.raises(InvalidArgumentError, match=r"tuple \(x, y\).*type Dataset"):
         kc.autocompress(fake_trials.network(), type("Dataset", (), {})())
 
 

@@ -176,7 +176,7 @@ class Subclassed(keras.Model):
         ({"macs": 0.001}, "none is emptied"),
         ({"criterion": "taylor"}, "Pass data="),
         ({"criterion": "taylor", "data": (np.zeros((2, 8, 8, 3)), np.zeros(2))}, "loss="),
-        ({"criterion": "taylor", "data": (np.zeros((2, 8)), np.zeros(3))}, "one length"),
+        ({"criterion": "taylor", "data": (np.zeros((2, 8, 8, 3)), np.zeros(3))}, "same number"),
         ({"round_to": 0}, "round_to"),
         ({"ranking": "both"}, "ranking"),
         ({"minimum": -1}, "minimum"),

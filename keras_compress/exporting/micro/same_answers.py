@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_compress.data.evaluation_set import arrange_inputs
+from keras_compress.data.evaluation_set import arrange_inputs, read_samples
 from keras_compress.errors import ConversionError
 from keras_compress.evaluation.batching import Encoder
 from keras_compress.evaluation.runtimes import choose
@@ -54,7 +54,7 @@ def _run(runtime, model, inputs):
 
 def _encoded(model, samples):
     details = input_details(model)
-    arrays = arrange_inputs(samples, details)
+    arrays = arrange_inputs(read_samples(samples, None, details)[0], details)
     rows = details[0].shape[0]
     whole = len(arrays[0]) // rows * rows
     return Encoder(details, whole)([array[:whole] for array in arrays])

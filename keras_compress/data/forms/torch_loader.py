@@ -1,0 +1,22 @@
+"""`torch.utils.data.DataLoader` of samples or batches."""
+
+from typing import Any
+
+from keras_compress.data.element_source import ElementSource
+from keras_compress.data.input_spec import Inputs
+from keras_compress.data.source import Source
+from keras_compress.data.structure import is_instance
+
+
+def recognizes(data: Any, inputs: Inputs) -> bool:
+    """Return whether data are a `DataLoader`."""
+    return is_instance(data, "torch", "DataLoader")
+
+
+def read(data: Any, inputs: Inputs) -> Source:
+    """Return the `ElementSource` of the batches; tensors become arrays one batch at a time.
+
+    Torch has channels first, Keras last: images must be moved in the data set
+    (`image.permute(1, 2, 0)`), for their shape alone does not always tell.
+    """
+    return ElementSource(data, inputs)

@@ -1,0 +1,80 @@
+"""The one way from what users have to batches."""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from keras_compress.data.forms import (
+    arrays,
+    image_folder,
+    iterables,
+    numpy_file,
+    py_dataset,
+    tf_data,
+    torch_loader,
+)
+from keras_compress.data.input_spec import InputSpec
+from keras_compress.data.source import Source
+from keras_compress.errors import InvalidArgumentError
+
+# The first form that recognizes the data reads them: special ones before general ones.
+_FORMS = (numpy_file, image_folder, tf_data, py_dataset, torch_loader, arrays, iterables)
+
+
+def read(data: Any, inputs: Sequence[InputSpec] | None) -> Source:
+    """Return the samples of data, whatever form they have.
+
+    Args:
+        data: An array (n_samples, *shape); for several inputs a list or dict of arrays; a tuple
+            (x, y) of these with targets; an iterable of samples or batches of them: a generator,
+            a list, a `tf.data.Dataset`, a `keras.utils.PyDataset`, a torch `DataLoader`; the path
+            of an `.npz` or `.npy` file or of a folder of images; or a function without arguments
+            that returns any of these.
+        inputs: `InputSpec` of each input of the model that the data are for; `None` where they
+            are batches or arrays as for `fit`.
+
+    Returns:
+        A `Source`, to be read once.
+
+    Raises:
+        InvalidArgumentError: None of these forms, or a file that cannot be read.
+
+    Example:
+        >>> from keras_compress.data.input_spec import InputSpec
+        >>> x = np.zeros((5, 3))
+        >>> source = read(lambda: ((sample, 1) for sample in x), [InputSpec("x", (3,))])
+        >>> [(x.shape, y.shape) for x, y in source.batches(2)]
+        [((2, 3), (2,)), ((2, 3), (2,)), ((1, 3), (1,))]
+    """
+    if is_function(data):
+        made = data()
+        if made is None or is_function(made):
+            raise InvalidArgumentError(
+                "A function that makes data must yield samples or return data. "
+                f"Received: a function that returned {type(made).__name__}"
+            )
+        return read(made, inputs)
+    for form in _FORMS:
+        if form.recognizes(data, inputs):
+            return form.read(data, inputs)
+    raise _refused(data)
+
+
+def is_function(data: Any) -> bool:
+    """Return whether data are a function that makes them, and no object that can be called too."""
+    return callable(data) and not isinstance(data, Iterable)
+
+
+def _refused(data):
+    if isinstance(data, str | os.PathLike):
+        return InvalidArgumentError(
+            "A path must lead to an .npz or .npy file, or to a folder of images. "
+            f"Received: {os.fspath(data)!r}"
+        )
+    received = repr(data) if data is None or isinstance(data, int | float) else ""
+    return InvalidArgumentError(
+        "Data must be an array of samples as the model is fed in use, a list or dict of arrays, a "
+        "tuple (x, y), a generator function, an iterable of samples or batches, or the path of an "
+        f".npz or .npy file or of a folder of images. "
+        f"Received: {received or 'an object of type ' + type(data).__name__}"
+    )
