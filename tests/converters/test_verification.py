@@ -243,6 +243,8 @@ def test_every_check_is_found_by_its_file_name():
         layers=(),
         kernels=(),
         zeros=(),
+        clustered=(),
+        by_layer=dict,
         operators=lambda: iter(()),
         weighted=lambda: iter(()),
     )
