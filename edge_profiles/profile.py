@@ -104,6 +104,16 @@ class Profile:
         return self.is_float and self.weight_bits[0] <= 8
 
     @property
+    def runs_in_litert(self) -> bool:
+        """Whether LiteRT executes the file: a run of it here measures a latency."""
+        return self.engine.endswith("(LiteRT)")
+
+    @property
+    def runs_in_tflite_micro(self) -> bool:
+        """Whether TFLite Micro executes the file: its arena can be measured here."""
+        return self.engine.endswith("(TFLite Micro)")
+
+    @property
     def int4(self) -> bool:
         """Whether the target takes 4-bit weights."""
         return 4 in self.weight_bits

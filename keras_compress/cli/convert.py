@@ -31,10 +31,10 @@ def execute(values):
     samples, labels = load_arrays(values.representative_data)
     model, profile = load_keras(values.model), values.profile
     if values.recipe:
-        from keras_compress.searching.trial import compressed_at_once
+        from keras_compress.searching.one_shot import compress_without_training
 
         recipe = kc.Recipe.of(values.recipe)
-        model = compressed_at_once(model, recipe, (samples, labels))
+        model = compress_without_training(model, recipe, (samples, labels))
         profile = recipe.profile
     converted = kc.convert(model, profile=profile, representative_dataset=samples)
     converted.save(values.output)

@@ -12,9 +12,6 @@ from keras_compress.evaluation.summary import duration
 from keras_compress.exporting.vela import compile_model
 from keras_compress.tflite import flatbuffer
 
-_LITERT = "(LiteRT)"
-_TFLITE_MICRO = "(TFLite Micro)"
-
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
@@ -126,7 +123,7 @@ def _by_vela(compiled):
 
 def _sram(model, target, verdict):
     runtime = _installed("tflite_micro")
-    if verdict.runs and target.engine.endswith(_TFLITE_MICRO) and runtime is not None:
+    if verdict.runs and target.runs_in_tflite_micro and runtime is not None:
         try:
             arena = _arena(flatbuffer.read(model).content)
         except CompressionError:
@@ -161,7 +158,7 @@ def _latency(target, verdict, result):
         return Figure(None, "does not run")
     timing = result.model.latency_ms if result is not None else None
     in_litert = result is not None and result.runtime.name in ("litert", "tflite_runtime")
-    if timing and in_litert and target.engine.endswith(_LITERT):
+    if timing and in_litert and target.runs_in_litert:
         where = f"measured in {result.runtime.name} {result.runtime.version} on this machine"
         return Figure(timing.p50, f"{where}, not on the target")
     macs = f"{verdict.macs:,} multiply-accumulates" if verdict.macs else "no multiply-accumulates"

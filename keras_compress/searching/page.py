@@ -44,7 +44,7 @@ def section(result):
     Args:
         result: A `SearchResult`.
     """
-    said = result.unmet or "All constraints are met."
+    summary = result.unmet or "All constraints are met."
     kind = "kc-warning" if result.unmet else "kc-note"
     plots = "".join(
         f"<figure><figcaption>{caption}</figcaption>{svg}</figure>"
@@ -53,7 +53,7 @@ def section(result):
     code = html.escape(f"{result.recipe.to_toml()}\n{result.recipe.to_python()}")
     return (
         f'<section><h2>Search for {html.escape(result.profile)}</h2><p class="{kind}">'
-        f'{html.escape(said)}</p><div class="kc-grid">{plots}</div>{_table(result)}'
+        f'{html.escape(summary)}</p><div class="kc-grid">{plots}</div>{_table(result)}'
         f'<figure class="kc-after"><figcaption>The winning recipe</figcaption>'
         f'<div class="kc-scroll"><pre>{code}</pre></div></figure></section>'
     )
@@ -78,24 +78,23 @@ def _plots(result):
         shown.append(("latency", "latency_ms", "ms", 1.0))
     else:
         shown.append(("multiply-accumulates", "macs", "millions", 1e-6))
-    for words, name, unit, scale in shown:
-        yield f"Accuracy against {words}", _plot(result, words, name, unit, scale)
+    for quantity, name, unit, scale in shown:
+        yield f"Accuracy against {quantity}", _plot(result, quantity, name, unit, scale)
 
 
-def _plot(result, words, name, unit, scale):
-    done = [trial for trial in result.trials if trial.is_complete]
+def _plot(result, quantity, name, unit, scale):
+    complete = [trial for trial in result.trials if trial.is_complete]
     front = {id(trial) for trial in result.pareto}
     limit = getattr(result.constraints, name)
 
     def draw(axes):
-        for trial in done:
+        for trial in complete:
             best = trial is result.best
             color = _BEST if best else _FRONT if id(trial) in front else _OTHER
             value = scale * getattr(trial.objectives, name)
             axes.plot(value, 100 * trial.objectives.accuracy, "o", color=color, markersize=8)
-            label = "plain" if trial.number < 0 else str(trial.number)
             axes.annotate(
-                label,
+                trial.name,
                 (value, 100 * trial.objectives.accuracy),
                 xytext=(6, 4),
                 textcoords="offset points",
@@ -103,12 +102,12 @@ def _plot(result, words, name, unit, scale):
             )
         floor = result.baseline_accuracy - result.constraints.max_accuracy_drop
         axes.axhline(100 * floor, color=_LIMIT, linestyle="--", linewidth=1.2)
-        furthest = max(scale * getattr(trial.objectives, name) for trial in done)
+        furthest = max(scale * getattr(trial.objectives, name) for trial in complete)
         if limit is not None and scale * limit < 2 * furthest:
             axes.axvline(scale * limit, color=_LIMIT, linestyle="--", linewidth=1.2)
         axes.margins(0.15)
-        axes.set_xlabel(f"{words}, {unit}")
+        axes.set_xlabel(f"{quantity}, {unit}")
         axes.set_ylabel("accuracy, %")
         axes.grid()
 
-    return draw_svg(draw, f"Accuracy of the trials against {words}; dashed: the constraints")
+    return draw_svg(draw, f"Accuracy of the trials against {quantity}; dashed: the constraints")

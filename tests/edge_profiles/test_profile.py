@@ -226,6 +226,20 @@ def test_limits_of_all_operators_yield_to_those_of_one(tmp_path):
     assert set(table) == {"ADD", "CONV_2D"}
 
 
+@pytest.mark.parametrize(
+    ("name", "litert", "micro"),
+    [
+        ("android_cpu", True, False),
+        ("cortex_m4", False, True),
+        ("ethos_u65", False, False),
+        ("generic_int8", False, False),
+    ],
+)
+def test_a_profile_says_which_interpreter_executes_its_files(name, litert, micro):
+    target = profile.get(name)
+    assert (target.runs_in_litert, target.runs_in_tflite_micro) == (litert, micro)
+
+
 def test_fallback_is_a_profile_and_must_exist(tmp_path):
     assert profile.get("ethos_u65").fallback.engine == "CPU (TFLite Micro)"
     path = tmp_path / "board.toml"

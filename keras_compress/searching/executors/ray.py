@@ -18,10 +18,10 @@ def run_in_worker(job, context):
     Returns:
         Its outcome.
     """
-    from keras_compress.searching import trial
+    from keras_compress.searching import trial_run
 
     try:
-        return trial.run(job, context)
+        return trial_run.run(job, context)
     except CompressionError as error:
         return failure(error)
 
