@@ -173,19 +173,19 @@ def _judge(model, target, scopes, output_layers):
     malformed = _malformed(model)
     if malformed:
         return _refused(target, malformed, len(model.content))
-    placed = [operator_mapping.place(graph, target) for graph in model.subgraphs]
+    mappings = [operator_mapping.map_operators(graph, target) for graph in model.subgraphs]
     outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
     names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]
     sram_bytes = arena.estimate(model).total
-    findings = diagnosis.diagnose(model, target, placed, names, sram_bytes)
-    entries = tuple(_entry(p, names[0]) for p in placed[0])
+    findings = diagnosis.diagnose(model, target, mappings, names, sram_bytes)
+    entries = tuple(_entry(mapping, names[0]) for mapping in mappings[0])
     unmapped = next((f.index for f in findings if f.code == "first_unmapped_operator"), None)
     return Verdict(
         profile=target.name,
         title=target.title,
-        verdict=_verdict(placed, findings),
-        accelerated_macs=_accelerated(placed[0]),
-        macs=sum(p.macs for p in placed[0]),
+        verdict=_verdict(mappings, findings),
+        accelerated_macs=_accelerated(mappings[0]),
+        macs=sum(mapping.macs for mapping in mappings[0]),
         flash_bytes=len(model.content),
         flash_budget_bytes=target.flash_bytes,
         sram_bytes=sram_bytes,
@@ -196,31 +196,31 @@ def _judge(model, target, scopes, output_layers):
     )
 
 
-def _verdict(placed, findings):
+def _verdict(mappings, findings):
     if any(finding.severity is Severity.ERROR for finding in findings):
         return "does_not_run"
-    beside = any(p.where is Where.FALLBACK for placements in placed for p in placements)
+    beside = any(m.where is Where.FALLBACK for mapped in mappings for m in mapped)
     return "runs_with_fallbacks" if beside else "runs"
 
 
-def _accelerated(placements):
+def _accelerated(mappings):
     """Share of MACs on the engine's fast kernels; of operators where the file has no MACs."""
-    fast = [p for p in placements if p.where is Where.ENGINE and p.optimized]
-    total = sum(p.macs for p in placements)
+    fast = [m for m in mappings if m.where is Where.ENGINE and m.optimized]
+    total = sum(m.macs for m in mappings)
     if total:
-        return sum(p.macs for p in fast) / total
-    counted = [p for p in placements if p.where is not Where.FOLDED]
+        return sum(m.macs for m in fast) / total
+    counted = [m for m in mappings if m.where is not Where.FOLDED]
     return len(fast) / len(counted) if counted else 1.0
 
 
-def _entry(placed, layer_of):
+def _entry(mapping, layer_of):
     return {
-        "index": placed.operator.index,
-        "operator": placed.operator.name,
-        "layer": layer_of(placed.operator),
-        "runs_on": placed.runs_on,
-        "macs": placed.macs,
-        "reasons": [words for _, words in placed.reasons],
+        "index": mapping.operator.index,
+        "operator": mapping.operator.name,
+        "layer": layer_of(mapping.operator),
+        "runs_on": mapping.runs_on,
+        "macs": mapping.macs,
+        "reasons": [words for _, words in mapping.reasons],
     }
 
 

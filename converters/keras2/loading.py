@@ -92,7 +92,7 @@ def _load_keras_file(path, compile, safe_mode, custom_objects, compare):
 
 
 def _read(path):
-    """Return the `Source` of an HDF5 file or a SavedModel folder."""
+    """Return the `Keras2Model` of an HDF5 file or a SavedModel folder."""
     if os.path.isdir(path) and os.path.isfile(os.path.join(path, "saved_model.pb")):
         return saved_model.read(path)
     if os.path.isfile(path):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.converters import verification
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import Kernels, TensorValues, real
@@ -91,7 +91,9 @@ class ConvertedFile:
             if key is not None:
                 weights.append(_weights(key[0], waiting.pop(key), weighted))
         return Evidence(
-            source=Source.FILE, activations=tuple(self.activations.values()), weights=tuple(weights)
+            source=QuantizedForm.FILE,
+            activations=tuple(self.activations.values()),
+            weights=tuple(weights),
         )
 
     def node_ids(self):

@@ -6,10 +6,10 @@ from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
 from keras_compress.analysis.intermediate_outputs import TappedModel
 from keras_compress.analysis.observed import Observed
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.analysis.result import Analysis
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.simulated_model import SimulatedModel, float_kernels
-from keras_compress.analysis.source import Source
 from keras_compress.compression.apply import strip
 from keras_compress.converters.tensor_values import Kernels
 from keras_compress.errors import InvalidArgumentError
@@ -139,17 +139,17 @@ def _observe(reference, batches):
 def _compare(reference, compared, batches):
     """Run both sides on every batch; return the mean squared error of the outputs by source."""
     simulated, *files = compared
-    outputs = {"reference": [], Source.SIMULATED: [], Source.FILE: []}
+    outputs = {"reference": [], QuantizedForm.SIMULATED: [], QuantizedForm.FILE: []}
     reference.set_phases(())
     for batch in batches:
         wanted = reference.values(batch)
         outputs["reference"].append(reference.outputs(batch))
         simulated.add(batch, wanted)
-        outputs[Source.SIMULATED].append(simulated.tapped.outputs(batch))
+        outputs[QuantizedForm.SIMULATED].append(simulated.tapped.outputs(batch))
         for file in files:
-            outputs[Source.FILE].append(file.add(batch, wanted))
+            outputs[QuantizedForm.FILE].append(file.add(batch, wanted))
     return {
         str(source): layer_sensitivity.output_mse(outputs["reference"], outputs[source])
-        for source in (Source.SIMULATED, Source.FILE)
+        for source in (QuantizedForm.SIMULATED, QuantizedForm.FILE)
         if outputs[source]
     }

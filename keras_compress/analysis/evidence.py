@@ -6,8 +6,8 @@ import numpy as np
 
 from keras_compress.analysis.error_sums import ErrorSums
 from keras_compress.analysis.observed import Observed
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.analysis.result import TensorError
-from keras_compress.analysis.source import Source
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -128,12 +128,12 @@ class Evidence:
     """All tensors of one quantized model.
 
     Args:
-        source: Which model, a `Source`.
+        source: Which model, a `QuantizedForm`.
         activations: `ActivationEvidence` in the order of the data.
         weights: `WeightEvidence` likewise.
     """
 
-    source: Source
+    source: QuantizedForm
     activations: tuple[ActivationEvidence, ...]
     weights: tuple[WeightEvidence, ...]
 

@@ -6,7 +6,7 @@ import json
 import os
 
 from keras_compress.analysis import model_explorer, plots, table
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.support.files import write_atomically
 
 
@@ -16,7 +16,7 @@ class TensorError:
 
     Args:
         layer: The layer that makes it, or the name of the input.
-        source: What was compared, a `Source`.
+        source: What was compared, a `QuantizedForm`.
         kind: `"activation"` or `"weights"`.
         mse: Mean squared error.
         rmse: Its root.
@@ -31,7 +31,7 @@ class TensorError:
     """
 
     layer: str
-    source: Source
+    source: QuantizedForm
     kind: str
     mse: float
     rmse: float
@@ -81,7 +81,7 @@ class Cause:
     bits_lost: float
     message: str
     remedy: str
-    source: Source = Source.FILE
+    source: QuantizedForm = QuantizedForm.FILE
 
     def __str__(self):
         return f"{self.message} Try: {self.remedy}"
@@ -94,7 +94,7 @@ class Analysis:
     Args:
         samples: How many samples were run.
         kernels: Which kernels of LiteRT ran the file; `None` without a file.
-        output_mse: Source -> mean squared error of the outputs.
+        output_mse: Form -> mean squared error of the outputs.
         rows: The error of each tensor, in the order of the data.
         sensitivity: What each layer does to the outputs, the worst first.
         causes: Likely causes, the worst first.
@@ -113,7 +113,7 @@ class Analysis:
         """Return the rows of a source, by layer.
 
         Args:
-            source: A `Source`.
+            source: A `QuantizedForm`.
             kind: `"activation"` or `"weights"`.
         """
         return {r.layer: r for r in self.rows if r.source == source and r.kind == kind}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.converters.deployed_kernel import deployed_kernel
 
 
@@ -67,7 +67,7 @@ class SimulatedModel:
                     )
                 )
         return Evidence(
-            source=Source.SIMULATED,
+            source=QuantizedForm.SIMULATED,
             activations=tuple(self.activations),
             weights=tuple(weights),
         )

@@ -95,7 +95,7 @@ def evaluate(
     """
     file = flatbuffer.read(model)
     chosen = runtimes.choose(runtime, file)
-    isolated = isolation.choose(untrusted, model, chosen)
+    isolated = isolation.isolation_for(untrusted, model, chosen)
     reference = None
     if baseline is not None:
         reference = open_baseline(baseline, baseline_file, untrusted)

@@ -4,7 +4,11 @@ import keras
 import numpy as np
 
 from keras_compress.graph.graph import trace
-from keras_compress.post_training.layerwise_outputs import Stream, collect, require_calibrated
+from keras_compress.post_training.layerwise_outputs import (
+    LayerwiseOutputs,
+    collect,
+    require_calibrated,
+)
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
@@ -55,18 +59,18 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     graph = trace(model)
     if any(isinstance(call.operation, ActivationQuantizer) for call in graph.calls):
         require_calibrated(model, "reestimate_batch_norm")
-    stream = Stream(graph, collect(model, data, samples, batch_size))
+    outputs = LayerwiseOutputs(graph, collect(model, data, samples, batch_size))
     for call in graph.calls:
         operation = call.operation
         if isinstance(operation, CompressedLayer) and _has_free_norm(operation):
-            batches = stream.values[call.inputs[0]]
+            batches = outputs.values[call.inputs[0]]
             seen = [_before_norm(operation, batch) for batch in batches]
             _set_statistics(operation.batch_norm, seen)
         elif isinstance(operation, PhasedNormalization):
-            _set_statistics(operation.layer, stream.values[call.inputs[0]])
+            _set_statistics(operation.layer, outputs.values[call.inputs[0]])
         elif isinstance(operation, keras.layers.BatchNormalization):
-            _set_statistics(operation, stream.values[call.inputs[0]])
-        stream.advance(call)
+            _set_statistics(operation, outputs.values[call.inputs[0]])
+        outputs.advance(call)
     return model
 
 

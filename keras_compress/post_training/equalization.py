@@ -7,7 +7,7 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import Value, rebuild, trace
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
-from keras_compress.post_training.layerwise_outputs import Stream, collect
+from keras_compress.post_training.layerwise_outputs import LayerwiseOutputs, collect
 from keras_compress.wrappers.copies import LayerCopies
 
 # Sweeps end when no channel changes by more than this share.
@@ -143,14 +143,14 @@ def _usable(*ranges):
 
 def _largest_inputs(graph, batches, links):
     """Return for each link the largest magnitude of each channel on its way between the two."""
-    stream, reached = Stream(graph, batches), {}
+    outputs, reached = LayerwiseOutputs(graph, batches), {}
     wanted = {link.last: link for link in links}
     for call in graph.calls:
         if link := wanted.get(call.operation):
-            values = stream.values[call.inputs[0]]
+            values = outputs.values[call.inputs[0]]
             rows = [np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0) for batch in values]
             reached[link] = np.max(rows, axis=0).reshape(link.repeats, -1).max(axis=0)
-        stream.advance(call)
+        outputs.advance(call)
     return reached
 
 

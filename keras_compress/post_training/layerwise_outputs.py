@@ -1,4 +1,4 @@
-"""Samples on their way through a compressed model, once as in float and once quantized."""
+"""The outputs of each layer of a compressed model, in float and quantized."""
 
 import contextlib
 import dataclasses
@@ -146,10 +146,10 @@ def collect(model, data, samples, batch_size):
 
 
 def walk(model, batches, visit, progress=None):
-    """Lead samples through a compressed model, layer by layer, and show each wrapped layer.
+    """Run samples through a compressed model, layer by layer, and visit each wrapped layer.
 
-    A layer is shown before the quantized stream passes it, so what `visit` changes in it is what
-    later layers see. Only tensors that are still to be read are held.
+    `visit` is called before the quantized samples pass a layer, so later layers see what it changed
+    there. Only tensors that are still to be read are held.
 
     Args:
         model: A compressed, calibrated model.
@@ -159,7 +159,7 @@ def walk(model, batches, visit, progress=None):
     """
     graph = trace(model)
     saved = _saved_weights(graph)
-    plain, quantized = Stream(graph, batches), Stream(graph, batches)
+    plain, quantized = LayerwiseOutputs(graph, batches), LayerwiseOutputs(graph, batches)
     visited = set()
     with progress_bar(len(graph.calls), progress, unit="layer") as advance:
         for call in graph.calls:
@@ -211,7 +211,7 @@ def _fused_relu(call):
     return None
 
 
-class Stream:
+class LayerwiseOutputs:
     """Batches on their way through a graph: the values that are still to be read.
 
     Args:
