@@ -24,9 +24,9 @@ class OperatorMapping:
         operator: The operator.
         where: A `Where`.
         runs_on: Name of what executes it; empty where nothing does.
-        reasons: (limit, words) for all that keeps it from the engine. The limit is the name of a
-            limit, `"unsupported"` for an operator that the table lacks, or `"behind"` for one
-            that lies behind the first operator that is not mapped.
+        reasons: (limit, explanation) of everything that keeps it from the engine. The limit is
+            the name of a limit, `"unsupported"` for an operator that the table lacks, or
+            `"behind"` for one behind the first operator that is not mapped.
         optimized: Whether the engine has a fast kernel for it.
         macs: Its multiply-accumulate operations.
     """
@@ -59,7 +59,7 @@ def map_operators(graph, profile):
 
 
 def problems(operator, table):
-    """List what a table of operators has against an operator, as (limit, words)."""
+    """List the limits of a table that an operator breaks, as (limit, explanation)."""
     if not table and not operator.is_custom:
         return ()
     rule = table.get(operator.name, None if operator.is_custom else table.get("*"))
@@ -69,7 +69,7 @@ def problems(operator, table):
 
 
 def _map_folded(graph, profile):
-    """Map operators where a compiler first removes those that compute with shapes only."""
+    """Map operators after those that a compiler removes: they compute with shapes only."""
     folded = structure.foldable_operators(graph)
     constants = {t.index for i in folded for t in graph.operators[i].outputs}
     mappings = []
@@ -93,18 +93,18 @@ def _map_one(operator, profile):
     fatal = rule is not None and any(limit in rule.fatal for limit, _ in reasons)
     if profile.unsupported == "error" or fatal:
         return OperatorMapping(operator, Where.NOWHERE, "", reasons, False, count)
-    return _map_beside(operator, profile.fallback, reasons, count)
+    return _map_to_fallback(operator, profile.fallback, reasons, count)
 
 
 def _is_fast(operator, profile):
-    """Whether the engine has a fast kernel: all are where no library is named for them."""
+    """Whether the engine has a fast kernel: all are fast if the profile names no library."""
     if not profile.optimized_by:
         return True
     return bool(profile.optimized) and not problems(operator, profile.optimized)
 
 
-def _map_beside(operator, fallback, reasons, count):
-    """Map an operator to the processor beside the engine."""
+def _map_to_fallback(operator, fallback, reasons, count):
+    """Map an operator to the CPU that the engine falls back to."""
     against = problems(operator, fallback.operators if fallback else {})
     if against:
         return OperatorMapping(operator, Where.NOWHERE, "", against, False, count)
@@ -113,7 +113,7 @@ def _map_beside(operator, fallback, reasons, count):
 
 
 def _cut(mappings, graph, profile):
-    """Move all that lies behind an operator outside of the engine outside, too."""
+    """Move everything behind an operator that is not on the engine off the engine, too."""
     boundary = structure.read(graph).boundary
     behind, cut = set(), []
     for mapping in mappings:
@@ -121,7 +121,7 @@ def _cut(mappings, graph, profile):
         inputs = {tensor.index for tensor in op.inputs if tensor is not None}
         if mapping.where is Where.ENGINE and inputs & behind:
             reason = ("behind", f"lies behind an operator that {profile.engine} does not take")
-            mapping = _map_beside(op, profile.fallback, (reason,), mapping.macs)
+            mapping = _map_to_fallback(op, profile.fallback, (reason,), mapping.macs)
         leads = op.index in boundary and operators.data(op).index not in behind
         if mapping.where is not Where.ENGINE and not leads:
             behind.update(tensor.index for tensor in op.outputs)

@@ -32,7 +32,7 @@ def load_model(model, compile=True, *, safe_mode=True, custom_objects=None, comp
     come back as compressed models: masks, shared values and ranges are taken over.
 
     Args:
-        model: A path, or a model. A Keras 3 model is handed back as it is.
+        model: A path, or a model. A Keras 3 model is returned unchanged.
         compile: Whether to compile the model as it was when it was saved, optimizer included;
             `.keras` files of Keras 3 alone. Default true.
         safe_mode: Whether to refuse Python code in the file (Lambda layers). Default true.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_compress.analysis.intermediate_outputs import TappedModel
+from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.sensitivity import output_mse
 from keras_compress.compression.apply import strip
@@ -177,7 +177,7 @@ def solve(errors, budgets):
 
 
 def _compressed(model, bits, quantizer):
-    return TappedModel.of(
+    return ObservableModel.of(
         model,
         Quantization(weight_bits=bits, activation_bits=FLOAT_BITS, weight_quantizer=quantizer),
     )
@@ -212,11 +212,11 @@ def _positions(call, wrapper, shapes):
 def _sensitivities(model, batches, widths, quantizer, layers):
     errors = {layer: {} for layer in layers}
     for bits in widths:
-        tapped = _compressed(model, bits, quantizer)
-        tapped.set_phases(())
-        reference = [tapped.outputs(batch) for batch in batches]
-        for wrapper in tapped.kernels:
-            tapped.set_phases((wrapper,))
-            outputs = [tapped.outputs(batch) for batch in batches]
+        observable = _compressed(model, bits, quantizer)
+        observable.set_phases(())
+        reference = [observable.outputs(batch) for batch in batches]
+        for wrapper in observable.kernels:
+            observable.set_phases((wrapper,))
+            outputs = [observable.outputs(batch) for batch in batches]
             errors[wrapper.name][bits] = output_mse(reference, outputs)
     return errors

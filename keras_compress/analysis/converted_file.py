@@ -25,14 +25,14 @@ class ConvertedFile:
 
     Args:
         converted: A `ConvertedModel`, the bytes or the path of a `.tflite`.
-        taps: The `Tap`s of the Keras model.
-        observed: `Observed` of each tap.
+        outputs: The `IntermediateOutput`s of the Keras model.
+        observed: `Observed` of each output.
         kernels: Which of LiteRT's `Kernels`.
     """
 
-    def __init__(self, converted, taps, observed, kernels):
+    def __init__(self, converted, outputs, observed, kernels):
         if not hasattr(converted, "content"):
-            # A stranger's file may abort the process that runs it.
+            # An untrusted file may abort the process that runs it.
             probe(converted, _RUNTIMES[Kernels(kernels)])
         self._values = TensorValues(converted, kernels)
         graph = self._values.graph
@@ -42,11 +42,11 @@ class ConvertedFile:
             getattr(converted, "output_layers", ()),
         )
         self._content = self._values.model.content
-        self.tensors = _matched(graph, self._names, taps)
-        self._places = {tap: place for place, tap in enumerate(taps)}
+        self.tensors = _matched(graph, self._names, outputs)
+        self._places = {output: place for place, output in enumerate(outputs)}
         self.activations = {
-            tap: _activation(tap, tensor, observed[self._places[tap]])
-            for tap, tensor in self.tensors.items()
+            output: _activation(output, tensor, observed[self._places[output]])
+            for output, tensor in self.tensors.items()
         }
 
     def add(self, batch, reference):
@@ -54,7 +54,7 @@ class ConvertedFile:
 
         Args:
             batch: One array for each input.
-            reference: The float value of each tap.
+            reference: The float value of each output.
 
         Returns:
             One float array for each output.
@@ -66,9 +66,9 @@ class ConvertedFile:
             parts = [np.asarray(real(run[tensor.index], tensor)) for run in runs]
             return np.concatenate(parts)[:count]
 
-        for tap, tensor in self.tensors.items():
-            wanted = reference[self._places[tap]]
-            self.activations[tap].add(wanted, joined(tensor).reshape(wanted.shape))
+        for output, tensor in self.tensors.items():
+            floats = reference[self._places[output]]
+            self.activations[output].add(floats, joined(tensor).reshape(floats.shape))
         return [joined(tensor) for tensor in self._values.graph.outputs]
 
     def evidence(self, kernels):
@@ -98,7 +98,7 @@ class ConvertedFile:
 
     def node_ids(self):
         """Return for each layer the names of its tensors in the file."""
-        return {tap.layer: (tensor.name,) for tap, tensor in self.tensors.items()}
+        return {output.layer: (tensor.name,) for output, tensor in self.tensors.items()}
 
     def _rows(self, batch):
         """Cut a batch into what the file takes at once; the last is filled up from the front."""
@@ -140,44 +140,46 @@ def _weights(layer, reference, weighted):
     )
 
 
-def _activation(tap, tensor, observed):
+def _activation(output, tensor, observed):
     ends = None
     if tensor.scales.size:
         info = np.iinfo(tensor.dtype.numpy)
         low, high = (np.array([info.min, info.max], np.float64) - tensor.zero_points[0]).tolist()
         ends = (low * float(tensor.scales[0]), high * float(tensor.scales[0]))
     return ActivationEvidence(
-        layer=tap.layer,
+        layer=output.layer,
         observed=observed,
         range=ends,
         bits=tensor.dtype.bits,
-        is_input=tap.is_input,
-        is_fixed=tap.quantizer.fixed_range is not None,
+        is_input=output.is_input,
+        is_fixed=output.quantizer.fixed_range is not None,
     )
 
 
-def _matched(graph, names, taps):
-    """Find the tensor of each tap: what the last operators of its layer make.
+def _matched(graph, names, outputs):
+    """Find the tensor of each output: what the last operators of its layer make.
 
     A plain layer may be several operators in the file (Dense with softmax); its last operator
-    makes the last of its taps, and so on backwards.
+    makes the last of its outputs, and so on backwards.
     """
-    found = dict(zip((tap for tap in taps if tap.is_input), graph.inputs, strict=False))
+    tensor_of = dict(
+        zip((output for output in outputs if output.is_input), graph.inputs, strict=False)
+    )
     made = {}
     for operator in graph.operators:
         layers = names.of_operator(operator)
         if layers and not operators.row(operator.name).is_conversion:
             made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
     waiting = {}
-    for tap in taps:
-        if not tap.is_input:
-            waiting.setdefault(_base(tap.name, names), []).append(tap)
+    for output in outputs:
+        if not output.is_input:
+            waiting.setdefault(_base(output.name, names), []).append(output)
     for layer, group in waiting.items():
         tensors = made.get(layer, [])
-        for tap, tensor in zip(reversed(group), reversed(tensors), strict=False):
-            if tensor.size == int(np.prod(tap.shape)) * tensor.shape[0]:
-                found[tap] = tensor
-    return {tap: found[tap] for tap in taps if tap in found}
+        for output, tensor in zip(reversed(group), reversed(tensors), strict=False):
+            if tensor.size == int(np.prod(output.shape)) * tensor.shape[0]:
+                tensor_of[output] = tensor
+    return {output: tensor_of[output] for output in outputs if output in tensor_of}
 
 
 def _base(layer, names):
@@ -188,5 +190,5 @@ def _base(layer, names):
     return layer
 
 
-def _is_of(found, layer):
-    return found is not None and found.split("/")[-1] == layer
+def _is_of(name, layer):
+    return name is not None and name.split("/")[-1] == layer

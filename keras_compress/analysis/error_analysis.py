@@ -4,7 +4,7 @@ import keras
 
 from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
-from keras_compress.analysis.intermediate_outputs import TappedModel
+from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.observed import Observed
 from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.analysis.result import Analysis
@@ -64,16 +64,18 @@ def analyze(
         >>> print(kc.analyze(model, converted, x_test[:64]))  # doctest: +SKIP
     """
     plain, simulated = _models(model, simulated)
-    reference = TappedModel.of(plain, Quantization())
+    reference = ObservableModel.of(plain, Quantization())
     batches = batches_of(plain, data, samples)
     observed = _observe(reference, batches)
     weights = float_kernels(reference)
     if simulated is None:
-        simulated = TappedModel.of(plain, Quantization(calibrator="min_max")).model
+        simulated = ObservableModel.of(plain, Quantization(calibrator="min_max")).model
         calibrate(simulated, lambda: (_structured(simulated, batch) for batch in batches))
-    compared = [SimulatedModel(TappedModel(simulated), reference.taps, observed)]
+    compared = [
+        SimulatedModel(ObservableModel(simulated), reference.intermediate_outputs, observed)
+    ]
     if converted is not None:
-        compared.append(ConvertedFile(converted, reference.taps, observed, kernels))
+        compared.append(ConvertedFile(converted, reference.intermediate_outputs, observed, kernels))
     mse = _compare(reference, compared, batches)
     evidence = [side.evidence(weights) for side in compared]
     file = compared[-1] if converted is not None else None
@@ -82,7 +84,9 @@ def analyze(
         kernels=None if file is None else str(Kernels(kernels)),
         output_mse=mse,
         rows=tuple(row for found in evidence for row in found.rows()),
-        sensitivity=layer_sensitivity.measure(compared[0].tapped, batches[:_SENSITIVITY_BATCHES])
+        sensitivity=layer_sensitivity.measure(
+            compared[0].observable, batches[:_SENSITIVITY_BATCHES]
+        )
         if sensitivity
         else (),
         causes=ranked_causes(evidence[-1]),
@@ -100,11 +104,11 @@ def ranked_causes(evidence):
         Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it
         costs, for it spoils every range behind them.
     """
-    found = []
+    causes = []
     for name in plugins.names(CAUSES):
-        found += plugins.get(CAUSES, name)().find(evidence)
-    found.sort(key=lambda cause: (cause.code != "calibration_mismatch", -cause.bits_lost))
-    return tuple(found)
+        causes += plugins.get(CAUSES, name)().find(evidence)
+    causes.sort(key=lambda cause: (cause.code != "calibration_mismatch", -cause.bits_lost))
+    return tuple(causes)
 
 
 def _models(model, simulated):
@@ -128,7 +132,7 @@ def _structured(model, batch):
 
 
 def _observe(reference, batches):
-    observed = [Observed() for _ in reference.taps]
+    observed = [Observed() for _ in reference.intermediate_outputs]
     reference.set_phases(())
     for batch in batches:
         for seen, values in zip(observed, reference.values(batch), strict=True):
@@ -142,12 +146,12 @@ def _compare(reference, compared, batches):
     outputs = {"reference": [], QuantizedForm.SIMULATED: [], QuantizedForm.FILE: []}
     reference.set_phases(())
     for batch in batches:
-        wanted = reference.values(batch)
+        floats = reference.values(batch)
         outputs["reference"].append(reference.outputs(batch))
-        simulated.add(batch, wanted)
-        outputs[QuantizedForm.SIMULATED].append(simulated.tapped.outputs(batch))
+        simulated.add(batch, floats)
+        outputs[QuantizedForm.SIMULATED].append(simulated.observable.outputs(batch))
         for file in files:
-            outputs[QuantizedForm.FILE].append(file.add(batch, wanted))
+            outputs[QuantizedForm.FILE].append(file.add(batch, floats))
     return {
         str(source): layer_sensitivity.output_mse(outputs["reference"], outputs[source])
         for source in (QuantizedForm.SIMULATED, QuantizedForm.FILE)

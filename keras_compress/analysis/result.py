@@ -120,9 +120,9 @@ class Analysis:
 
     def to_json(self):
         """Return the result as a dictionary that `json.dumps` takes."""
-        found = dataclasses.asdict(self)
-        del found["node_ids"]
-        return found
+        fields = dataclasses.asdict(self)
+        del fields["node_ids"]
+        return fields
 
     def save_model_explorer(self, path):
         """Write the errors as node data for Google's Model Explorer, which shows them on the graph.

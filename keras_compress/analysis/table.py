@@ -31,11 +31,11 @@ def rows(analysis):
     """
     simulated, in_file = analysis.of("simulated"), analysis.of("file")
     weights = {**analysis.of("simulated", "weights"), **analysis.of("file", "weights")}
-    found = {s.layer: s for s in analysis.sensitivity}
+    sensitivity_of = {s.layer: s for s in analysis.sensitivity}
     layers = dict.fromkeys(row.layer for row in analysis.rows)
     table = [_HEADER]
     for layer in layers:
-        sensitivity = found.get(layer)
+        sensitivity = sensitivity_of.get(layer)
         saturated = [s[layer].saturated for s in (simulated, in_file) if layer in s]
         table.append(
             (

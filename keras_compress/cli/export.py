@@ -89,14 +89,14 @@ def _labels(path):
     return Path(path).read_text(encoding="utf-8").splitlines() if path else ()
 
 
-def _numbers(words, name):
-    if words is None:
+def _numbers(texts, name):
+    if texts is None:
         return None
     try:
-        return [float(word) for word in words]
+        return [float(text) for text in texts]
     except ValueError:
         raise InvalidArgumentError(
-            f"--{name} takes a number, or three with commas between. Received: {','.join(words)}"
+            f"--{name} takes a number, or three with commas between. Received: {','.join(texts)}"
         ) from None
 
 

@@ -223,7 +223,7 @@ class _Compressor:
         return self.quantizers[value]
 
     def _norm_training(self, call):
-        """What a normalization that the wrapper takes in was told of training."""
+        """The `training` argument that the folded BatchNormalization was called with."""
         norm = self.placement.folded.get(call) if self.placement else None
         training = None if norm is None else norm.kwargs.get("training")
         return {} if training is None else {"training": training}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_compress.distilling.intermediate_outputs import Taps
+from keras_compress.distilling.intermediate_outputs import ComparedOutputs
 from keras_compress.distilling.losses import (
     FEATURE_LOSSES,
     attention_loss,
@@ -97,8 +97,8 @@ class Distillation(keras.Model):
         self.feature_weight = float(usual if feature_weight is None else feature_weight)
         self._others = _Untracked(
             teacher=teacher,
-            student_taps=Taps.of(student, [own for own, _ in pairs]),
-            teacher_taps=Taps.of(teacher, [other for _, other in pairs]),
+            student_outputs=ComparedOutputs.of(student, [own for own, _ in pairs]),
+            teacher_outputs=ComparedOutputs.of(teacher, [other for _, other in pairs]),
             terms=None,
         )
         self._has_own_training = bool(overridden(type(student)) & _OWN_TRAINING)
@@ -115,7 +115,7 @@ class Distillation(keras.Model):
         """Answer as the student; in training, also note how far it is from the teacher."""
         if not training or self._has_own_training:
             return self.student(inputs, training=training)
-        outputs, *answers = self._others.student_taps(inputs, training=training)
+        outputs, *answers = self._others.student_outputs(inputs, training=training)
         self._others.terms = self._terms(inputs, *answers)
         return outputs
 
@@ -155,7 +155,7 @@ class Distillation(keras.Model):
 
         def compute_loss(*args, **kwargs):
             # Not in training a second time: statistics are updated once a step.
-            _, *answers = self._others.student_taps(inputs, training=False)
+            _, *answers = self._others.student_outputs(inputs, training=False)
             return self._total(own(*args, **kwargs), self._terms(inputs, *answers))
 
         self.student.compute_loss = compute_loss
@@ -213,14 +213,16 @@ class Distillation(keras.Model):
 
     def _terms(self, inputs, logits, features):
         """Return the distance of the outputs and that of the features."""
-        _, wanted, maps = self._others.teacher_taps(inputs, training=False)
-        soft = sum(self._distance(*pair) for pair in zip(logits, wanted, strict=True))
-        found = [
+        _, teacher_logits, teacher_maps = self._others.teacher_outputs(inputs, training=False)
+        soft = sum(self._distance(*pair) for pair in zip(logits, teacher_logits, strict=True))
+        student_maps = [
             _projected(projection, feature)
             for projection, feature in zip(self.projections, features, strict=True)
         ]
         compare = attention_loss if self.feature_loss == "attention" else squared_loss
-        return soft, sum((compare(*pair) for pair in zip(found, maps, strict=True)), 0.0)
+        return soft, sum(
+            (compare(*pair) for pair in zip(student_maps, teacher_maps, strict=True)), 0.0
+        )
 
     def _distance(self, student, teacher):
         teacher = keras.ops.stop_gradient(teacher)
@@ -229,7 +231,7 @@ class Distillation(keras.Model):
         return soft_target_loss(student, teacher, self.temperature)
 
     def _check_shapes(self):
-        own, others = self._others.student_taps, self._others.teacher_taps
+        own, others = self._others.student_outputs, self._others.teacher_outputs
         if [s[1:] for s in own.output_shapes] != [s[1:] for s in others.output_shapes]:
             raise InvalidArgumentError(
                 "Student and teacher must have outputs of the same shapes. Received: "
@@ -247,14 +249,14 @@ class Distillation(keras.Model):
 
     def _projections(self):
         """Make a layer for each hint whose channels differ, `None` for the other features."""
-        found = []
+        projections = []
         for one, other in zip(
-            self._others.student_taps.feature_shapes,
-            self._others.teacher_taps.feature_shapes,
+            self._others.student_outputs.feature_shapes,
+            self._others.teacher_outputs.feature_shapes,
             strict=True,
         ):
             if self.feature_loss == "attention" or one[-1] == other[-1]:
-                found.append(None)
+                projections.append(None)
                 continue
             if self._has_own_training:
                 raise InvalidArgumentError(
@@ -262,10 +264,10 @@ class Distillation(keras.Model):
                     "feature_loss='attention', or layers with as many channels. Received: "
                     f"{one[-1]} and {other[-1]} channels"
                 )
-            projection = keras.layers.Dense(other[-1], name=f"projection_{len(found)}")
+            projection = keras.layers.Dense(other[-1], name=f"projection_{len(projections)}")
             projection.build(one)
-            found.append(projection)
-        return found
+            projections.append(projection)
+        return projections
 
 
 def _projected(projection, feature):

@@ -16,7 +16,7 @@ _LEAST_PROBABILITY = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
-class Taps:
+class ComparedOutputs:
     """A model that also answers with what distillation compares.
 
     Args:
@@ -29,7 +29,7 @@ class Taps:
 
     @classmethod
     def of(cls, model, features):
-        """Tap a model; its layers are shared, not copied.
+        """Add these outputs to a model, whose layers are shared, not copied.
 
         Args:
             model: A built Sequential or functional `keras.Model`.
@@ -41,15 +41,15 @@ class Taps:
         """
         graph = trace(model)
         pairs = zip(graph.flat_outputs, model.outputs, strict=True)
-        found = [_scores(*pair) for pair in pairs]
+        scores = [_scores(*pair) for pair in pairs]
         # A Sequential has lists alone, and no `input` or `output` before it is called.
         inputs = keras.tree.pack_sequence_as(graph.inputs, model.inputs)
         outputs = {
             "outputs": keras.tree.pack_sequence_as(graph.outputs, model.outputs),
-            "scores": [tensor for tensor, _ in found],
+            "scores": [tensor for tensor, _ in scores],
             "features": [_feature(model, name) for name in features],
         }
-        return cls(keras.Model(inputs, outputs), tuple(flag for _, flag in found))
+        return cls(keras.Model(inputs, outputs), tuple(flag for _, flag in scores))
 
     def __call__(self, inputs, training):
         """Run the model.
@@ -61,13 +61,13 @@ class Taps:
         Returns:
             Tuple (outputs, list of logits in float32, list of features in float32).
         """
-        found = self.model(inputs, training=training)
+        answers = self.model(inputs, training=training)
         logits = [
             _logits(keras.ops.cast(scores, "float32"), flag)
-            for scores, flag in zip(found["scores"], self.are_probabilities, strict=True)
+            for scores, flag in zip(answers["scores"], self.are_probabilities, strict=True)
         ]
-        features = [keras.ops.cast(feature, "float32") for feature in found["features"]]
-        return found["outputs"], logits, features
+        features = [keras.ops.cast(feature, "float32") for feature in answers["features"]]
+        return answers["outputs"], logits, features
 
     @property
     def feature_shapes(self):

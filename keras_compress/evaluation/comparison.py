@@ -72,7 +72,7 @@ def evaluate(
             once it takes more than two seconds.
         baseline_file: Float `.tflite` of a Keras baseline, as bytes or path, for its size.
         untrusted: Whether the file and a `.tflite` baseline run in a process of their own, where
-            a crash, a hang or hunger for memory is an `EvaluationError`: `True`, `False`, or an
+            a crash, a hang or running out of memory is an `EvaluationError`: `True`, `False`, or an
             `Isolation` with limits. `None` isolates bytes and paths, and trusts what `kc.convert`
             returned.
 

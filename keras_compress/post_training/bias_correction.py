@@ -75,9 +75,9 @@ def correct_bias_of(site):
         site: The `Site` of a layer that has a shift.
     """
     shape = shift_shape(site.wrapper)
-    wanted = _mean(site.float_outputs(fused=False), shape)
-    found = _mean(site.quantized_outputs(), shape)
-    _add_to_shift(site.wrapper, wanted - found)
+    float_mean = _mean(site.float_outputs(fused=False), shape)
+    quantized_mean = _mean(site.quantized_outputs(), shape)
+    _add_to_shift(site.wrapper, float_mean - quantized_mean)
 
 
 def _mean(batches, shape):

@@ -63,14 +63,14 @@ def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
 
 def _quantizers(model):
     layers = all_layers(model) if isinstance(model, keras.Model) else []
-    found = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     if not any(isinstance(layer, PhasedLayer) for layer in layers):
         raise InvalidArgumentError(
             "calibrate needs a model with activation ranges in it. Before it, add: "
             'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
             f"Received: {getattr(model, 'name', model)}, which has none"
         )
-    return [layer for layer in found if layer.fixed_range is None]
+    return [layer for layer in quantizers if layer.fixed_range is None]
 
 
 def _observer(calibrator, batch_size):
@@ -118,9 +118,9 @@ def _observe(model, quantizers, batches, per_batch):
 
 
 def _take(quantizer):
-    found = quantizer.observer.range(quantizer.bits)
+    limits = quantizer.observer.range(quantizer.bits)
     quantizer.observer.reset()
-    return found
+    return limits
 
 
 def _check_finite(quantizer, minimum, maximum):

@@ -137,16 +137,16 @@ class _Arrays:
 
 def _usable(*ranges):
     """Ranges of channels, with 1 in all of them where one is 0: such channels are left alone."""
-    usable = np.all([found > 0 for found in ranges], axis=0)
-    return [np.where(usable, found, 1.0) for found in ranges]
+    usable = np.all([channels > 0 for channels in ranges], axis=0)
+    return [np.where(usable, channels, 1.0) for channels in ranges]
 
 
 def _largest_inputs(graph, batches, links):
     """Return for each link the largest magnitude of each channel on its way between the two."""
     outputs, reached = LayerwiseOutputs(graph, batches), {}
-    wanted = {link.last: link for link in links}
+    link_to = {link.last: link for link in links}
     for call in graph.calls:
-        if link := wanted.get(call.operation):
+        if link := link_to.get(call.operation):
             values = outputs.values[call.inputs[0]]
             rows = [np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0) for batch in values]
             reached[link] = np.max(rows, axis=0).reshape(link.repeats, -1).max(axis=0)

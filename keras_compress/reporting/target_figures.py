@@ -30,8 +30,9 @@ class Figure:
     @property
     def fits(self):
         """Whether it keeps to the budget; `None` where one of them is not known."""
-        known = self.value is not None and self.budget is not None
-        return self.value <= self.budget if known else None
+        if self.value is None or self.budget is None:
+            return None
+        return self.value <= self.budget
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,8 @@ class TargetFigures:
     @property
     def fits(self):
         """Whether flash and SRAM keep to the budgets; `None` where the target has none."""
-        known = [f.fits for f in (self.flash_bytes, self.sram_bytes) if f.fits is not None]
-        return all(known) if known else None
+        fits = [f.fits for f in (self.flash_bytes, self.sram_bytes) if f.fits is not None]
+        return all(fits) if fits else None
 
     def to_json(self):
         """Return the fields as a dictionary that `json.dumps` takes."""

@@ -58,7 +58,7 @@ def autocompress(
                 f"validation=(x, y). Received: an object of type {type(data).__name__}"
             )
         data, validation = split(*data)
-    place = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
+    search_folder = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
     result = search(
         model,
         data,
@@ -67,10 +67,10 @@ def autocompress(
         constraints=Constraints(max_accuracy_drop=max_accuracy_drop),
         budget=seconds,
         epochs=epochs,
-        folder=place,
+        folder=search_folder,
         progress=progress,
         **options,
     )
     if folder is None:
-        weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
+        weakref.finalize(result, shutil.rmtree, search_folder, ignore_errors=True)
     return result

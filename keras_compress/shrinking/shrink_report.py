@@ -21,7 +21,7 @@ class LayerChange:
         parameters: Number of weights.
         bytes: Bytes of the weights in their own types.
         tied_to: Layers whose channels must go together with this one's.
-        protected: Why its channels (all or some) had to stay; empty where they had not to.
+        protected: Why its channels (all or some) had to stay; empty where nothing protected them.
         latency_ms: Median time of the layer alone; `None` where it was not measured.
     """
 

@@ -128,7 +128,10 @@ def test_bad_file_is_refused_with_the_line_and_what_is_allowed(tmp_path, text, l
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("weight_bits = [8]\n", "needs a title"), ('extends = "bad"\ntitle = "T"\n', "in a circle")],
+    [
+        ("weight_bits = [8]\n", "needs a title"),
+        ('extends = "bad"\ntitle = "T"\n', "extends is circular"),
+    ],
 )
 def test_bad_file_as_a_whole(tmp_path, text, words):
     path = tmp_path / "bad.toml"

@@ -13,7 +13,7 @@ class CalibrationMismatch(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such input."""
-        found = []
+        causes = []
         for tensor in evidence.activations:
             if not tensor.is_input or tensor.range is None or not tensor.observed.span:
                 continue
@@ -21,7 +21,7 @@ class CalibrationMismatch(CauseFinder):
             ratio = width / tensor.observed.span
             if 1 / _FACTOR < ratio < _FACTOR:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="calibration_mismatch",
                     layer=tensor.layer,
@@ -33,4 +33,4 @@ class CalibrationMismatch(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

@@ -13,7 +13,7 @@ class LongTail(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such activation."""
-        found = []
+        causes = []
         for tensor in evidence.activations:
             tail = tensor.observed.tail
             if tensor.range is None or tensor.is_fixed or not tail:
@@ -21,7 +21,7 @@ class LongTail(CauseFinder):
             reach = min(max(map(abs, tensor.range)), tensor.observed.largest)
             if reach < _FACTOR * tail:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="long_tail",
                     layer=tensor.layer,
@@ -32,4 +32,4 @@ class LongTail(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

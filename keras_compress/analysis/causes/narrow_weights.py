@@ -13,12 +13,12 @@ class NarrowWeights(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such kernel."""
-        found = []
+        causes = []
         for kernel in evidence.weights:
             ratio = kernel.error.sqnr_db
             if kernel.bits >= 8 or ratio is None or ratio >= _LEAST_DB:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="narrow_weights",
                     layer=kernel.layer,
@@ -30,4 +30,4 @@ class NarrowWeights(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

@@ -18,7 +18,7 @@ class OutlierChannel(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such activation."""
-        found, seen = [], set()
+        causes, seen = [], set()
         for tensor in evidence.activations:
             channels = tensor.observed.channels
             if tensor.range is None or tensor.is_fixed or len(channels) < _FEWEST_CHANNELS:
@@ -33,7 +33,7 @@ class OutlierChannel(CauseFinder):
             if (channel, len(channels)) in seen:
                 continue
             seen.add((channel, len(channels)))
-            found.append(
+            causes.append(
                 Cause(
                     code="outlier_channel",
                     layer=tensor.layer,
@@ -45,4 +45,4 @@ class OutlierChannel(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

@@ -14,13 +14,13 @@ class PerTensorWeights(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such kernel."""
-        found = []
+        causes = []
         for kernel in evidence.weights:
             ratio = spread(kernel.channels)
             if kernel.bits > 8 or kernel.scales > 1 or ratio < _FACTOR:
                 continue
             kind = "depthwise kernel" if kernel.is_depthwise else "kernel"
-            found.append(
+            causes.append(
                 Cause(
                     code="per_tensor_weights",
                     layer=kernel.layer,
@@ -33,4 +33,4 @@ class PerTensorWeights(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

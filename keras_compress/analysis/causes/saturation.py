@@ -18,14 +18,14 @@ class Saturation(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such activation."""
-        found = []
+        causes = []
         for tensor in evidence.activations:
             if not tensor.saturated or tensor.saturated < _FEWEST or not tensor.step:
                 continue
             bits = math.log2(1 + 12 * tensor.clipping.mse / tensor.step**2) / 2
             if bits < _LEAST_BITS:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="saturation",
                     layer=tensor.layer,
@@ -38,4 +38,4 @@ class Saturation(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes

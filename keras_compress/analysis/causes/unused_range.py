@@ -13,14 +13,14 @@ class UnusedRange(CauseFinder):
 
     def find(self, evidence):
         """Return one cause for each such activation."""
-        found = []
+        causes = []
         for tensor in evidence.activations:
             if tensor.range is None or tensor.is_fixed or tensor.is_input:
                 continue
             width, used = tensor.range[1] - tensor.range[0], tensor.observed.span
             if not used or width < _FACTOR * used:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="unused_range",
                     layer=tensor.layer,
@@ -31,4 +31,4 @@ class UnusedRange(CauseFinder):
                     source=evidence.source,
                 )
             )
-        return found
+        return causes
