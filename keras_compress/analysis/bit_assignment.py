@@ -74,19 +74,19 @@ def assign_bits(
 ):
     """Choose the width of each layer's weights so that the outputs change least within a budget.
 
-    The error of each layer alone at each width is measured on the data. Errors of layers are
-    taken to add up, which makes the choice an integer program:
+    The error of each layer alone at each width is measured on the data. The errors of layers are
+    assumed to add up, which makes the choice an integer program:
 
         minimize sum(e[l, b] x[l, b])  with  sum_b(x[l, b]) = 1,  sum(cost[l, b] x[l, b]) <= budget
 
     Args:
         model: A built Sequential or functional `keras.Model`.
         data: Samples, in any form that `kc.convert` takes.
-        budget_bytes: Most bytes that all weights may take, packed, without scales and biases.
-        budget_mac_bits: Most that the sum of multiplications times width may be.
+        budget_bytes: Limit of the bytes of all weights, packed, without scales and biases.
+        budget_mac_bits: Limit of the sum of multiplications times width.
         widths: Widths to choose from, 2 to 8. Default 8 and 4, which files hold packed.
         weight_quantizer: Name or instance of a weight quantizer.
-        samples: At most so many samples are used.
+        samples: Number of samples to use at most.
 
     Returns:
         A `BitAssignment`, a mapping from layer name to width.

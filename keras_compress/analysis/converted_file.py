@@ -1,4 +1,4 @@
-"""The flatbuffer in LiteRT as evidence: which of its tensors is which of the Keras model."""
+"""The flatbuffer in LiteRT as evidence: its tensors matched with those of the Keras model."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ _RUNTIMES = {
     Kernels.BUILTIN: "litert_reference",
     Kernels.XNNPACK: "litert",
 }
-# What writing a layer out as several operators appends to its name.
+# Suffixes of the names of operators that a layer is split into.
 _PARTS = ("_activation", "_sigmoid", "_product")
 
 
@@ -101,7 +101,7 @@ class ConvertedFile:
         return {output.layer: (tensor.name,) for output, tensor in self.tensors.items()}
 
     def _rows(self, batch):
-        """Cut a batch into what the file takes at once; the last is filled up from the front."""
+        """Cut a batch into the file's batch size; the last is filled up from the front."""
         size, total = self._values.graph.inputs[0].shape[0], len(batch[0])
         for start in range(0, total, size):
             rows = np.arange(start, start + size) % total
@@ -157,7 +157,7 @@ def _activation(output, tensor, observed):
 
 
 def _matched(graph, names, outputs):
-    """Find the tensor of each output: what the last operators of its layer make.
+    """Find the tensor of each output: one that the last operators of its layer make.
 
     A plain layer may be several operators in the file (Dense with softmax); its last operator
     makes the last of its outputs, and so on backwards.

@@ -37,18 +37,18 @@ def analyze(
 
     Each tensor that the file holds is compared with the float model's, in the fake-quantized
     Keras model and in the file itself, run in LiteRT with all tensors kept. Each layer is rounded
-    alone, and left in float alone. What is found is ranked by the bits of resolution it costs.
+    alone, and left in float alone. Causes are ranked by the bits of resolution that they cost.
 
     Args:
         model: The float model, a built Sequential or functional `keras.Model`; or a compressed
             one, which is compared with itself in float.
-        converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` looks at the
+        converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` analyzes the
             simulation alone.
-        data: Samples as the model is fed in use: an array (n_samples, *shape), a list or dict of
-            arrays (several inputs), or whatever `kc.convert` takes.
+        data: Samples like those the model sees in use: an array (n_samples, *shape), a list or dict
+            of arrays (several inputs), or whatever `kc.convert` takes.
         simulated: The compressed model behind the file. Default: `model` where it is compressed,
             else an int8 copy calibrated on `data`.
-        samples: At most so many samples are used.
+        samples: Number of samples to use at most.
         kernels: Which kernels of LiteRT run the file: `"builtin"`, `"reference"` or `"xnnpack"`.
         sensitivity: Whether to round layers one by one, which takes two passes a layer.
 
@@ -101,8 +101,8 @@ def ranked_causes(evidence):
         evidence: `Evidence` of one quantized model.
 
     Returns:
-        Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it
-        costs, for it spoils every range behind them.
+        Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it costs:
+        it spoils every range after them.
     """
     causes = []
     for name in plugins.names(CAUSES):

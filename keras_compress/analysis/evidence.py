@@ -1,4 +1,4 @@
-"""What was seen of a quantized model beside the float one, for the causes to look at."""
+"""Measurements of a quantized model against the float one, which causes are found from."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ class ActivationEvidence:
         bits: Width of its integers; 32 for float.
         is_input: Whether it is an input of the model.
         is_fixed: Whether the operator fixes the range (softmax).
-        error: `ErrorSums` against the float values, errors from before included.
+        error: `ErrorSums` against the float values, errors of earlier layers included.
         clipping: `ErrorSums` of clipping the float values to the range alone.
         outside: Number of float values outside the range.
     """
@@ -86,7 +86,7 @@ class WeightEvidence:
         axis: Axis of the output channels.
         scales: Number of scales.
         bits: Width of its integers, 16 or 32 for float.
-        is_depthwise: Whether it is a depthwise convolution's.
+        is_depthwise: Whether it belongs to a depthwise convolution.
     """
 
     layer: str

@@ -1,4 +1,4 @@
-"""The tensors of a Keras model that its TFLite file will hold too."""
+"""The tensors of a Keras model that its TFLite file holds too."""
 
 import dataclasses
 
@@ -37,7 +37,7 @@ class IntermediateOutput:
 
 
 class ObservableModel:
-    """A compressed model whose tensors can be looked at, as it is or in float.
+    """A compressed model whose intermediate outputs can be read, quantized or in float.
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
@@ -133,7 +133,7 @@ def _input_names(graph):
 
 
 def _kernel_before(call):
-    """The wrapper whose output a range stands on, through operations of one input."""
+    """Return the wrapper whose output has this range, through operations of one input."""
     maker = call.inputs[0].producer
     while maker is not None and not isinstance(maker.operation, CompressedLayer):
         if isinstance(maker.operation, ActivationQuantizer) or len(maker.inputs) != 1:

@@ -1,4 +1,4 @@
-"""What an analysis found, as dataclasses and as JSON."""
+"""The result of an analysis, as dataclasses and as JSON."""
 
 import dataclasses
 import html
@@ -53,7 +53,7 @@ class LayerSensitivity:
         layer: Name of the layer; its kernel and its output are rounded together.
         alone_mse: Mean squared error of the outputs with only this layer rounded.
         without_mse: The same with every layer but this one rounded.
-        gain: Fraction of the whole error that goes with this layer in float.
+        gain: Fraction of the whole error that disappears with this layer in float.
     """
 
     layer: str
@@ -73,7 +73,7 @@ class Cause:
         bits_lost: How many bits of resolution it costs the typical value there.
         message: One sentence with the figures.
         remedy: What to try.
-        source: In what it was found.
+        source: The `QuantizedForm` that shows it.
     """
 
     code: str
@@ -89,7 +89,7 @@ class Cause:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What `kc.analyze` found.
+    """The result of `kc.analyze`.
 
     Args:
         samples: How many samples were run.
@@ -127,7 +127,7 @@ class Analysis:
     def save_model_explorer(self, path):
         """Write the errors as node data for Google's Model Explorer, which shows them on the graph.
 
-        Open the `.tflite` there and load this file beside it.
+        Open the `.tflite` there, then load this file.
 
         Args:
             path: A path that ends in `.json`.
@@ -143,6 +143,6 @@ class Analysis:
 
     def _repr_html_(self):
         drawn = [svg for svg in (plots.layer_errors(self), plots.sensitivity(self)) if svg]
-        # Lines that are sentences wrap, and plots stay as wide as a hand.
+        # Lines that are sentences wrap; plots keep their width.
         text = f'<pre style="white-space: pre-wrap">{html.escape(str(self))}</pre>'
         return f"{text}<div style='max-width: 560px'>{''.join(drawn)}</div>"

@@ -52,7 +52,7 @@ def rows(analysis):
 
 
 def footnotes(analysis):
-    """Return in sentences what the columns say.
+    """Return sentences that explain the columns.
 
     Args:
         analysis: An `Analysis`.

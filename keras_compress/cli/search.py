@@ -1,7 +1,7 @@
 """Find the smallest, fastest compression of a Keras model that keeps to limits.
 
-Killed and started again with the same flags it goes on where it was. The exit code is 1 when no
-model keeps to the limits; the nearest one is written all the same.
+A search that was killed continues when it is started again with the same flags. The exit code is 1
+when no model keeps to the limits; the nearest one is written anyway.
 """
 
 from absl import flags

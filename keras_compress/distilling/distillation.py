@@ -1,4 +1,4 @@
-"""Train a model on the answers of another one: `kc.Distillation`."""
+"""Train a model on the outputs of another one: `kc.Distillation`."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ class _Untracked:
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class Distillation(keras.Model):
-    """A model that trains a student on labels and on the answers of a frozen teacher.
+    """A model that trains a student on labels and on the outputs of a frozen teacher.
 
         loss = (1 - alpha) task + alpha T^2 KL(softmax(t / T) || softmax(s / T)) + b features
 
@@ -43,7 +43,7 @@ class Distillation(keras.Model):
     Args:
         student: A built Sequential or functional `keras.Model`, plain or from `kc.compress`.
         teacher: A built `keras.Model` with the same inputs and outputs; it is not changed.
-        temperature: T, above 0; more of it shows more of the classes that are not the answer.
+        temperature: T, above 0; a higher one weighs the classes other than the predicted one more.
             Default 4.
         alpha: Share of the teacher's answers, 0 to 1; with 1 no labels are needed. Default 0.5.
         features: Names of layers whose outputs are compared too, or a dict from the student's
@@ -108,11 +108,11 @@ class Distillation(keras.Model):
 
     @property
     def teacher(self):
-        """The model whose answers are learned; its weights do not change."""
+        """The model whose outputs are learned; its weights do not change."""
         return self._others.teacher
 
     def call(self, inputs, training=None):
-        """Answer as the student; in training, also note how far it is from the teacher."""
+        """Return the student's outputs; in training, also record its distance from the teacher."""
         if not training or self._has_own_training:
             return self.student(inputs, training=training)
         outputs, *answers = self._others.student_outputs(inputs, training=training)
@@ -120,7 +120,7 @@ class Distillation(keras.Model):
         return outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Add the teacher's part to the loss that `compile` was given."""
+        """Add the distance from the teacher to the loss that `compile` was given."""
         terms, self._others.terms = self._others.terms, None
         if terms is None or not training:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -154,7 +154,7 @@ class Distillation(keras.Model):
         own = self.student.compute_loss
 
         def compute_loss(*args, **kwargs):
-            # Not in training a second time: statistics are updated once a step.
+            # The student's own pass has already updated the statistics of this step.
             _, *answers = self._others.student_outputs(inputs, training=False)
             return self._total(own(*args, **kwargs), self._terms(inputs, *answers))
 

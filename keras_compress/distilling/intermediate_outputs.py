@@ -1,4 +1,4 @@
-"""What of a model is compared: its outputs before the softmax, and the maps inside it."""
+"""The outputs of a model that distillation compares: before the softmax, and of inner layers."""
 
 import dataclasses
 from typing import Any
@@ -11,13 +11,13 @@ from keras_compress.graph.graph import trace
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
-# Probabilities of an int8 file are multiples of 1 / 256; below that a logarithm says nothing.
+# Probabilities of an int8 file are multiples of 1 / 256: smaller ones carry no information.
 _LEAST_PROBABILITY = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
 class ComparedOutputs:
-    """A model that also answers with what distillation compares.
+    """A model that also returns the outputs that distillation compares.
 
     Args:
         model: A `keras.Model` with the outputs `outputs`, `scores` and `features`.
@@ -56,7 +56,7 @@ class ComparedOutputs:
 
         Args:
             inputs: A batch, as the model takes it.
-            training: Whether layers are to behave as in training.
+            training: Whether layers behave as in training.
 
         Returns:
             Tuple (outputs, list of logits in float32, list of features in float32).
@@ -81,14 +81,14 @@ class ComparedOutputs:
 
 
 def _logits(scores, are_probabilities):
-    """The logarithm of probabilities is their logits but for a constant, which softmax ignores."""
+    """Return logits; those of probabilities are off by a constant, which softmax ignores."""
     if not are_probabilities:
         return scores
     return keras.ops.log(keras.ops.maximum(scores, np.float32(_LEAST_PROBABILITY)))
 
 
 def _scores(value, output):
-    """Return the tensor before the softmax of an output, and whether there was no way to it."""
+    """Return the tensor before the softmax of an output; or that behind it and `True`."""
     call = value.producer
     while call is not None and isinstance(call.operation, ActivationQuantizer):
         call = call.inputs[0].producer

@@ -1,4 +1,4 @@
-"""Take the mean error of quantized layers back out of their biases."""
+"""The mean error of quantized layers, removed by their biases."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
         model: A model that `kc.compress` returned, after `kc.calibrate`, and after
             `kc.round_weights` where that is used. It is changed.
         data: Samples as for `kc.calibrate`. No labels are needed.
-        samples: How many samples are used at most. Default 512.
+        samples: Number of samples to use at most. Default 512.
         batch_size: Samples in a batch that is cut from arrays. Default 64.
         progress: Whether to show a bar; `None` shows it on a terminal.
 
@@ -54,7 +54,7 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
 
 
 def shift_shape(wrapper):
-    """Return the shape of what can be added to the outputs of a wrapped layer.
+    """Return the shape of the shift that can be added to the outputs of a wrapped layer.
 
     Args:
         wrapper: A `CompressedLayer`.
@@ -81,7 +81,7 @@ def correct_bias_of(site):
 
 
 def _mean(batches, shape):
-    """The mean over all axes along which a bias of this shape has one value."""
+    """Return the mean over all axes along which a bias of this shape is constant."""
     sizes = (1,) * (batches[0].ndim - len(shape)) + shape
     axes = tuple(axis for axis, size in enumerate(sizes) if size == 1)
     total = sum(batch.sum(axis=axes, dtype="float64") for batch in batches)

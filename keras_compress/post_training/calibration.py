@@ -17,9 +17,9 @@ from keras_compress.wrappers.phase import Phase, PhasedLayer
 def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
     """Set the activation ranges of a compressed model from data.
 
-    One pass over the data on the graph. What is remembered of a tensor is its extremes or one
-    histogram, however many samples there are. Activations are not rounded during the pass,
-    weights are, as they will be in the file.
+    One pass over the data on the graph. Of each tensor it keeps the extremes or one histogram,
+    however many samples there are. Activations are not rounded during the pass, weights are, as
+    they will be in the file.
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
@@ -80,7 +80,7 @@ def _observer(calibrator, batch_size):
 
 
 def _begin(model):
-    """Enter the phase in which kernels are rounded, where that has not been done."""
+    """Enter the phase in which kernels are rounded, unless it has been entered."""
     for layer in all_layers(model):
         phased = isinstance(layer, PhasedLayer) and layer.quantizes
         if phased and layer.phase == Phase.OFF:

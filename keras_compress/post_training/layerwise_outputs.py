@@ -20,7 +20,7 @@ from keras_compress.wrappers.phase import Phase
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Site:
-    """A wrapped layer on the way, and what reaches it.
+    """A wrapped layer and its inputs, quantized and in float.
 
     Args:
         wrapper: The `CompressedLayer`.
@@ -39,7 +39,7 @@ class Site:
     input_step: Any = None
 
     def float_outputs(self, fused=True):
-        """Return batches of what the float layer makes of the float inputs.
+        """Return batches of the float layer's outputs for the float inputs.
 
         Args:
             fused: Whether the activation, the layer's own or a ReLU behind it, is applied.
@@ -49,12 +49,12 @@ class Site:
         return [np.asarray(self.activate(batch)) for batch in outputs] if fused else outputs
 
     def quantized_outputs(self):
-        """Return batches of what the wrapped layer makes now, before any activation."""
+        """Return batches of the wrapped layer's current outputs, before any activation."""
         with self.unfused():
             return [np.asarray(self.wrapper(batch, self.input_step)) for batch in self.inputs]
 
     def activate(self, outputs):
-        """Return outputs behind the activation, that of the layer or a ReLU behind it."""
+        """Return outputs after the activation, that of the layer or a ReLU after it."""
         own = getattr(self.wrapper.layer, "activation", None)
         for activation in (own, self.activation):
             outputs = outputs if activation is None else activation(outputs)
@@ -126,7 +126,7 @@ def collect(model, data, samples, batch_size):
     Args:
         model: A functional `keras.Model`.
         data: What `kc.calibrate` takes.
-        samples: How many samples at most.
+        samples: Number of samples at most.
         batch_size: Samples of a batch that is cut from arrays.
 
     Raises:
@@ -212,7 +212,7 @@ def _fused_relu(call):
 
 
 class LayerwiseOutputs:
-    """Batches on their way through a graph: the values that are still to be read.
+    """The values of a graph for all batches, kept until their last reader.
 
     Args:
         graph: A `Graph`.
@@ -231,7 +231,7 @@ class LayerwiseOutputs:
         }
 
     def advance(self, call, as_called=lambda operation: operation):
-        """Make the outputs of a call, and forget inputs that nobody reads any more.
+        """Compute the outputs of a call, and drop inputs that no later call reads.
 
         Args:
             call: The next call of the graph.

@@ -26,7 +26,7 @@ def render_page(report):
         report: A `Report`.
 
     Returns:
-        HTML text that refers to nothing outside itself.
+        Self-contained HTML text.
 
     Raises:
         MissingPackageError: Matplotlib or Jinja2 is not installed.
@@ -101,7 +101,7 @@ def _comparison(results):
 
 
 def _heading(metric):
-    """Return a metric's name as a heading has it."""
+    """Return a metric's name as a heading."""
     return metric.upper() if metric in _ACRONYMS else metric.replace("_", " ").capitalize()
 
 
@@ -119,7 +119,7 @@ def _model(name, result, targets):
 
 
 def _tiles(result):
-    """Return (figure, what it is, beside what) of the figures that matter most."""
+    """Return (figure, label, remark) of the most important figures."""
     model, before = result.model, result.baseline
     tiles = []
     for name, value in list(model.metrics.items())[:1]:

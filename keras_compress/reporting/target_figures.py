@@ -1,4 +1,4 @@
-"""What a file needs and does on a target, each figure with where it comes from."""
+"""The figures of a file on a target, each with its source."""
 
 import dataclasses
 import functools
@@ -18,9 +18,9 @@ class Figure:
     """A figure and its origin.
 
     Args:
-        value: The number, `None` where nothing here can tell it.
+        value: The number, `None` where it cannot be measured or estimated here.
         source: Where it comes from, or why there is none.
-        budget: What the target leaves for it, `None` without a limit.
+        budget: The target's limit, `None` without one.
     """
 
     value: float | None
@@ -29,7 +29,7 @@ class Figure:
 
     @property
     def fits(self):
-        """Whether it keeps to the budget; `None` where one of them is not known."""
+        """Whether it keeps to the budget; `None` if the figure or the budget is unknown."""
         if self.value is None or self.budget is None:
             return None
         return self.value <= self.budget
@@ -71,10 +71,11 @@ class TargetFigures:
 
 
 def target_figures(model, profile, result=None):
-    """Gather what this machine can tell of a file on a target.
+    """Collect the figures of a file on a target that this machine can measure or estimate.
 
     Memory of TFLite Micro targets is measured in its interpreter where that is installed; cycles
-    of an Ethos-U are Vela's estimate where that is installed. Everything else is `kc.check`'s.
+    of an Ethos-U are Vela's estimate where that is installed. Everything else comes from
+    `kc.check`.
 
     Args:
         model: Bytes or path of a `.tflite`, or a `ConvertedModel`.
@@ -106,7 +107,7 @@ def target_figures(model, profile, result=None):
 
 
 def _compiled(model, target):
-    """Return Vela's result, or `None` where it has nothing to say."""
+    """Return Vela's result, or `None` where it has none."""
     try:
         return compile_model(model, target) if target.vela else None
     except CompressionError:
@@ -170,7 +171,7 @@ _HEADINGS = ("target", "verdict", "fits", "flash bytes", "SRAM bytes", "latency"
 
 
 def target_rows(targets):
-    """Return a table of targets in words.
+    """Return a table of targets as text.
 
     Args:
         targets: List of `TargetFigures`.
@@ -200,7 +201,7 @@ def _against(figure):
 
 
 def target_notes(targets):
-    """Say in sentences where the figures of targets come from, and what stands in the way.
+    """Return sentences on where the figures of targets come from, and on errors of `kc.check`.
 
     Args:
         targets: List of `TargetFigures`.

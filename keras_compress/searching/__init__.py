@@ -1,1 +1,1 @@
-"""The smallest, fastest model that keeps its accuracy, found under constraints."""
+"""The search for the smallest, fastest model that keeps to constraints."""

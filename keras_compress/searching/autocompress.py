@@ -25,18 +25,18 @@ def autocompress(
 ):
     """Find the smallest, fastest form of a model that keeps its accuracy, in a given time.
 
-    One call of `kc.search` with the accuracy as the only limit beside the profile's memory. A
+    One call of `kc.search` with the accuracy and the profile's memory as the only limits. A
     bar shows the best so far.
 
     Args:
         model: The trained float model, a built Sequential or functional `keras.Model`.
         data: `(x, y)` arrays to train on; a fifth is kept for validation if none are given.
         max_accuracy_drop: Most accuracy that may be lost; 0.01 is one point.
-        seconds: Time that it may take; what has begun is finished.
+        seconds: Time that it may take; trials that are running then are finished.
         validation: `(x, y)` arrays that accuracy is measured on.
         profile: Name or path of the target.
         epochs: Epochs of fine-tuning of a trial that is not stopped.
-        folder: As in `kc.search`. Default: a temporary one, gone with the result.
+        folder: As in `kc.search`. Default: a temporary one, deleted with the result.
         progress: Whether to show a bar; `None` shows it on a terminal.
         **options: Further arguments of `kc.search`.
 
@@ -44,7 +44,7 @@ def autocompress(
         A `SearchResult`: `model`, `file`, `recipe`, `unmet`.
 
     Raises:
-        InvalidArgumentError: Data that are no `(x, y)` arrays, or as for `kc.search`.
+        InvalidArgumentError: Data that are not `(x, y)` arrays, or as for `kc.search`.
         MissingPackageError: Optuna is not installed.
 
     Example:

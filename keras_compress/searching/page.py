@@ -39,7 +39,7 @@ def fragment(result):
 
 
 def section(result):
-    """Return the part that a report takes over.
+    """Return the section of a report about a search.
 
     Args:
         result: A `SearchResult`.

@@ -1,4 +1,4 @@
-"""One recipe that a search tried, and what came of it."""
+"""One recipe that a search tried, and its result."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Trials carried out up to an epoch, and what is known of each."""
+"""Trials carried out up to an epoch, and their results."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ from keras_compress.searching.trial import PLAIN, Trial
 
 
 class TrialRunner:
-    """Runs what the ledger does not hold yet, and keeps the trials that come of it.
+    """Runs trials that the ledger does not hold yet, and keeps their results.
 
     Args:
         plan: A `SearchPlan`.

@@ -29,7 +29,7 @@ class OutlierChannel(CauseFinder):
             if ratio < _FACTOR:
                 continue
             channel = int(channels.argmax())
-            # Pooling and additions hand an outlier on: the layer that makes it is to blame.
+            # Pooling and additions pass an outlier on: the layer that makes it is the cause.
             if (channel, len(channels)) in seen:
                 continue
             seen.add((channel, len(channels)))
