@@ -104,7 +104,7 @@ def assign_bits(
     """
     if budget_bytes is None and budget_mac_bits is None:
         raise InvalidArgumentError(
-            "Give budget_bytes=, budget_mac_bits=, or both. Received: neither"
+            "Pass budget_bytes=, budget_mac_bits=, or both. Received: neither"
         )
     widths = tuple(sorted(set(widths), reverse=True))
     plain = (

@@ -63,7 +63,7 @@ def footnotes(analysis):
     notes = [
         f"SQNR in dB against the float model over {analysis.samples} samples: outputs of layers in "
         "the simulated Keras model and in the file, and weights. alone: MSE of the outputs with "
-        "only this layer rounded; gain: how much of the error goes with this layer in float."
+        "only this layer rounded; gain: how much of the error disappears with this layer in float."
     ]
     if analysis.kernels:
         notes.append(f"The file ran in LiteRT with its {analysis.kernels} kernels.")

@@ -19,7 +19,7 @@ def define(values):
         flag_values=values,
     )
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
-    text("recipe", None, "A recipe's .toml, as search writes it.", flag_values=values)
+    text("recipe", None, "Recipe, a .toml that search wrote.", flag_values=values)
     text("output", None, "The .tflite file to write.", required=True, flag_values=values)
     define_json(values)
 

@@ -18,22 +18,29 @@ def define(values):
     text, number = flags.DEFINE_string, flags.DEFINE_float
     text("model", None, "Float model: .keras, .h5, SavedModel.", required=True, flag_values=values)
     text("data", None, "An .npz with x and y to train on.", required=True, flag_values=values)
-    text("validation", None, "Another .npz; else a fifth of --data.", flag_values=values)
+    text("validation", None, "Another .npz. Default: a fifth of --data.", flag_values=values)
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
-    number("max_accuracy_drop", 0.01, "Most accuracy lost; 0.01 is a point.", flag_values=values)
+    number(
+        "max_accuracy_drop",
+        0.01,
+        "Most accuracy that may be lost; 0.01 is a point.",
+        flag_values=values,
+    )
     number("flash_bytes", None, "Most bytes of the file.", flag_values=values)
     number("sram_bytes", None, "Most bytes of working memory.", flag_values=values)
     number("latency_ms", None, "Most milliseconds of an inference.", flag_values=values)
     number("macs", None, "Most MACs: a fraction, or a number above 1.", flag_values=values)
     number("budget", 600, "Seconds that the search may take.", flag_values=values)
-    flags.DEFINE_integer("trials", None, "At most so many recipes.", flag_values=values)
+    flags.DEFINE_integer("trials", None, "Most recipes to try.", flag_values=values)
     flags.DEFINE_integer("epochs", 3, "Epochs of fine-tuning.", flag_values=values)
     flags.DEFINE_integer("generation", 6, "Recipes asked for together.", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Of the sampler and the trainings.", flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Seed of the sampler and of every training.", flag_values=values
+    )
     text("loss", "sparse_categorical_crossentropy", "A Keras loss.", flag_values=values)
     text("executor", "local", "Where trials run: local or ray.", flag_values=values)
     text("folder", "keras_compress_search", "Folder of the search.", flag_values=values)
-    text("out", None, "Folder for the winning files; else --folder.", flag_values=values)
+    text("out", None, "Folder for the winning files. Default: --folder.", flag_values=values)
     define_json(values)
 
 

@@ -243,7 +243,7 @@ class Distillation(keras.Model):
             if one[1:-1] != other[1:-1] or len(one) < 3 and self.feature_loss == "attention":
                 raise InvalidArgumentError(
                     "Features must have the same positions, and for attention at least two "
-                    f"dimensions beside the batch. Received: {' and '.join(pair)} of shapes {one} "
+                    f"dimensions besides the batch. Received: {' and '.join(pair)} of shapes {one} "
                     f"and {other}, feature_loss={self.feature_loss!r}"
                 )
 
@@ -260,7 +260,7 @@ class Distillation(keras.Model):
                 continue
             if self._has_own_training:
                 raise InvalidArgumentError(
-                    "A student with training code of its own trains no projection: take "
+                    "A student with training code of its own trains no projection: use "
                     "feature_loss='attention', or layers with as many channels. Received: "
                     f"{one[-1]} and {other[-1]} channels"
                 )

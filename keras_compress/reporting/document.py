@@ -156,7 +156,7 @@ def _on_targets(results, model, targets):
     files = list(files.values()) if isinstance(files, Mapping) else list(files)
     if len(files) != len(results) or any(file is None for file in files):
         raise InvalidArgumentError(
-            "targets are asked about the evaluated files: give model=, one file for each result. "
+            "targets needs the evaluated files: pass model=, one file for each result. "
             f"Received: {sum(file is not None for file in files)} files for {len(results)} results"
         )
     return {

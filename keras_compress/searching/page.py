@@ -83,31 +83,34 @@ def _plots(result):
 
 
 def _plot(result, quantity, name, unit, scale):
-    complete = [trial for trial in result.trials if trial.is_complete]
-    front = {id(trial) for trial in result.pareto}
-    limit = getattr(result.constraints, name)
-
     def draw(axes):
-        for trial in complete:
-            best = trial is result.best
-            color = _BEST if best else _FRONT if id(trial) in front else _OTHER
-            value = scale * getattr(trial.objectives, name)
-            axes.plot(value, 100 * trial.objectives.accuracy, "o", color=color, markersize=8)
-            axes.annotate(
-                trial.name,
-                (value, 100 * trial.objectives.accuracy),
-                xytext=(6, 4),
-                textcoords="offset points",
-                fontsize=9,
-            )
-        floor = result.baseline_accuracy - result.constraints.max_accuracy_drop
-        axes.axhline(100 * floor, color=_LIMIT, linestyle="--", linewidth=1.2)
-        furthest = max(scale * getattr(trial.objectives, name) for trial in complete)
-        if limit is not None and scale * limit < 2 * furthest:
-            axes.axvline(scale * limit, color=_LIMIT, linestyle="--", linewidth=1.2)
+        _draw_trials(axes, result, name, scale)
+        _draw_limits(axes, result, name, scale)
         axes.margins(0.15)
         axes.set_xlabel(f"{quantity}, {unit}")
         axes.set_ylabel("accuracy, %")
         axes.grid()
 
     return draw_svg(draw, f"Accuracy of the trials against {quantity}; dashed: the constraints")
+
+
+def _draw_trials(axes, result, name, scale):
+    front = {id(trial) for trial in result.pareto}
+    for trial in _complete(result):
+        color = _BEST if trial is result.best else _FRONT if id(trial) in front else _OTHER
+        point = scale * getattr(trial.objectives, name), 100 * trial.objectives.accuracy
+        axes.plot(*point, "o", color=color, markersize=8)
+        axes.annotate(trial.name, point, xytext=(6, 4), textcoords="offset points", fontsize=9)
+
+
+def _draw_limits(axes, result, name, scale):
+    floor = result.baseline_accuracy - result.constraints.max_accuracy_drop
+    axes.axhline(100 * floor, color=_LIMIT, linestyle="--", linewidth=1.2)
+    limit = getattr(result.constraints, name)
+    largest = max(getattr(trial.objectives, name) for trial in _complete(result))
+    if limit is not None and limit < 2 * largest:
+        axes.axvline(scale * limit, color=_LIMIT, linestyle="--", linewidth=1.2)
+
+
+def _complete(result):
+    return [trial for trial in result.trials if trial.is_complete]

@@ -194,7 +194,7 @@ def _check(budget, trials, epochs, generation, validation):
             )
     if budget is not None and not budget > 0:
         raise InvalidArgumentError(
-            f"budget is a number of seconds above 0, or None. Received: budget={budget!r}"
+            f"budget must be a number of seconds above 0, or None. Received: budget={budget!r}"
         )
     if not isinstance(validation, tuple | list) or len(validation) != 2:
         raise InvalidArgumentError(

@@ -28,7 +28,7 @@ class PerTensorWeights(CauseFinder):
                     message=f"The {kind} of {kernel.layer!r} has one scale for "
                     f"{kernel.channels.size} channels, of which the largest is {ratio:.0f} times "
                     "the median.",
-                    remedy="one scale a channel (per_channel=True, per_channel_dense=True), or "
+                    remedy="one scale per channel (per_channel=True, per_channel_dense=True), or "
                     "kc.equalize(model) where the target has none.",
                     source=evidence.source,
                 )

@@ -27,7 +27,7 @@ class UnusedRange(CauseFinder):
                     bits_lost=math.log2(width / used),
                     message=f"The range of {tensor.layer!r} ({tensor.range[0]:.3g} to "
                     f"{tensor.range[1]:.3g}) is {width / used:.0f} times as wide as its values.",
-                    remedy="calibrate with data as in use.",
+                    remedy="calibrate with data like those in use.",
                     source=evidence.source,
                 )
             )
