@@ -33,7 +33,7 @@ from training import CACHE, baseline, one_cycle, versions
 
 import keras_compress as kc
 from keras_compress.searching.jobs import Context, FineTuning, Job
-from keras_compress.searching.trial import run
+from keras_compress.searching.trial_run import run
 
 PROFILE, BATCH = "cortex_m4", 128
 SPACE = {"clusters": [0], "weight_quantizer": ["abs_max"]}
@@ -151,10 +151,12 @@ def _even(model, recipe, most):
 
 def _bytes_at_once(model, recipe):
     from keras_compress.searching.objectives import device_file
-    from keras_compress.searching.trial import compressed_at_once
+    from keras_compress.searching.one_shot import compress_without_training
 
     data = load("train", 256)
-    return len(device_file(kc.convert(compressed_at_once(model, recipe, data), PROFILE), recipe))
+    return len(
+        device_file(kc.convert(compress_without_training(model, recipe, data), PROFILE), recipe)
+    )
 
 
 def distillation(options):

@@ -20,8 +20,8 @@ from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.evidence import Evidence
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.scoring import resolve_criterion, score
-from keras_compress.shrinking.selection import Rules
-from keras_compress.shrinking.shrinking import choose
+from keras_compress.shrinking.selection import SelectionOptions
+from keras_compress.shrinking.shrinking import groups_to_keep
 
 
 def residual_network(blocks, filters=32):
@@ -43,7 +43,7 @@ def measure(blocks):
     marks.append(time.process_time())
     costs, free = Costs(graph), free_groups(graph, propagate_constants(graph))
     scores = score(resolve_criterion("l2_norm"), Evidence(graph))
-    keep = choose(graph, costs, Budget("macs", 0.5), scores, free, Rules())
+    keep = groups_to_keep(graph, costs, Budget("macs", 0.5), scores, free, SelectionOptions())
     marks.append(time.process_time())
     remove(graph, keep)
     marks.append(time.process_time())

@@ -23,7 +23,7 @@ INTRODUCTION = """# Verdicts
 What `kc.check` says of twelve small networks (`benchmarks/verdict_networks.py`), converted by
 TensorFlow 2.21 as each profile asks. Written by `python benchmarks/verdicts.py`.
 
-**runs**: all on the target. **beside**: a part on the processor beside, with the share of the
+**runs**: all on the target. **partly**: partly on the CPU, with the share of the
 multiply-accumulate operations that stays on the accelerator. **no**: the file does not run.
 **-**: the converter refuses the network in these types.
 """
@@ -67,7 +67,7 @@ def cell(verdict):
     if isinstance(verdict, list):
         return "-"
     words = {"runs": "runs", "does_not_run": "no"}
-    return words.get(verdict.verdict) or f"beside {verdict.accelerated_macs:.0%}"
+    return words.get(verdict.verdict) or f"partly {verdict.accelerated_macs:.0%}"
 
 
 def reasons(verdict):

@@ -43,7 +43,7 @@ def diagnose(model, profile, placed, names, sram_bytes):
         sram_bytes: The estimated arena.
 
     Returns:
-        Tuple of `TargetFinding`, the gravest first, then in the order of execution.
+        Tuple of `TargetFinding`, the most severe first, then in the order of execution.
     """
     findings = [*budgets(model, profile, sram_bytes)]
     for graph, placements, layer_of in zip(model.subgraphs, placed, names, strict=True):

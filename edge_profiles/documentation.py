@@ -1,4 +1,4 @@
-"""Writes `docs/targets.md` from the profiles, so that the page cannot say other than the checks.
+"""Writes `docs/targets.md` from the profiles, so that page and checks cannot disagree.
 
 python -m keras_compress.edge_profiles.documentation docs/targets.md
 """
@@ -11,12 +11,11 @@ from keras_compress.support.files import write_atomically
 _INTRODUCTION = """# Targets
 
 Written by `python -m keras_compress.edge_profiles.documentation docs/targets.md` from the files
-in `edge_profiles/`; a test keeps both equal. `kc.check(file, profile)` holds a file against these
+in `edge_profiles/`; a test keeps both equal. `kc.check(file, profile)` checks a file against these
 tables. Each figure has its source: *measured* was run, *seen* was read there, and
 **unconfirmed** is from memory alone.
 
-A board of your own is a TOML file with the figures that differ, and its path is taken wherever a
-name is:
+Your own board is a TOML file with the figures that differ. Its path works wherever a name does:
 
 ```toml
 extends = "cortex_m4"
@@ -29,7 +28,7 @@ _TABLE_TITLES = {
     "operators": "Operators that {engine} takes",
     "optimized": "Fast kernels ({optimized_by})",
 }
-# Where a table shares this part of its rows with an earlier one, only the others are shown.
+# Of a table that shares this fraction of its rows with an earlier one only the others are shown.
 _ALIKE = 0.6
 
 

@@ -17,16 +17,16 @@ class Where(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Placement:
+class OperatorMapping:
     """Where one operator executes.
 
     Args:
         operator: The operator.
         where: A `Where`.
         runs_on: Name of what executes it; empty where nothing does.
-        reasons: (limit, words) for all that keeps it from the engine. The limit is the name of a
-            limit, `"unsupported"` for an operator that the table lacks, or `"behind"` for one
-            that lies behind the first operator that is not mapped.
+        reasons: (limit, explanation) of everything that keeps it from the engine. The limit is
+            the name of a limit, `"unsupported"` for an operator that the table lacks, or
+            `"behind"` for one behind the first operator that is not mapped.
         optimized: Whether the engine has a fast kernel for it.
         macs: Its multiply-accumulate operations.
     """
@@ -39,27 +39,27 @@ class Placement:
     macs: int = 0
 
 
-def place(graph, profile):
-    """Place the operators of a graph.
+def map_operators(graph, profile):
+    """Map the operators of a graph.
 
     Args:
         graph: A `keras_compress.tflite.flatbuffer.Subgraph`.
         profile: A `Profile`.
 
     Returns:
-        Tuple of `Placement` in the order of the operators.
+        Tuple of `OperatorMapping` in the order of the operators.
     """
     if profile.folds_constants:
-        placements = _place_folded(graph, profile)
+        mappings = _map_folded(graph, profile)
     else:
-        placements = [_place_one(op, profile) for op in graph.operators]
+        mappings = [_map_one(op, profile) for op in graph.operators]
     if profile.one_subgraph:
-        placements = _cut(placements, graph, profile)
-    return tuple(placements)
+        mappings = _cut(mappings, graph, profile)
+    return tuple(mappings)
 
 
 def problems(operator, table):
-    """List what a table of operators has against an operator, as (limit, words)."""
+    """List the limits of a table that an operator breaks, as (limit, explanation)."""
     if not table and not operator.is_custom:
         return ()
     rule = table.get(operator.name, None if operator.is_custom else table.get("*"))
@@ -68,62 +68,62 @@ def problems(operator, table):
     return rule.problems(operator)
 
 
-def _place_folded(graph, profile):
-    """Place operators where a compiler first removes those that compute with shapes only."""
+def _map_folded(graph, profile):
+    """Map operators after those that a compiler removes: they compute with shapes only."""
     folded = structure.foldable_operators(graph)
     constants = {t.index for i in folded for t in graph.operators[i].outputs}
-    placements = []
+    mappings = []
     for op in graph.operators:
         if op.index in folded:
-            placements.append(Placement(op, Where.FOLDED, "no processor (folded)"))
+            mappings.append(OperatorMapping(op, Where.FOLDED, "no processor (folded)"))
             continue
         kept = tuple(None if t is None or t.index in constants else t for t in op.inputs)
-        placed = _place_one(dataclasses.replace(op, inputs=kept), profile)
-        placements.append(dataclasses.replace(placed, operator=op))
-    return placements
+        mapping = _map_one(dataclasses.replace(op, inputs=kept), profile)
+        mappings.append(dataclasses.replace(mapping, operator=op))
+    return mappings
 
 
-def _place_one(operator, profile):
+def _map_one(operator, profile):
     count = macs.count(operator)
     reasons = problems(operator, profile.operators)
     if not reasons:
         fast = _is_fast(operator, profile)
-        return Placement(operator, Where.ENGINE, profile.engine, (), fast, count)
+        return OperatorMapping(operator, Where.ENGINE, profile.engine, (), fast, count)
     rule = profile.operators.get(operator.name)
     fatal = rule is not None and any(limit in rule.fatal for limit, _ in reasons)
     if profile.unsupported == "error" or fatal:
-        return Placement(operator, Where.NOWHERE, "", reasons, False, count)
-    return _place_beside(operator, profile.fallback, reasons, count)
+        return OperatorMapping(operator, Where.NOWHERE, "", reasons, False, count)
+    return _map_to_fallback(operator, profile.fallback, reasons, count)
 
 
 def _is_fast(operator, profile):
-    """Whether the engine has a fast kernel: all are where no library is named for them."""
+    """Whether the engine has a fast kernel: all are fast if the profile names no library."""
     if not profile.optimized_by:
         return True
     return bool(profile.optimized) and not problems(operator, profile.optimized)
 
 
-def _place_beside(operator, fallback, reasons, count):
-    """Place an operator on the processor beside the engine."""
+def _map_to_fallback(operator, fallback, reasons, count):
+    """Map an operator to the CPU that the engine falls back to."""
     against = problems(operator, fallback.operators if fallback else {})
     if against:
-        return Placement(operator, Where.NOWHERE, "", against, False, count)
+        return OperatorMapping(operator, Where.NOWHERE, "", against, False, count)
     runs_on = fallback.engine if fallback else "CPU"
-    return Placement(operator, Where.FALLBACK, runs_on, reasons, False, count)
+    return OperatorMapping(operator, Where.FALLBACK, runs_on, reasons, False, count)
 
 
-def _cut(placements, graph, profile):
-    """Move all that lies behind an operator outside of the engine outside, too."""
+def _cut(mappings, graph, profile):
+    """Move everything behind an operator that is not on the engine off the engine, too."""
     boundary = structure.read(graph).boundary
     behind, cut = set(), []
-    for placed in placements:
-        op = placed.operator
+    for mapping in mappings:
+        op = mapping.operator
         inputs = {tensor.index for tensor in op.inputs if tensor is not None}
-        if placed.where is Where.ENGINE and inputs & behind:
+        if mapping.where is Where.ENGINE and inputs & behind:
             reason = ("behind", f"lies behind an operator that {profile.engine} does not take")
-            placed = _place_beside(op, profile.fallback, (reason,), placed.macs)
+            mapping = _map_to_fallback(op, profile.fallback, (reason,), mapping.macs)
         leads = op.index in boundary and operators.data(op).index not in behind
-        if placed.where is not Where.ENGINE and not leads:
+        if mapping.where is not Where.ENGINE and not leads:
             behind.update(tensor.index for tensor in op.outputs)
-        cut.append(placed)
+        cut.append(mapping)
     return cut

@@ -1,4 +1,4 @@
-"""What a target says of one operator: the limits that it must keep, in words and checkable."""
+"""The rule of one operator in a target's table: its limits, checkable and in words."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ class OperatorRule:
 
     Args:
         limits: Name -> limit.
-        note: What is known besides and cannot be checked in the file.
+        note: What else is known and cannot be checked in the file.
         source: Where the entry comes from: a name among the profile's sources.
-        fatal: Names of the limits whose breach makes the target's tools refuse the whole file.
+        fatal: Names of the limits that make the target's tools refuse the whole file if broken.
     """
 
     limits: dict[str, Limit] = dataclasses.field(default_factory=dict, hash=False)

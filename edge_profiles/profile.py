@@ -1,4 +1,4 @@
-"""A target: which files it takes and what it can hold, read from one TOML file a target."""
+"""A target: which files it takes and what it can hold, read from its TOML file."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ class Profile:
     """One target, as `edge_profiles/<name>.toml` or a user's own file describes it.
 
     Args:
-        name: The file's name without its ending.
+        name: The file's name without its extension.
         title: The target in a few words.
         weight_bits: Widths of weights that the target takes; the first is the default.
             16 and 32 stand for float16 and float32.
@@ -31,11 +31,11 @@ class Profile:
         float_ops: Whether a file for this target is meant to hold float operators.
         engine: What executes the operators of the table.
         operators: Operator -> rule; an empty table takes every built-in operator.
-        unsupported: What becomes of an operator that the table does not take: `"cpu"`, the
-            processor beside the engine runs it, or `"error"`, the file does not load.
-        fallback: The profile of that processor; `None` where it takes every built-in operator.
+        unsupported: What becomes of an operator that the table does not take: `"cpu"`, it runs on
+            the CPU, or `"error"`, the file does not load.
+        fallback: The profile of that CPU; `None` where it takes every built-in operator.
         optimized: Operator -> rule for the operators that have fast kernels on the engine.
-        optimized_by: The library with these kernels; empty where all kernels are alike.
+        optimized_by: The library with these kernels; empty where all kernels are equally fast.
         one_subgraph: Whether the engine runs one piece of the graph only, so that everything
             behind the first operator that it does not take runs elsewhere.
         integer_only: Whether the target refuses a file that computes in float.
@@ -47,10 +47,10 @@ class Profile:
         parameter_cache_bytes: Bytes of weights that the engine keeps; more are streamed to it on
             every inference.
         channel_multiple: Channel counts that are a multiple of this waste no computation.
-        sparsity: What zeros among the weights bring in place: `"none"`, `"size"` (fewer bytes)
-            or `"speed"` (fewer bytes and less time).
+        sparsity: What zeros among the weights save: `"none"`, `"size"` (bytes) or `"speed"` (bytes
+            and time).
         vela: Options of Arm's compiler: `accelerator`, `system_config`, `memory_mode`.
-        notes: What else a user of the target should know.
+        notes: Other things a user of the target should know.
         sources: Figure -> where it comes from, beginning with `measured`, `seen` or, if it is
             not confirmed, `recalled`.
 
@@ -100,8 +100,18 @@ class Profile:
 
     @property
     def quantizes_at_run_time(self) -> bool:
-        """Whether a conversion leaves activations in float beside integer weights."""
+        """Whether a conversion keeps activations in float next to integer weights."""
         return self.is_float and self.weight_bits[0] <= 8
+
+    @property
+    def runs_in_litert(self) -> bool:
+        """Whether LiteRT executes the file: a run of it here measures a latency."""
+        return self.engine.endswith("(LiteRT)")
+
+    @property
+    def runs_in_tflite_micro(self) -> bool:
+        """Whether TFLite Micro executes the file: its arena can be measured here."""
+        return self.engine.endswith("(TFLite Micro)")
 
     @property
     def int4(self) -> bool:
@@ -117,7 +127,7 @@ class Profile:
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
-        """The figures that rest on memory alone, with no source behind them."""
+        """The figures without a source: they are from memory."""
         return tuple(k for k, text in self.sources.items() if text.startswith("recalled"))
 
     def to_json(self) -> dict:
@@ -163,8 +173,8 @@ def get(profile: Any) -> Profile:
         The `Profile`.
 
     Raises:
-        UnknownNameError: No profile has that name; the nearest is offered.
-        ProfileError: The user's file breaks a rule; the message names line and key.
+        UnknownNameError: No profile has that name; the message offers the nearest.
+        ProfileError: The user's file breaks a rule; the message names the line and the key.
         InvalidArgumentError: Neither a name, a path nor a profile.
 
     Example:

@@ -1,4 +1,4 @@
-"""Reads a profile's TOML file and refuses a bad one with the line, the key and what is allowed."""
+"""Reads a profile's TOML file; errors name the line, the key and what is allowed."""
 
 import difflib
 import re
@@ -8,7 +8,7 @@ from keras_compress.edge_profiles.limits.registry import LIMITS
 from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
 
-# The largest profile of the package has a tenth of it.
+# Ten times the largest profile of the package.
 _LARGEST = 100_000
 # tomllib's time for a key grows with the square of its parts, which lie in one line.
 _MOST_DOTS = 200
@@ -100,12 +100,12 @@ def read(path, folder):
     Args:
         path: `pathlib.Path` of the `.toml`.
         folder: Folder of the package's own profiles, where `extends` is looked up if the name is
-            not a file beside `path`.
+            not a file in the folder of `path`.
 
     Returns:
         Dict from field of `Profile` to value; the fields `operators` and `optimized` map the
-        names of operators to `OperatorRule`. The limits of `"*"` are those of every operator of
-        its table, and the only entry of a table that names no operator.
+        names of operators to `OperatorRule`. The limits of `"*"` apply to every operator of
+        its table; it is the only entry of a table that names no operator.
 
     Raises:
         ProfileError: A file that is missing, is not TOML, or breaks a rule.
@@ -123,12 +123,12 @@ def read(path, folder):
 
 
 class _File:
-    """One TOML file, with what is needed to say where in it a rule is broken."""
+    """One TOML file, whose errors name the line."""
 
     def __init__(self, path, folder, seen=()):
         if path in seen:
             circle = ", ".join(str(file) for file in seen)
-            raise ProfileError(f"{path}: extends leads in a circle. Received: {circle}")
+            raise ProfileError(f"{path}: extends is circular. Received: {circle}")
         self._path, self._folder, self._seen = path, folder, (*seen, path)
         self._text = self._load()
 
@@ -182,10 +182,10 @@ class _File:
         )
 
     def _base(self, name):
-        beside = self._path.parent
+        folder = self._path.parent
         for candidate in (
-            beside / f"{name}.toml",
-            beside / str(name),
+            folder / f"{name}.toml",
+            folder / str(name),
             self._folder / f"{name}.toml",
         ):
             if candidate.is_file():
@@ -214,7 +214,7 @@ class _File:
         return {name: self._rule(table, name, entry) for name, entry in operators.items()}
 
     def _rule(self, table, name, entry):
-        """Return the rule of an operator, `None` where the file takes the operator away."""
+        """Return the rule of an operator, `None` where the file removes the operator."""
         if entry is False:
             return None
         if not isinstance(entry, dict):
@@ -253,7 +253,7 @@ def _largest_number(value):
 
 
 def _shown(value, longest=200):
-    """Return what `repr` gives, of a length that fits in a line."""
+    """Return the `repr` of a value, cut to a length that fits in a line."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
@@ -262,7 +262,7 @@ def _shown(value, longest=200):
 
 
 def _builtin_names(name):
-    """Return the operators that TFLite's schema knows; `name` alone where no schema is there."""
+    """Return the operators of TFLite's schema; `name` alone where no schema is installed."""
     try:
         from ai_edge_litert.schema_py_generated import BuiltinOperator
     except ImportError:
@@ -278,7 +278,7 @@ def line_of(text, *keys):
         *keys: The key, after the names of the tables that it lies in.
 
     Returns:
-        Line number, from 1; that of the innermost table or key found.
+        Line number, from 1; that of the innermost table or key that is set.
 
     Example:
         >>> line_of("a = 1\n[b]\nc = 2\n", "b", "c")

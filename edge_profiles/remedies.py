@@ -5,7 +5,7 @@ _CONVERT_INTEGER = (
     "kc.convert(model, profile=..., representative_dataset=x)."
 )
 
-# By operator, then by (operator, limit), then by limit: the first that is known is given.
+# The first that there is of (operator, limit), operator, limit.
 _BY_OPERATOR_AND_LIMIT = {
     ("AVERAGE_POOL_2D", "activations"): (
         "Put the ReLU before the AveragePooling2D (the converter fuses one that follows) and "
@@ -23,7 +23,7 @@ _BY_OPERATOR_AND_LIMIT = {
         "Take the activation out of the Conv2DTranspose into a layer of its own."
     ),
     ("PRELU", "alpha_per_channel"): (
-        "Give PReLU shared_axes=[1, 2] (images) or [1] (sequences): one slope a channel."
+        "Give PReLU shared_axes=[1, 2] (images) or [1] (sequences): one slope per channel."
     ),
     ("MEAN", "reduction"): (
         "Average over height and width only (GlobalAveragePooling2D); replace LayerNormalization "
@@ -56,7 +56,7 @@ _BY_OPERATOR_AND_LIMIT = {
         "Use strides of 1 or 2 in Conv2DTranspose, or resize and then convolve."
     ),
     ("BATCH_MATMUL", "types"): (
-        "Convert with 8-bit activations: attention with 16-bit ones runs on the processor."
+        "Convert with 8-bit activations: attention with 16-bit ones runs on the CPU."
     ),
 }
 _BY_OPERATOR = {
@@ -124,16 +124,16 @@ def remedy(operator, limit=""):
         limit: Name of the limit that it breaks.
 
     Returns:
-        A sentence; one that fits every case where no better is known.
+        A sentence; a general one where nothing specific is known.
 
     Example:
         >>> remedy("PRELU", "alpha_per_channel")
-        'Give PReLU shared_axes=[1, 2] (images) or [1] (sequences): one slope a channel.'
+        'Give PReLU shared_axes=[1, 2] (images) or [1] (sequences): one slope per channel.'
     """
     return (
         _BY_OPERATOR_AND_LIMIT.get((operator, limit))
         or (_BY_OPERATOR.get(operator) if limit in ("", "unsupported") else None)
         or _BY_LIMIT.get(limit)
         or _BY_OPERATOR.get(operator)
-        or "Replace the layer by one of operators that the target takes, or leave it on the CPU."
+        or "Replace the layer by one whose operators the target takes, or leave it on the CPU."
     )

@@ -7,7 +7,7 @@ from keras_compress.support.findings import Finding
 
 
 class Severity(enum.StrEnum):
-    """What a finding means for the target, the gravest first."""
+    """What a finding means for the target, the most severe first."""
 
     ERROR = "error"
     FALLBACK = "fallback"

@@ -10,18 +10,18 @@ from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
 from keras_compress.support.tables import html_table
-from keras_compress.tflite import arena, wellformed
+from keras_compress.tflite import arena, flatbuffer, wellformed
 
 _VERDICT_WORDS = {
     "runs": "runs",
-    "runs_with_fallbacks": "runs, with a part of it on the processor beside",
+    "runs_with_fallbacks": "runs partly on the CPU",
     "does_not_run": "does not run",
 }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a check of a file for a target says.
+    """The result of a check of a file for a target.
 
     Args:
         profile: Name of the profile.
@@ -31,11 +31,11 @@ class Verdict:
             CPU target the library of fast kernels) executes, in [0, 1].
         macs: All multiply-accumulate operations of one inference.
         flash_bytes: Size of the file.
-        flash_budget_bytes: What the profile leaves for it, `None` without a limit.
+        flash_budget_bytes: The profile's limit, `None` without one.
         sram_bytes: Estimate of the tensor arena, made from shapes and lifetimes.
-        sram_budget_bytes: What the profile leaves for it, `None` without a limit.
-        findings: Tuple of `TargetFinding`, the gravest first.
-        operators: One dictionary an operator, in the order of execution: `index`, `operator`,
+        sram_budget_bytes: The profile's limit, `None` without one.
+        findings: Tuple of `TargetFinding`, the most severe first.
+        operators: One dictionary for each operator, in the order of execution: `index`, `operator`,
             `layer`, `runs_on`, `macs`, `reasons`.
         first_unmapped: The entry of `operators` that stops an Edge TPU mapping, `None` if none.
     """
@@ -55,7 +55,7 @@ class Verdict:
 
     @property
     def runs(self) -> bool:
-        """Whether the file runs, be it with fallbacks."""
+        """Whether the file runs, fully or with fallbacks."""
         return self.verdict != "does_not_run"
 
     def to_json(self) -> dict:
@@ -98,15 +98,12 @@ def check(model, profile_or_name) -> Verdict:
     Raises:
         UnknownNameError: No profile has that name.
         ProfileError: The user's profile breaks a rule.
-        FlatbufferError: There is no such file, or it is something else than a TFLite file.
+        FlatbufferError: There is no such file, or it is not a TFLite file.
 
     Example:
         >>> kc.check("model.tflite", "cortex_m7").verdict  # doctest: +SKIP
         'runs'
     """
-    # The reader lies with the converters, which import this package.
-    from keras_compress.tflite import flatbuffer
-
     target = profile.get(profile_or_name)
     try:
         read = flatbuffer.read(model)
@@ -119,7 +116,7 @@ def check(model, profile_or_name) -> Verdict:
 
 
 def _is_damaged(model):
-    """Whether a file that cannot be read says that it is, or is empty where it should be one."""
+    """Whether a file that cannot be read is empty or begins as a TFLite file does."""
     content = getattr(model, "content", model)
     if isinstance(content, str | os.PathLike):
         try:
@@ -137,12 +134,12 @@ def _corrupt(error):
         code="corrupt_file",
         severity=Severity.ERROR,
         message=str(error),
-        fix="Write or fetch the file again; compare its size with the original's.",
+        fix="Write or download the file again, and compare its size with the original's.",
     )
 
 
 def _malformed(model):
-    """Return a finding about the first operator that nothing could execute, `None` if none."""
+    """Return a finding about the first operator that no interpreter could execute, or `None`."""
     for op in (op for graph in model.subgraphs for op in graph.operators):
         problem = wellformed.problem(op)
         if problem:
@@ -173,19 +170,19 @@ def _judge(model, target, scopes, output_layers):
     malformed = _malformed(model)
     if malformed:
         return _refused(target, malformed, len(model.content))
-    placed = [operator_mapping.place(graph, target) for graph in model.subgraphs]
+    mappings = [operator_mapping.map_operators(graph, target) for graph in model.subgraphs]
     outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
     names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]
     sram_bytes = arena.estimate(model).total
-    findings = diagnosis.diagnose(model, target, placed, names, sram_bytes)
-    entries = tuple(_entry(p, names[0]) for p in placed[0])
+    findings = diagnosis.diagnose(model, target, mappings, names, sram_bytes)
+    entries = tuple(_entry(mapping, names[0]) for mapping in mappings[0])
     unmapped = next((f.index for f in findings if f.code == "first_unmapped_operator"), None)
     return Verdict(
         profile=target.name,
         title=target.title,
-        verdict=_verdict(placed, findings),
-        accelerated_macs=_accelerated(placed[0]),
-        macs=sum(p.macs for p in placed[0]),
+        verdict=_verdict(mappings, findings),
+        accelerated_macs=_accelerated(mappings[0]),
+        macs=sum(mapping.macs for mapping in mappings[0]),
         flash_bytes=len(model.content),
         flash_budget_bytes=target.flash_bytes,
         sram_bytes=sram_bytes,
@@ -196,31 +193,31 @@ def _judge(model, target, scopes, output_layers):
     )
 
 
-def _verdict(placed, findings):
+def _verdict(mappings, findings):
     if any(finding.severity is Severity.ERROR for finding in findings):
         return "does_not_run"
-    beside = any(p.where is Where.FALLBACK for placements in placed for p in placements)
-    return "runs_with_fallbacks" if beside else "runs"
+    falls_back = any(m.where is Where.FALLBACK for mapped in mappings for m in mapped)
+    return "runs_with_fallbacks" if falls_back else "runs"
 
 
-def _accelerated(placements):
+def _accelerated(mappings):
     """Share of MACs on the engine's fast kernels; of operators where the file has no MACs."""
-    fast = [p for p in placements if p.where is Where.ENGINE and p.optimized]
-    total = sum(p.macs for p in placements)
+    fast = [m for m in mappings if m.where is Where.ENGINE and m.optimized]
+    total = sum(m.macs for m in mappings)
     if total:
-        return sum(p.macs for p in fast) / total
-    counted = [p for p in placements if p.where is not Where.FOLDED]
+        return sum(m.macs for m in fast) / total
+    counted = [m for m in mappings if m.where is not Where.FOLDED]
     return len(fast) / len(counted) if counted else 1.0
 
 
-def _entry(placed, layer_of):
+def _entry(mapping, layer_of):
     return {
-        "index": placed.operator.index,
-        "operator": placed.operator.name,
-        "layer": layer_of(placed.operator),
-        "runs_on": placed.runs_on,
-        "macs": placed.macs,
-        "reasons": [words for _, words in placed.reasons],
+        "index": mapping.operator.index,
+        "operator": mapping.operator.name,
+        "layer": layer_of(mapping.operator),
+        "runs_on": mapping.runs_on,
+        "macs": mapping.macs,
+        "reasons": [words for _, words in mapping.reasons],
     }
 
 

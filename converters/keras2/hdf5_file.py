@@ -3,7 +3,7 @@
 import json
 import os
 
-from keras_compress.converters.keras2.source import Source
+from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError
 
 # Weights hardly shrink when they are packed, unless they are zero.
@@ -18,7 +18,7 @@ def read(path):
         path: An HDF5 file that `model.save("name.h5")` of Keras 2 wrote.
 
     Returns:
-        A `Source`.
+        A `Keras2Model`.
 
     Raises:
         InvalidArgumentError: A file of weights alone, another HDF5 file, or a damaged one.
@@ -50,7 +50,7 @@ def _read(file, path):
     _check_size(group, os.path.getsize(path), path)
     weights = {name: _weights(group[name]) for name in _names(group, "layer_names")}
     top = group.get("top_level_model_weights")
-    return Source(
+    return Keras2Model(
         config=json.loads(_text(config)),
         weights=weights,
         origin=f"the .h5 file {path!r}",
@@ -92,7 +92,7 @@ def write(source, path):
     """Write a model as the HDF5 file that Keras 3 reads.
 
     Args:
-        source: A `Source`.
+        source: A `Keras2Model`.
         path: The file.
     """
     import h5py

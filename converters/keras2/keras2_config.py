@@ -2,7 +2,7 @@
 
 import copy
 
-from keras_compress.converters.keras2.source import layer_entries
+from keras_compress.converters.keras2.keras2_model import layer_entries
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
 # What Keras 2 wrote and Keras 3 does not know: name -> the values that change nothing.

@@ -32,7 +32,7 @@ def load_model(model, compile=True, *, safe_mode=True, custom_objects=None, comp
     come back as compressed models: masks, shared values and ranges are taken over.
 
     Args:
-        model: A path, or a model. A Keras 3 model is handed back as it is.
+        model: A path, or a model. A Keras 3 model is returned unchanged.
         compile: Whether to compile the model as it was when it was saved, optimizer included;
             `.keras` files of Keras 3 alone. Default true.
         safe_mode: Whether to refuse Python code in the file (Lambda layers). Default true.
@@ -92,7 +92,7 @@ def _load_keras_file(path, compile, safe_mode, custom_objects, compare):
 
 
 def _read(path):
-    """Return the `Source` of an HDF5 file or a SavedModel folder."""
+    """Return the `Keras2Model` of an HDF5 file or a SavedModel folder."""
     if os.path.isdir(path) and os.path.isfile(os.path.join(path, "saved_model.pb")):
         return saved_model.read(path)
     if os.path.isfile(path):

@@ -31,7 +31,7 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
         custom_objects: Dict from name to class of the user's own layers.
 
     Returns:
-        The model; what is no path is handed back as it is.
+        The model; anything that is not a path is returned unchanged.
 
     Raises:
         InvalidArgumentError: No `.keras` file, or one that cannot be loaded.

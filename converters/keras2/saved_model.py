@@ -7,7 +7,7 @@ from a layer to its variables.
 import json
 import os
 
-from keras_compress.converters.keras2.source import Source
+from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
 _METADATA = "keras_metadata.pb"
@@ -20,7 +20,7 @@ def read(folder):
         folder: A folder with `saved_model.pb`, `keras_metadata.pb` and `variables`.
 
     Returns:
-        A `Source`.
+        A `Keras2Model`.
 
     Raises:
         UnsupportedModelError: No Keras model was saved there, or a subclassed one.
@@ -58,7 +58,7 @@ def read(folder):
             f"The SavedModel is damaged: {words} Received: {folder!r}"
         ) from error
     config = {"class_name": root["class_name"], "config": root["config"]}
-    return Source(config=config, weights=weights, origin=f"the SavedModel {folder!r}")
+    return Keras2Model(config=config, weights=weights, origin=f"the SavedModel {folder!r}")
 
 
 def _weights(folder, nodes):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_compress.converters.keras2.source import Source, layer_entries
+from keras_compress.converters.keras2.keras2_model import Keras2Model, layer_entries
 from keras_compress.errors import UnsupportedModelError
 
 _PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
@@ -73,10 +73,10 @@ def strip(source):
     """Return the plain model inside, and what its wrappers knew.
 
     Args:
-        source: A `Source`.
+        source: A `Keras2Model`.
 
     Returns:
-        Pair (`Source`, `Taken`); kernels are masked and clustered as in the wrapped model.
+        Pair (`Keras2Model`, `Taken`); kernels are masked and clustered as in the wrapped model.
 
     Raises:
         UnsupportedModelError: A wrapper around a layer that cannot be taken out of it.
@@ -88,7 +88,7 @@ def strip(source):
 
 
 class _Stripper:
-    def __init__(self, source: Source):
+    def __init__(self, source: Keras2Model):
         self._source = source
         self.taken = Taken()
         self.weights: dict[str, list[tuple[str, Any]]] = {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from keras_compress.analysis.intermediate_outputs import TappedModel
+from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.sensitivity import output_mse
 from keras_compress.compression.apply import strip
@@ -74,19 +74,19 @@ def assign_bits(
 ):
     """Choose the width of each layer's weights so that the outputs change least within a budget.
 
-    The error of each layer alone at each width is measured on the data. Errors of layers are
-    taken to add up, which makes the choice an integer program:
+    The error of each layer alone at each width is measured on the data. The errors of layers are
+    assumed to add up, which makes the choice an integer program:
 
         minimize sum(e[l, b] x[l, b])  with  sum_b(x[l, b]) = 1,  sum(cost[l, b] x[l, b]) <= budget
 
     Args:
         model: A built Sequential or functional `keras.Model`.
         data: Samples, in any form of docs/data.md.
-        budget_bytes: Most bytes that all weights may take, packed, without scales and biases.
-        budget_mac_bits: Most that the sum of multiplications times width may be.
+        budget_bytes: Limit of the bytes of all weights, packed, without scales and biases.
+        budget_mac_bits: Limit of the sum of multiplications times width.
         widths: Widths to choose from, 2 to 8. Default 8 and 4, which files hold packed.
         weight_quantizer: Name or instance of a weight quantizer.
-        samples: At most so many samples are used.
+        samples: Number of samples to use at most.
 
     Returns:
         A `BitAssignment`, a mapping from layer name to width.
@@ -104,7 +104,7 @@ def assign_bits(
     """
     if budget_bytes is None and budget_mac_bits is None:
         raise InvalidArgumentError(
-            "Give budget_bytes=, budget_mac_bits=, or both. Received: neither"
+            "Pass budget_bytes=, budget_mac_bits=, or both. Received: neither"
         )
     widths = tuple(sorted(set(widths), reverse=True))
     plain = (
@@ -177,7 +177,7 @@ def solve(errors, budgets):
 
 
 def _compressed(model, bits, quantizer):
-    return TappedModel.of(
+    return ObservableModel.of(
         model,
         Quantization(weight_bits=bits, activation_bits=FLOAT_BITS, weight_quantizer=quantizer),
     )
@@ -212,11 +212,11 @@ def _positions(call, wrapper, shapes):
 def _sensitivities(model, batches, widths, quantizer, layers):
     errors = {layer: {} for layer in layers}
     for bits in widths:
-        tapped = _compressed(model, bits, quantizer)
-        tapped.set_phases(())
-        reference = [tapped.outputs(batch) for batch in batches]
-        for wrapper in tapped.kernels:
-            tapped.set_phases((wrapper,))
-            outputs = [tapped.outputs(batch) for batch in batches]
+        observable = _compressed(model, bits, quantizer)
+        observable.set_phases(())
+        reference = [observable.outputs(batch) for batch in batches]
+        for wrapper in observable.kernels:
+            observable.set_phases((wrapper,))
+            outputs = [observable.outputs(batch) for batch in batches]
             errors[wrapper.name][bits] = output_mse(reference, outputs)
     return errors

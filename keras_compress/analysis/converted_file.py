@@ -1,9 +1,13 @@
-"""The flatbuffer in LiteRT as evidence: which of its tensors is which of the Keras model."""
+"""The flatbuffer in LiteRT as statistics: its tensors matched with those of the Keras model."""
 
 import numpy as np
 
-from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.layer_statistics import (
+    ActivationStatistics,
+    LayerStatistics,
+    WeightStatistics,
+)
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.converters import verification
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import Kernels, TensorValues, real
@@ -16,7 +20,7 @@ _RUNTIMES = {
     Kernels.BUILTIN: "litert_reference",
     Kernels.XNNPACK: "litert",
 }
-# What writing a layer out as several operators appends to its name.
+# Suffixes of the names of operators that a layer is split into.
 _PARTS = ("_activation", "_sigmoid", "_product")
 
 
@@ -25,14 +29,14 @@ class ConvertedFile:
 
     Args:
         converted: A `ConvertedModel`, the bytes or the path of a `.tflite`.
-        taps: The `Tap`s of the Keras model.
-        observed: `Observed` of each tap.
+        outputs: The `IntermediateOutput`s of the Keras model.
+        observed: `Observed` of each output.
         kernels: Which of LiteRT's `Kernels`.
     """
 
-    def __init__(self, converted, taps, observed, kernels):
+    def __init__(self, converted, outputs, observed, kernels):
         if not hasattr(converted, "content"):
-            # A stranger's file may abort the process that runs it.
+            # An untrusted file may abort the process that runs it.
             probe(converted, _RUNTIMES[Kernels(kernels)])
         self._values = TensorValues(converted, kernels)
         graph = self._values.graph
@@ -42,11 +46,11 @@ class ConvertedFile:
             getattr(converted, "output_layers", ()),
         )
         self._content = self._values.model.content
-        self.tensors = _matched(graph, self._names, taps)
-        self._places = {tap: place for place, tap in enumerate(taps)}
+        self.tensors = _matched(graph, self._names, outputs)
+        self._places = {output: place for place, output in enumerate(outputs)}
         self.activations = {
-            tap: _activation(tap, tensor, observed[self._places[tap]])
-            for tap, tensor in self.tensors.items()
+            output: _activation(output, tensor, observed[self._places[output]])
+            for output, tensor in self.tensors.items()
         }
 
     def add(self, batch, reference):
@@ -54,7 +58,7 @@ class ConvertedFile:
 
         Args:
             batch: One array for each input.
-            reference: The float value of each tap.
+            reference: The float value of each output.
 
         Returns:
             One float array for each output.
@@ -66,13 +70,13 @@ class ConvertedFile:
             parts = [np.asarray(real(run[tensor.index], tensor)) for run in runs]
             return np.concatenate(parts)[:count]
 
-        for tap, tensor in self.tensors.items():
-            wanted = reference[self._places[tap]]
-            self.activations[tap].add(wanted, joined(tensor).reshape(wanted.shape))
+        for output, tensor in self.tensors.items():
+            floats = reference[self._places[output]]
+            self.activations[output].add(floats, joined(tensor).reshape(floats.shape))
         return [joined(tensor) for tensor in self._values.graph.outputs]
 
-    def evidence(self, kernels):
-        """Return the `Evidence`.
+    def statistics(self, kernels):
+        """Return the `LayerStatistics`.
 
         Args:
             kernels: What `float_kernels` returned for the float model.
@@ -90,16 +94,18 @@ class ConvertedFile:
             )
             if key is not None:
                 weights.append(_weights(key[0], waiting.pop(key), weighted))
-        return Evidence(
-            source=Source.FILE, activations=tuple(self.activations.values()), weights=tuple(weights)
+        return LayerStatistics(
+            source=QuantizedForm.FILE,
+            activations=tuple(self.activations.values()),
+            weights=tuple(weights),
         )
 
     def node_ids(self):
         """Return for each layer the names of its tensors in the file."""
-        return {tap.layer: (tensor.name,) for tap, tensor in self.tensors.items()}
+        return {output.layer: (tensor.name,) for output, tensor in self.tensors.items()}
 
     def _rows(self, batch):
-        """Cut a batch into what the file takes at once; the last is filled up from the front."""
+        """Cut a batch into the file's batch size; the last is filled up from the front."""
         size, total = self._values.graph.inputs[0].shape[0], len(batch[0])
         for start in range(0, total, size):
             rows = np.arange(start, start + size) % total
@@ -107,8 +113,8 @@ class ConvertedFile:
 
     def _weighted(self):
         options = ConversionOptions(mode=Mode.FLOAT32, input_type="float32", output_type="float32")
-        evidence = verification.collect_evidence(self._content, options)
-        for weighted in evidence.weighted():
+        emitted = verification.read_back(self._content, options)
+        for weighted in emitted.weighted():
             operator = self._values.graph.operators[weighted.operator.index]
             for layer in self._names.of_operator(operator)[:1]:
                 yield _Named(layer, weighted.weights, weighted.axis, weighted.operator.name)
@@ -127,7 +133,7 @@ def _weights(layer, reference, weighted):
         if tensor.scales.size > 1:
             shape[tensor.axis] = -1
         stored = stored * tensor.scales.reshape(shape)
-    return WeightEvidence(
+    return WeightStatistics(
         layer=layer,
         weights=reference.reshape(stored.shape),
         stored=stored,
@@ -138,44 +144,46 @@ def _weights(layer, reference, weighted):
     )
 
 
-def _activation(tap, tensor, observed):
+def _activation(output, tensor, observed):
     ends = None
     if tensor.scales.size:
         info = np.iinfo(tensor.dtype.numpy)
         low, high = (np.array([info.min, info.max], np.float64) - tensor.zero_points[0]).tolist()
         ends = (low * float(tensor.scales[0]), high * float(tensor.scales[0]))
-    return ActivationEvidence(
-        layer=tap.layer,
+    return ActivationStatistics(
+        layer=output.layer,
         observed=observed,
         range=ends,
         bits=tensor.dtype.bits,
-        is_input=tap.is_input,
-        is_fixed=tap.quantizer.fixed_range is not None,
+        is_input=output.is_input,
+        is_fixed=output.quantizer.fixed_range is not None,
     )
 
 
-def _matched(graph, names, taps):
-    """Find the tensor of each tap: what the last operators of its layer make.
+def _matched(graph, names, outputs):
+    """Find the tensor of each output: one that the last operators of its layer make.
 
     A plain layer may be several operators in the file (Dense with softmax); its last operator
-    makes the last of its taps, and so on backwards.
+    makes the last of its outputs, and so on backwards.
     """
-    found = dict(zip((tap for tap in taps if tap.is_input), graph.inputs, strict=False))
+    tensor_of = dict(
+        zip((output for output in outputs if output.is_input), graph.inputs, strict=False)
+    )
     made = {}
     for operator in graph.operators:
         layers = names.of_operator(operator)
         if layers and not operators.row(operator.name).is_conversion:
             made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
     waiting = {}
-    for tap in taps:
-        if not tap.is_input:
-            waiting.setdefault(_base(tap.name, names), []).append(tap)
+    for output in outputs:
+        if not output.is_input:
+            waiting.setdefault(_base(output.name, names), []).append(output)
     for layer, group in waiting.items():
         tensors = made.get(layer, [])
-        for tap, tensor in zip(reversed(group), reversed(tensors), strict=False):
-            if tensor.size == int(np.prod(tap.shape)) * tensor.shape[0]:
-                found[tap] = tensor
-    return {tap: found[tap] for tap in taps if tap in found}
+        for output, tensor in zip(reversed(group), reversed(tensors), strict=False):
+            if tensor.size == int(np.prod(output.shape)) * tensor.shape[0]:
+                tensor_of[output] = tensor
+    return {output: tensor_of[output] for output in outputs if output in tensor_of}
 
 
 def _base(layer, names):
@@ -186,5 +194,5 @@ def _base(layer, names):
     return layer
 
 
-def _is_of(found, layer):
-    return found is not None and found.split("/")[-1] == layer
+def _is_of(name, layer):
+    return name is not None and name.split("/")[-1] == layer

@@ -4,12 +4,12 @@ import keras
 
 from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
-from keras_compress.analysis.intermediate_outputs import TappedModel
+from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.observed import Observed
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.analysis.result import Analysis
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.simulated_model import SimulatedModel, float_kernels
-from keras_compress.analysis.source import Source
 from keras_compress.compression.apply import strip
 from keras_compress.converters.tensor_values import Kernels
 from keras_compress.errors import InvalidArgumentError
@@ -37,18 +37,18 @@ def analyze(
 
     Each tensor that the file holds is compared with the float model's, in the fake-quantized
     Keras model and in the file itself, run in LiteRT with all tensors kept. Each layer is rounded
-    alone, and left in float alone. What is found is ranked by the bits of resolution it costs.
+    alone, and left in float alone. Causes are ranked by the bits of resolution that they cost.
 
     Args:
         model: The float model, a built Sequential or functional `keras.Model`; or a compressed
             one, which is compared with itself in float.
-        converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` looks at the
+        converted: The `ConvertedModel`, the bytes or the path of a `.tflite`; `None` analyzes the
             simulation alone.
-        data: Samples as the model is fed in use: an array (n_samples, *shape), a list or dict of
-            arrays (several inputs), or any other form of docs/data.md.
+        data: Samples like those the model sees in use: an array (n_samples, *shape), a list or dict
+            of arrays (several inputs), or any other form of docs/data.md.
         simulated: The compressed model behind the file. Default: `model` where it is compressed,
             else an int8 copy calibrated on `data`.
-        samples: At most so many samples are used.
+        samples: Number of samples to use at most.
         kernels: Which kernels of LiteRT run the file: `"builtin"`, `"reference"` or `"xnnpack"`.
         sensitivity: Whether to round layers one by one, which takes two passes a layer.
 
@@ -64,47 +64,51 @@ def analyze(
         >>> print(kc.analyze(model, converted, x_test[:64]))  # doctest: +SKIP
     """
     plain, simulated = _models(model, simulated)
-    reference = TappedModel.of(plain, Quantization())
+    reference = ObservableModel.of(plain, Quantization())
     batches = batches_of(plain, data, samples)
     observed = _observe(reference, batches)
     weights = float_kernels(reference)
     if simulated is None:
-        simulated = TappedModel.of(plain, Quantization(calibrator="min_max")).model
+        simulated = ObservableModel.of(plain, Quantization(calibrator="min_max")).model
         calibrate(simulated, lambda: (_structured(simulated, batch) for batch in batches))
-    compared = [SimulatedModel(TappedModel(simulated), reference.taps, observed)]
+    compared = [
+        SimulatedModel(ObservableModel(simulated), reference.intermediate_outputs, observed)
+    ]
     if converted is not None:
-        compared.append(ConvertedFile(converted, reference.taps, observed, kernels))
+        compared.append(ConvertedFile(converted, reference.intermediate_outputs, observed, kernels))
     mse = _compare(reference, compared, batches)
-    evidence = [side.evidence(weights) for side in compared]
+    statistics = [side.statistics(weights) for side in compared]
     file = compared[-1] if converted is not None else None
     return Analysis(
         samples=sum(len(batch[0]) for batch in batches),
         kernels=None if file is None else str(Kernels(kernels)),
         output_mse=mse,
-        rows=tuple(row for found in evidence for row in found.rows()),
-        sensitivity=layer_sensitivity.measure(compared[0].tapped, batches[:_SENSITIVITY_BATCHES])
+        rows=tuple(row for found in statistics for row in found.rows()),
+        sensitivity=layer_sensitivity.measure(
+            compared[0].observable, batches[:_SENSITIVITY_BATCHES]
+        )
         if sensitivity
         else (),
-        causes=ranked_causes(evidence[-1]),
+        causes=ranked_causes(statistics[-1]),
         node_ids={} if file is None else file.node_ids(),
     )
 
 
-def ranked_causes(evidence):
+def ranked_causes(statistics):
     """Return the likely causes of error, the worst first.
 
     Args:
-        evidence: `Evidence` of one quantized model.
+        statistics: `LayerStatistics` of one quantized model.
 
     Returns:
-        Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it
-        costs, for it spoils every range behind them.
+        Tuple of `Cause`. A calibration that does not fit the inputs comes first whatever it costs:
+        it spoils every range after them.
     """
-    found = []
+    causes = []
     for name in plugins.names(CAUSES):
-        found += plugins.get(CAUSES, name)().find(evidence)
-    found.sort(key=lambda cause: (cause.code != "calibration_mismatch", -cause.bits_lost))
-    return tuple(found)
+        causes += plugins.get(CAUSES, name)().find(statistics)
+    causes.sort(key=lambda cause: (cause.code != "calibration_mismatch", -cause.bits_lost))
+    return tuple(causes)
 
 
 def _models(model, simulated):
@@ -128,7 +132,7 @@ def _structured(model, batch):
 
 
 def _observe(reference, batches):
-    observed = [Observed() for _ in reference.taps]
+    observed = [Observed() for _ in reference.intermediate_outputs]
     reference.set_phases(())
     for batch in batches:
         for seen, values in zip(observed, reference.values(batch), strict=True):
@@ -139,17 +143,17 @@ def _observe(reference, batches):
 def _compare(reference, compared, batches):
     """Run both sides on every batch; return the mean squared error of the outputs by source."""
     simulated, *files = compared
-    outputs = {"reference": [], Source.SIMULATED: [], Source.FILE: []}
+    outputs = {"reference": [], QuantizedForm.SIMULATED: [], QuantizedForm.FILE: []}
     reference.set_phases(())
     for batch in batches:
-        wanted = reference.values(batch)
+        floats = reference.values(batch)
         outputs["reference"].append(reference.outputs(batch))
-        simulated.add(batch, wanted)
-        outputs[Source.SIMULATED].append(simulated.tapped.outputs(batch))
+        simulated.add(batch, floats)
+        outputs[QuantizedForm.SIMULATED].append(simulated.observable.outputs(batch))
         for file in files:
-            outputs[Source.FILE].append(file.add(batch, wanted))
+            outputs[QuantizedForm.FILE].append(file.add(batch, floats))
     return {
         str(source): layer_sensitivity.output_mse(outputs["reference"], outputs[source])
-        for source in (Source.SIMULATED, Source.FILE)
+        for source in (QuantizedForm.SIMULATED, QuantizedForm.FILE)
         if outputs[source]
     }

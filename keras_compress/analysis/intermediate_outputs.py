@@ -1,4 +1,4 @@
-"""The tensors of a Keras model that its TFLite file will hold too."""
+"""The tensors of a Keras model that its TFLite file holds too."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from keras_compress.wrappers.phase import Phase
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Tap:
+class IntermediateOutput:
     """One tensor that has a range.
 
     Args:
@@ -36,8 +36,8 @@ class Tap:
         return self.name if self.kernel is None else self.kernel.name
 
 
-class TappedModel:
-    """A compressed model whose tensors can be looked at, as it is or in float.
+class ObservableModel:
+    """A compressed model whose intermediate outputs can be read, quantized or in float.
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
@@ -50,20 +50,20 @@ class TappedModel:
         self._phased = [layer for layer in all_layers(model) if isinstance(layer, kinds)]
         self._phases = {layer: layer.phase for layer in self._phased}
         names = _input_names(self._graph)
-        self.taps = tuple(
-            Tap(
+        self.intermediate_outputs = tuple(
+            IntermediateOutput(
                 name=names.get(call.inputs[0]) or call.inputs[0].producer.name,
                 shape=tuple(call.output.shape[1:]),
                 quantizer=call.operation,
                 kernel=_kernel_before(call),
                 is_input=call.inputs[0] in names,
             )
-            for call in self._tapped_calls()
+            for call in self._observed_calls()
         )
 
     @classmethod
     def of(cls, model, quantization):
-        """Return the tapped copy of a plain model.
+        """Return the observable copy of a plain model.
 
         Args:
             model: A plain Keras model.
@@ -98,15 +98,15 @@ class TappedModel:
         return [np.asarray(values[value]) for value in self._graph.flat_outputs]
 
     def values(self, inputs):
-        """Return the array of each tap, in the order of `taps`.
+        """Return the array of each output, in the order of `intermediate_outputs`.
 
         Args:
             inputs: One array for each input, in the model's order.
         """
         values = self._run(inputs)
-        return [np.asarray(values[call.output]) for call in self._tapped_calls()]
+        return [np.asarray(values[call.output]) for call in self._observed_calls()]
 
-    def _tapped_calls(self):
+    def _observed_calls(self):
         return [
             call
             for call in self._graph.calls
@@ -133,7 +133,7 @@ def _input_names(graph):
 
 
 def _kernel_before(call):
-    """The wrapper whose output a range stands on, through operations of one input."""
+    """Return the wrapper whose output has this range, through operations of one input."""
     maker = call.inputs[0].producer
     while maker is not None and not isinstance(maker.operation, CompressedLayer):
         if isinstance(maker.operation, ActivationQuantizer) or len(maker.inputs) != 1:

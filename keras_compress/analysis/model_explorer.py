@@ -5,7 +5,7 @@ of an output tensor to a value, with a gradient that colours the nodes. Operator
 are found there by the names of the tensors that they make.
 """
 
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 
 # Red where the noise is as large as the signal, green where 8 bits leave little of it.
 _GRADIENT = [
@@ -27,7 +27,7 @@ def node_data(analysis, graph="main"):
     """
     results = {}
     for row in analysis.rows:
-        if row.source != Source.FILE or row.kind != "activation" or row.sqnr_db is None:
+        if row.source != QuantizedForm.FILE or row.kind != "activation" or row.sqnr_db is None:
             continue
         for name in analysis.node_ids.get(row.layer, ()):
             results[name] = {"value": row.sqnr_db}

@@ -1,4 +1,4 @@
-"""What values a tensor takes over the samples: its ends, its channels, its tail."""
+"""The values of a tensor over the samples: its limits, its channels, its tail."""
 
 import dataclasses
 

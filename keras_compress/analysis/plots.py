@@ -18,9 +18,9 @@ def layer_errors(analysis):
         SVG text, or `None` without rows. Of more than 32 layers the worst are shown.
     """
     sides = {"simulated": _SIMULATED, "file": _FILE}
-    found = {source: _ratios(analysis.of(source)) for source in sides}
+    ratios_of = {source: _ratios(analysis.of(source)) for source in sides}
     worst = {}
-    for ratios in found.values():
+    for ratios in ratios_of.values():
         for layer, ratio in ratios.items():
             worst[layer] = min(ratio, worst.get(layer, ratio))
     kept = set(sorted(worst, key=worst.get)[:_MOST_LAYERS])
@@ -30,8 +30,8 @@ def layer_errors(analysis):
 
     def draw(axes):
         for source, color in sides.items():
-            places = [place for place, layer in enumerate(layers) if layer in found[source]]
-            values = [found[source][layers[place]] for place in places]
+            places = [place for place, layer in enumerate(layers) if layer in ratios_of[source]]
+            values = [ratios_of[source][layers[place]] for place in places]
             axes.plot(values, places, "o", color=color, label=source)
         _layer_axis(axes, layers)
         axes.set_xlabel("SQNR against the float model, dB")

@@ -1,4 +1,4 @@
-"""What an analysis found, as dataclasses and as JSON."""
+"""The result of an analysis, as dataclasses and as JSON."""
 
 import dataclasses
 import html
@@ -6,7 +6,7 @@ import json
 import os
 
 from keras_compress.analysis import model_explorer, plots, table
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.support.files import write_atomically
 
 
@@ -16,7 +16,7 @@ class TensorError:
 
     Args:
         layer: The layer that makes it, or the name of the input.
-        source: What was compared, a `Source`.
+        source: What was compared, a `QuantizedForm`.
         kind: `"activation"` or `"weights"`.
         mse: Mean squared error.
         rmse: Its root.
@@ -31,7 +31,7 @@ class TensorError:
     """
 
     layer: str
-    source: Source
+    source: QuantizedForm
     kind: str
     mse: float
     rmse: float
@@ -53,7 +53,7 @@ class LayerSensitivity:
         layer: Name of the layer; its kernel and its output are rounded together.
         alone_mse: Mean squared error of the outputs with only this layer rounded.
         without_mse: The same with every layer but this one rounded.
-        gain: Fraction of the whole error that goes with this layer in float.
+        gain: Fraction of the whole error that disappears with this layer in float.
     """
 
     layer: str
@@ -73,7 +73,7 @@ class Cause:
         bits_lost: How many bits of resolution it costs the typical value there.
         message: One sentence with the figures.
         remedy: What to try.
-        source: In what it was found.
+        source: The `QuantizedForm` that shows it.
     """
 
     code: str
@@ -81,7 +81,7 @@ class Cause:
     bits_lost: float
     message: str
     remedy: str
-    source: Source = Source.FILE
+    source: QuantizedForm = QuantizedForm.FILE
 
     def __str__(self):
         return f"{self.message} Try: {self.remedy}"
@@ -89,12 +89,12 @@ class Cause:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """What `kc.analyze` found.
+    """The result of `kc.analyze`.
 
     Args:
         samples: How many samples were run.
         kernels: Which kernels of LiteRT ran the file; `None` without a file.
-        output_mse: Source -> mean squared error of the outputs.
+        output_mse: Form -> mean squared error of the outputs.
         rows: The error of each tensor, in the order of the data.
         sensitivity: What each layer does to the outputs, the worst first.
         causes: Likely causes, the worst first.
@@ -113,21 +113,21 @@ class Analysis:
         """Return the rows of a source, by layer.
 
         Args:
-            source: A `Source`.
+            source: A `QuantizedForm`.
             kind: `"activation"` or `"weights"`.
         """
         return {r.layer: r for r in self.rows if r.source == source and r.kind == kind}
 
     def to_json(self):
         """Return the result as a dictionary that `json.dumps` takes."""
-        found = dataclasses.asdict(self)
-        del found["node_ids"]
-        return found
+        fields = dataclasses.asdict(self)
+        del fields["node_ids"]
+        return fields
 
     def save_model_explorer(self, path):
         """Write the errors as node data for Google's Model Explorer, which shows them on the graph.
 
-        Open the `.tflite` there and load this file beside it.
+        Open the `.tflite` there, then load this file.
 
         Args:
             path: A path that ends in `.json`.
@@ -143,6 +143,6 @@ class Analysis:
 
     def _repr_html_(self):
         drawn = [svg for svg in (plots.layer_errors(self), plots.sensitivity(self)) if svg]
-        # Lines that are sentences wrap, and plots stay as wide as a hand.
+        # Lines that are sentences wrap; plots keep their width.
         text = f'<pre style="white-space: pre-wrap">{html.escape(str(self))}</pre>'
         return f"{text}<div style='max-width: 560px'>{''.join(drawn)}</div>"

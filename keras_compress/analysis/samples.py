@@ -12,7 +12,7 @@ def batches_of(model, data, samples):
     Args:
         model: A built Sequential or functional `keras.Model`.
         data: Samples in any form of docs/data.md.
-        samples: At most so many are used.
+        samples: Number of samples to use at most.
 
     Returns:
         List of batches, each a list with one array for each input, in the model's order.

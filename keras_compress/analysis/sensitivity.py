@@ -6,31 +6,31 @@ from keras_compress.analysis.result import LayerSensitivity
 from keras_compress.wrappers.phase import PhasedLayer
 
 
-def measure(tapped, batches):
+def measure(observable, batches):
     """Measure the sensitivity of each layer of a simulated model.
 
     Args:
-        tapped: A `TappedModel`, calibrated.
+        observable: A `ObservableModel`, calibrated.
         batches: List of batches, each a list with one array for each input.
 
     Returns:
         Tuple of `LayerSensitivity`, the largest error alone first.
     """
-    groups = layer_groups(tapped)
-    tapped.set_phases(())
-    reference = [tapped.outputs(batch) for batch in batches]
+    groups = layer_groups(observable)
+    observable.set_phases(())
+    reference = [observable.outputs(batch) for batch in batches]
     everything = [layer for layers in groups.values() for layer in layers]
 
     def error(layers):
-        tapped.set_phases(layers)
-        outputs = [tapped.outputs(batch) for batch in batches]
+        observable.set_phases(layers)
+        outputs = [observable.outputs(batch) for batch in batches]
         return output_mse(reference, outputs)
 
     whole = error(everything)
-    found = []
+    sensitivities = []
     for name, layers in groups.items():
         without = error([layer for layer in everything if layer not in layers])
-        found.append(
+        sensitivities.append(
             LayerSensitivity(
                 layer=name,
                 alone_mse=error(layers),
@@ -38,22 +38,22 @@ def measure(tapped, batches):
                 gain=1 - without / whole if whole else 0.0,
             )
         )
-    tapped.set_phases(None)
-    return tuple(sorted(found, key=lambda entry: -entry.alone_mse))
+    observable.set_phases(None)
+    return tuple(sorted(sensitivities, key=lambda entry: -entry.alone_mse))
 
 
-def layer_groups(tapped):
+def layer_groups(observable):
     """Put each kernel with the range behind it, and each other range by itself.
 
     Args:
-        tapped: A `TappedModel`.
+        observable: A `ObservableModel`.
 
     Returns:
         Dict from layer name to its phased layers.
     """
-    groups: dict[str, list[PhasedLayer]] = {kernel.name: [kernel] for kernel in tapped.kernels}
-    for tap in tapped.taps:
-        groups.setdefault(tap.layer, []).append(tap.quantizer)
+    groups: dict[str, list[PhasedLayer]] = {kernel.name: [kernel] for kernel in observable.kernels}
+    for output in observable.intermediate_outputs:
+        groups.setdefault(output.layer, []).append(output.quantizer)
     return groups
 
 
@@ -66,7 +66,7 @@ def output_mse(reference, outputs):
     """
     errors = [
         np.square(np.float64(r) - o).ravel()
-        for wanted, found in zip(reference, outputs, strict=True)
-        for r, o in zip(wanted, found, strict=True)
+        for floats, quantized in zip(reference, outputs, strict=True)
+        for r, o in zip(floats, quantized, strict=True)
     ]
     return float(np.concatenate(errors).mean())

@@ -1,9 +1,13 @@
-"""The fake-quantized Keras model as evidence."""
+"""The fake-quantized Keras model as statistics."""
 
 import numpy as np
 
-from keras_compress.analysis.evidence import ActivationEvidence, Evidence, WeightEvidence
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.layer_statistics import (
+    ActivationStatistics,
+    LayerStatistics,
+    WeightStatistics,
+)
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.converters.deployed_kernel import deployed_kernel
 
 
@@ -11,25 +15,25 @@ class SimulatedModel:
     """A compressed model whose tensors are compared with the float ones.
 
     Args:
-        tapped: A calibrated `TappedModel`.
-        taps: The `Tap`s of the float model, of which it may have fewer.
+        observable: A calibrated `ObservableModel`.
+        outputs: The `IntermediateOutput`s of the float model, of which it may have fewer.
         observed: `Observed` of each of these.
     """
 
-    def __init__(self, tapped, taps, observed):
-        self.tapped = tapped
-        places = {tap.name: place for place, tap in enumerate(taps)}
-        self._places = [places[tap.name] for tap in tapped.taps]
+    def __init__(self, observable, outputs, observed):
+        self.observable = observable
+        places = {output.name: place for place, output in enumerate(outputs)}
+        self._places = [places[output.name] for output in observable.intermediate_outputs]
         self.activations = [
-            ActivationEvidence(
-                layer=tap.layer,
+            ActivationStatistics(
+                layer=output.layer,
                 observed=observed[place],
-                range=tap.quantizer.range,
-                bits=tap.quantizer.bits,
-                is_input=tap.is_input,
-                is_fixed=tap.quantizer.fixed_range is not None,
+                range=output.quantizer.range,
+                bits=output.quantizer.bits,
+                is_input=output.is_input,
+                is_fixed=output.quantizer.fixed_range is not None,
             )
-            for tap, place in zip(tapped.taps, self._places, strict=True)
+            for output, place in zip(observable.intermediate_outputs, self._places, strict=True)
         ]
 
     def add(self, batch, reference):
@@ -37,26 +41,28 @@ class SimulatedModel:
 
         Args:
             batch: One array for each input.
-            reference: The float value of each tap.
+            reference: The float value of each output.
         """
-        self.tapped.set_phases(None)
-        values = self.tapped.values(batch)
-        for evidence, place, found in zip(self.activations, self._places, values, strict=True):
-            evidence.add(reference[place], found)
+        self.observable.set_phases(None)
+        values = self.observable.values(batch)
+        for statistics, place, quantized in zip(
+            self.activations, self._places, values, strict=True
+        ):
+            statistics.add(reference[place], quantized)
 
-    def evidence(self, kernels):
-        """Return the `Evidence`.
+    def statistics(self, kernels):
+        """Return the `LayerStatistics`.
 
         Args:
             kernels: What `float_kernels` returned for the float model.
         """
-        self.tapped.set_phases(None)
+        self.observable.set_phases(None)
         weights = []
-        for wrapper in self.tapped.kernels:
+        for wrapper in self.observable.kernels:
             for kernel in wrapper.kernels:
                 settings, scale = wrapper.quantization, np.asarray(wrapper.scale(kernel))
                 weights.append(
-                    WeightEvidence(
+                    WeightStatistics(
                         layer=wrapper.name,
                         weights=kernels[wrapper.name, kernel.attribute],
                         stored=kernel.to_deployed(deployed_kernel(wrapper, kernel)),
@@ -66,25 +72,25 @@ class SimulatedModel:
                         is_depthwise="depthwise" in type(wrapper.layer).__name__.lower(),
                     )
                 )
-        return Evidence(
-            source=Source.SIMULATED,
+        return LayerStatistics(
+            source=QuantizedForm.SIMULATED,
             activations=tuple(self.activations),
             weights=tuple(weights),
         )
 
 
-def float_kernels(tapped):
+def float_kernels(observable):
     """Return the float kernels, folded and in the file's layout.
 
     Args:
-        tapped: A `TappedModel`.
+        observable: A `ObservableModel`.
 
     Returns:
         Dict from (layer, attribute) to array.
     """
-    tapped.set_phases(())
+    observable.set_phases(())
     return {
         (wrapper.name, kernel.attribute): kernel.to_deployed(deployed_kernel(wrapper, kernel))
-        for wrapper in tapped.kernels
+        for wrapper in observable.kernels
         for kernel in wrapper.kernels
     }

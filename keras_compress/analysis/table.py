@@ -31,11 +31,11 @@ def rows(analysis):
     """
     simulated, in_file = analysis.of("simulated"), analysis.of("file")
     weights = {**analysis.of("simulated", "weights"), **analysis.of("file", "weights")}
-    found = {s.layer: s for s in analysis.sensitivity}
+    sensitivity_of = {s.layer: s for s in analysis.sensitivity}
     layers = dict.fromkeys(row.layer for row in analysis.rows)
     table = [_HEADER]
     for layer in layers:
-        sensitivity = found.get(layer)
+        sensitivity = sensitivity_of.get(layer)
         saturated = [s[layer].saturated for s in (simulated, in_file) if layer in s]
         table.append(
             (
@@ -52,7 +52,7 @@ def rows(analysis):
 
 
 def footnotes(analysis):
-    """Return in sentences what the columns say.
+    """Return sentences that explain the columns.
 
     Args:
         analysis: An `Analysis`.
@@ -63,7 +63,7 @@ def footnotes(analysis):
     notes = [
         f"SQNR in dB against the float model over {analysis.samples} samples: outputs of layers in "
         "the simulated Keras model and in the file, and weights. alone: MSE of the outputs with "
-        "only this layer rounded; gain: how much of the error goes with this layer in float."
+        "only this layer rounded; gain: how much of the error disappears with this layer in float."
     ]
     if analysis.kernels:
         notes.append(f"The file ran in LiteRT with its {analysis.kernels} kernels.")

@@ -11,8 +11,8 @@ from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.evidence import Evidence
 from keras_compress.shrinking.scoring import resolve_criterion, score
-from keras_compress.shrinking.selection import Rules
-from keras_compress.shrinking.shrinking import choose, multiple
+from keras_compress.shrinking.selection import SelectionOptions
+from keras_compress.shrinking.shrinking import groups_to_keep, multiple
 
 
 class StructuralPruningCallback(keras.callbacks.Callback):
@@ -76,7 +76,9 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         self.schedule = schedule
         self.budget = budget
         self.criterion = resolve_criterion(criterion)
-        self.choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
+        self.choice = SelectionOptions(
+            minimum=minimum, round_to=multiple(round_to), ranking=ranking
+        )
         self._data, self._loss = data, loss
         self._exclude, self._rules = exclude, rules
         self._latencies = latencies
@@ -126,6 +128,6 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         graph = self._masks.graph
         scores = score(self.criterion, Evidence(graph, self._data, self._loss))
         scores[list(graph.inexact)] = np.nan
-        return choose(
+        return groups_to_keep(
             graph, self._costs, Budget(self.budget, share), scores, self._masks.gone, self.choice
         )

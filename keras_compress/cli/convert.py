@@ -18,7 +18,7 @@ def define(values):
         flag_values=values,
     )
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
-    text("recipe", None, "A recipe's .toml, as search writes it.", flag_values=values)
+    text("recipe", None, "Recipe, a .toml that search wrote.", flag_values=values)
     text("output", None, "The .tflite file to write.", required=True, flag_values=values)
     define_json(values)
 
@@ -30,10 +30,10 @@ def execute(values):
     data = values.representative_data
     model, profile = load_keras(values.model), values.profile
     if values.recipe:
-        from keras_compress.searching.trial import compressed_at_once
+        from keras_compress.searching.one_shot import compress_without_training
 
         recipe = kc.Recipe.of(values.recipe)
-        model = compressed_at_once(model, recipe, data)
+        model = compress_without_training(model, recipe, data)
         profile = recipe.profile
     converted = kc.convert(model, profile=profile, representative_dataset=data)
     converted.save(values.output)

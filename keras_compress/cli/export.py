@@ -23,7 +23,7 @@ def define(values):
     text("profile", None, "Target: a name or a .toml file.", required=True, flag_values=values)
     text("out", None, "Folder to write into.", required=True, flag_values=values)
     text("name", "model", "Name of the files and of the C++ namespace.", flag_values=values)
-    text("labels", None, "Text file with a class a line (android).", flag_values=values)
+    text("labels", None, "Text file with one class per line (android).", flag_values=values)
     flags.DEFINE_list("mean", None, "Mean of pixels, float inputs (android).", flag_values=values)
     flags.DEFINE_list("std", None, "What pixels are divided by (android).", flag_values=values)
     define_json(values)
@@ -36,7 +36,7 @@ def execute(values):
     verdict = kc.check(values.model, values.profile)
     if not verdict.runs:
         raise ConversionError(
-            f"The file does not run on {values.profile}, so that nothing was written: "
+            f"The file does not run on {values.profile}, so nothing was written: "
             f"{verdict.findings[0]} See all: keras-compress check.",
             verdict.findings,
         )
@@ -89,14 +89,14 @@ def _labels(path):
     return Path(path).read_text(encoding="utf-8").splitlines() if path else ()
 
 
-def _numbers(words, name):
-    if words is None:
+def _numbers(texts, name):
+    if texts is None:
         return None
     try:
-        return [float(word) for word in words]
+        return [float(text) for text in texts]
     except ValueError:
         raise InvalidArgumentError(
-            f"--{name} takes a number, or three with commas between. Received: {','.join(words)}"
+            f"--{name} takes a number, or three with commas between. Received: {','.join(texts)}"
         ) from None
 
 

@@ -14,7 +14,7 @@ from keras_compress.errors import (
     UnknownNameError,
 )
 
-# Verb -> module; the order is that of the way through.
+# Verb -> module, in the order of the workflow.
 VERBS = {
     "demo": "keras_compress.cli.demo",
     "shrink": "keras_compress.cli.shrink",
@@ -27,7 +27,7 @@ VERBS = {
     "search": "keras_compress.cli.search",
     "profiles": "keras_compress.cli.profiles",
 }
-# They answer at once and log nothing; absl's logging would take a tenth of their time to import.
+# They are quick and log nothing: importing absl's logging would take a tenth of their time.
 SILENT = ("inspect", "check", "profiles")
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 
@@ -44,7 +44,7 @@ def main(arguments):
         arguments: The words after the program's name.
 
     Returns:
-        0 when done and every promise holds, 1 when a check failed, 2 for bad usage or input.
+        0 when done and all checks passed, 1 when a check failed, 2 for bad usage or input.
 
     Example:
         >>> main(["check", "--profile", "cortex_m4"])  # what is missing is said on stderr
@@ -75,7 +75,7 @@ def main(arguments):
 
 
 def _log_quietly():
-    """Send our own progress to stderr, and only the warnings of the libraries below."""
+    """Send our own progress to stderr, and of the libraries only warnings."""
     import logging as standard_logging
 
     from absl import logging

@@ -9,7 +9,7 @@ from keras_compress.converters.keras2 import model_file
 
 
 def import_keras():
-    """Import Keras without what TensorFlow's libraries say of the machine while they load.
+    """Import Keras without the messages that TensorFlow's libraries print while they load.
 
     Returns:
         The module `keras`.
@@ -23,7 +23,7 @@ def import_keras():
 
 @contextlib.contextmanager
 def _silent_stderr():
-    """Libraries write to the descriptor itself, so that is what has to be turned away."""
+    """Redirect the descriptor itself, which the libraries write to."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,7 +1,7 @@
 """Find the smallest, fastest compression of a Keras model that keeps to limits.
 
-Killed and started again with the same flags it goes on where it was. The exit code is 1 when no
-model keeps to the limits; the nearest one is written all the same.
+A search that was killed continues when it is started again with the same flags. The exit code is 1
+when no model keeps to the limits; the nearest one is written anyway.
 """
 
 from absl import flags
@@ -25,20 +25,27 @@ def define(values):
     )
     text("validation", None, "The same; else a fifth of --data.", flag_values=values)
     text("profile", "generic_int8", "Target: a name or a .toml file.", flag_values=values)
-    number("max_accuracy_drop", 0.01, "Most accuracy lost; 0.01 is a point.", flag_values=values)
+    number(
+        "max_accuracy_drop",
+        0.01,
+        "Most accuracy that may be lost; 0.01 is a point.",
+        flag_values=values,
+    )
     number("flash_bytes", None, "Most bytes of the file.", flag_values=values)
     number("sram_bytes", None, "Most bytes of working memory.", flag_values=values)
     number("latency_ms", None, "Most milliseconds of an inference.", flag_values=values)
     number("macs", None, "Most MACs: a fraction, or a number above 1.", flag_values=values)
     number("budget", 600, "Seconds that the search may take.", flag_values=values)
-    flags.DEFINE_integer("trials", None, "At most so many recipes.", flag_values=values)
+    flags.DEFINE_integer("trials", None, "Most recipes to try.", flag_values=values)
     flags.DEFINE_integer("epochs", 3, "Epochs of fine-tuning.", flag_values=values)
     flags.DEFINE_integer("generation", 6, "Recipes asked for together.", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "Of the sampler and the trainings.", flag_values=values)
+    flags.DEFINE_integer(
+        "seed", 0, "Seed of the sampler and of every training.", flag_values=values
+    )
     text("loss", "sparse_categorical_crossentropy", "A Keras loss.", flag_values=values)
     text("executor", "local", "Where trials run: local or ray.", flag_values=values)
     text("folder", "keras_compress_search", "Folder of the search.", flag_values=values)
-    text("out", None, "Folder for the winning files; else --folder.", flag_values=values)
+    text("out", None, "Folder for the winning files. Default: --folder.", flag_values=values)
     define_json(values)
 
 

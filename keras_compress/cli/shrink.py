@@ -39,7 +39,7 @@ def execute(values):
     amounts = {name: values[name].value for name in AMOUNTS if values[name].value is not None}
     if len(amounts) != 1:
         raise InvalidArgumentError(
-            "Give one amount: --macs, --channels or --bytes. "
+            "Pass one amount: --macs, --channels or --bytes. "
             f"Received: {', '.join(amounts) or 'none'}"
         )
     if not values.output.endswith(".keras"):

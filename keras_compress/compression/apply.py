@@ -21,7 +21,7 @@ from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.quantization.quantizers.base import WeightQuantizer
-from keras_compress.quantization.range_placement import Placement, place, warn_unknown
+from keras_compress.quantization.range_placement import RangePlacement, place_ranges, warn_unknown
 from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_settings
 from keras_compress.spec import Clustering, Pruning
 from keras_compress.support import plugins
@@ -116,7 +116,7 @@ def compress(
         settings = dataclasses.replace(
             settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
         )
-        placement = place(lower(graph))
+        placement = place_ranges(lower(graph))
         check_known(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
@@ -172,7 +172,7 @@ class _Compressor:
     graph: Graph
     pruning: Pruning | Mapping | None
     settings: Settings | None
-    placement: Placement | None
+    placement: RangePlacement | None
     clustering: Clustering | None
 
     def build(self):
@@ -223,7 +223,7 @@ class _Compressor:
         return self.quantizers[value]
 
     def _norm_training(self, call):
-        """What a normalization that the wrapper takes in was told of training."""
+        """The `training` argument that the folded BatchNormalization was called with."""
         norm = self.placement.folded.get(call) if self.placement else None
         training = None if norm is None else norm.kwargs.get("training")
         return {} if training is None else {"training": training}

@@ -126,7 +126,7 @@ def _schedule(share, steps):
 def _others(model, layer):
     """Name the layers whose channels stay while those of one are removed; `None` without it."""
     graph = DependencyGraph(model)
-    groups = {group for name, members in graph.births if name == layer for group in members}
+    groups = {group for name, members in graph.makers if name == layer for group in members}
     if not groups:
         return None
-    return [name for name, members in graph.births if not groups & set(members)]
+    return [name for name, members in graph.makers if not groups & set(members)]

@@ -1,1 +1,1 @@
-"""Training a compressed model on the answers of the model that it came from."""
+"""Training a compressed model on the outputs of the model that it was made from."""

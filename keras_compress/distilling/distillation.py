@@ -1,11 +1,11 @@
-"""Train a model on the answers of another one: `kc.Distillation`."""
+"""Train a model on the outputs of another one: `kc.Distillation`."""
 
 from collections.abc import Mapping
 
 import keras
 import numpy as np
 
-from keras_compress.distilling.intermediate_outputs import Taps
+from keras_compress.distilling.intermediate_outputs import ComparedOutputs
 from keras_compress.distilling.losses import (
     FEATURE_LOSSES,
     attention_loss,
@@ -29,7 +29,7 @@ class _Untracked:
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class Distillation(keras.Model):
-    """A model that trains a student on labels and on the answers of a frozen teacher.
+    """A model that trains a student on labels and on the outputs of a frozen teacher.
 
         loss = (1 - alpha) task + alpha T^2 KL(softmax(t / T) || softmax(s / T)) + b features
 
@@ -43,7 +43,7 @@ class Distillation(keras.Model):
     Args:
         student: A built Sequential or functional `keras.Model`, plain or from `kc.compress`.
         teacher: A built `keras.Model` with the same inputs and outputs; it is not changed.
-        temperature: T, above 0; more of it shows more of the classes that are not the answer.
+        temperature: T, above 0; a higher one weighs the classes other than the predicted one more.
             Default 4.
         alpha: Share of the teacher's answers, 0 to 1; with 1 no labels are needed. Default 0.5.
         features: Names of layers whose outputs are compared too, or a dict from the student's
@@ -97,8 +97,8 @@ class Distillation(keras.Model):
         self.feature_weight = float(usual if feature_weight is None else feature_weight)
         self._others = _Untracked(
             teacher=teacher,
-            student_taps=Taps.of(student, [own for own, _ in pairs]),
-            teacher_taps=Taps.of(teacher, [other for _, other in pairs]),
+            student_outputs=ComparedOutputs.of(student, [own for own, _ in pairs]),
+            teacher_outputs=ComparedOutputs.of(teacher, [other for _, other in pairs]),
             terms=None,
         )
         self._has_own_training = bool(overridden(type(student)) & _OWN_TRAINING)
@@ -108,19 +108,19 @@ class Distillation(keras.Model):
 
     @property
     def teacher(self):
-        """The model whose answers are learned; its weights do not change."""
+        """The model whose outputs are learned; its weights do not change."""
         return self._others.teacher
 
     def call(self, inputs, training=None):
-        """Answer as the student; in training, also note how far it is from the teacher."""
+        """Return the student's outputs; in training, also record its distance from the teacher."""
         if not training or self._has_own_training:
             return self.student(inputs, training=training)
-        outputs, *answers = self._others.student_taps(inputs, training=training)
+        outputs, *answers = self._others.student_outputs(inputs, training=training)
         self._others.terms = self._terms(inputs, *answers)
         return outputs
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Add the teacher's part to the loss that `compile` was given."""
+        """Add the distance from the teacher to the loss that `compile` was given."""
         terms, self._others.terms = self._others.terms, None
         if terms is None or not training:
             return super().compute_loss(x, y, y_pred, sample_weight, training)
@@ -154,8 +154,8 @@ class Distillation(keras.Model):
         own = self.student.compute_loss
 
         def compute_loss(*args, **kwargs):
-            # Not in training a second time: statistics are updated once a step.
-            _, *answers = self._others.student_taps(inputs, training=False)
+            # The student's own pass has already updated the statistics of this step.
+            _, *answers = self._others.student_outputs(inputs, training=False)
             return self._total(own(*args, **kwargs), self._terms(inputs, *answers))
 
         self.student.compute_loss = compute_loss
@@ -213,14 +213,16 @@ class Distillation(keras.Model):
 
     def _terms(self, inputs, logits, features):
         """Return the distance of the outputs and that of the features."""
-        _, wanted, maps = self._others.teacher_taps(inputs, training=False)
-        soft = sum(self._distance(*pair) for pair in zip(logits, wanted, strict=True))
-        found = [
+        _, teacher_logits, teacher_maps = self._others.teacher_outputs(inputs, training=False)
+        soft = sum(self._distance(*pair) for pair in zip(logits, teacher_logits, strict=True))
+        student_maps = [
             _projected(projection, feature)
             for projection, feature in zip(self.projections, features, strict=True)
         ]
         compare = attention_loss if self.feature_loss == "attention" else squared_loss
-        return soft, sum((compare(*pair) for pair in zip(found, maps, strict=True)), 0.0)
+        return soft, sum(
+            (compare(*pair) for pair in zip(student_maps, teacher_maps, strict=True)), 0.0
+        )
 
     def _distance(self, student, teacher):
         teacher = keras.ops.stop_gradient(teacher)
@@ -229,7 +231,7 @@ class Distillation(keras.Model):
         return soft_target_loss(student, teacher, self.temperature)
 
     def _check_shapes(self):
-        own, others = self._others.student_taps, self._others.teacher_taps
+        own, others = self._others.student_outputs, self._others.teacher_outputs
         if [s[1:] for s in own.output_shapes] != [s[1:] for s in others.output_shapes]:
             raise InvalidArgumentError(
                 "Student and teacher must have outputs of the same shapes. Received: "
@@ -241,31 +243,31 @@ class Distillation(keras.Model):
             if one[1:-1] != other[1:-1] or len(one) < 3 and self.feature_loss == "attention":
                 raise InvalidArgumentError(
                     "Features must have the same positions, and for attention at least two "
-                    f"dimensions beside the batch. Received: {' and '.join(pair)} of shapes {one} "
+                    f"dimensions besides the batch. Received: {' and '.join(pair)} of shapes {one} "
                     f"and {other}, feature_loss={self.feature_loss!r}"
                 )
 
     def _projections(self):
         """Make a layer for each hint whose channels differ, `None` for the other features."""
-        found = []
+        projections = []
         for one, other in zip(
-            self._others.student_taps.feature_shapes,
-            self._others.teacher_taps.feature_shapes,
+            self._others.student_outputs.feature_shapes,
+            self._others.teacher_outputs.feature_shapes,
             strict=True,
         ):
             if self.feature_loss == "attention" or one[-1] == other[-1]:
-                found.append(None)
+                projections.append(None)
                 continue
             if self._has_own_training:
                 raise InvalidArgumentError(
-                    "A student with training code of its own trains no projection: take "
+                    "A student with training code of its own trains no projection: use "
                     "feature_loss='attention', or layers with as many channels. Received: "
                     f"{one[-1]} and {other[-1]} channels"
                 )
-            projection = keras.layers.Dense(other[-1], name=f"projection_{len(found)}")
+            projection = keras.layers.Dense(other[-1], name=f"projection_{len(projections)}")
             projection.build(one)
-            found.append(projection)
-        return found
+            projections.append(projection)
+        return projections
 
 
 def _projected(projection, feature):

@@ -1,4 +1,4 @@
-"""What of a model is compared: its outputs before the softmax, and the maps inside it."""
+"""The outputs of a model that distillation compares: before the softmax, and of inner layers."""
 
 import dataclasses
 from typing import Any
@@ -11,13 +11,13 @@ from keras_compress.graph.graph import trace
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
-# Probabilities of an int8 file are multiples of 1 / 256; below that a logarithm says nothing.
+# Probabilities of an int8 file are multiples of 1 / 256: smaller ones carry no information.
 _LEAST_PROBABILITY = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
-class Taps:
-    """A model that also answers with what distillation compares.
+class ComparedOutputs:
+    """A model that also returns the outputs that distillation compares.
 
     Args:
         model: A `keras.Model` with the outputs `outputs`, `scores` and `features`.
@@ -29,7 +29,7 @@ class Taps:
 
     @classmethod
     def of(cls, model, features):
-        """Tap a model; its layers are shared, not copied.
+        """Add these outputs to a model, whose layers are shared, not copied.
 
         Args:
             model: A built Sequential or functional `keras.Model`.
@@ -41,33 +41,33 @@ class Taps:
         """
         graph = trace(model)
         pairs = zip(graph.flat_outputs, model.outputs, strict=True)
-        found = [_scores(*pair) for pair in pairs]
+        scores = [_scores(*pair) for pair in pairs]
         # A Sequential has lists alone, and no `input` or `output` before it is called.
         inputs = keras.tree.pack_sequence_as(graph.inputs, model.inputs)
         outputs = {
             "outputs": keras.tree.pack_sequence_as(graph.outputs, model.outputs),
-            "scores": [tensor for tensor, _ in found],
+            "scores": [tensor for tensor, _ in scores],
             "features": [_feature(model, name) for name in features],
         }
-        return cls(keras.Model(inputs, outputs), tuple(flag for _, flag in found))
+        return cls(keras.Model(inputs, outputs), tuple(flag for _, flag in scores))
 
     def __call__(self, inputs, training):
         """Run the model.
 
         Args:
             inputs: A batch, as the model takes it.
-            training: Whether layers are to behave as in training.
+            training: Whether layers behave as in training.
 
         Returns:
             Tuple (outputs, list of logits in float32, list of features in float32).
         """
-        found = self.model(inputs, training=training)
+        answers = self.model(inputs, training=training)
         logits = [
             _logits(keras.ops.cast(scores, "float32"), flag)
-            for scores, flag in zip(found["scores"], self.are_probabilities, strict=True)
+            for scores, flag in zip(answers["scores"], self.are_probabilities, strict=True)
         ]
-        features = [keras.ops.cast(feature, "float32") for feature in found["features"]]
-        return found["outputs"], logits, features
+        features = [keras.ops.cast(feature, "float32") for feature in answers["features"]]
+        return answers["outputs"], logits, features
 
     @property
     def feature_shapes(self):
@@ -81,14 +81,14 @@ class Taps:
 
 
 def _logits(scores, are_probabilities):
-    """The logarithm of probabilities is their logits but for a constant, which softmax ignores."""
+    """Return logits; those of probabilities are off by a constant, which softmax ignores."""
     if not are_probabilities:
         return scores
     return keras.ops.log(keras.ops.maximum(scores, np.float32(_LEAST_PROBABILITY)))
 
 
 def _scores(value, output):
-    """Return the tensor before the softmax of an output, and whether there was no way to it."""
+    """Return the tensor before the softmax of an output; or that behind it and `True`."""
     call = value.producer
     while call is not None and isinstance(call.operation, ActivationQuantizer):
         call = call.inputs[0].producer

@@ -22,9 +22,9 @@ def soft_target_loss(student, teacher, temperature):
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network", section 2.
     """
-    wanted = keras.ops.log_softmax(teacher / temperature, axis=-1)
-    found = keras.ops.log_softmax(student / temperature, axis=-1)
-    divergence = keras.ops.sum(keras.ops.exp(wanted) * (wanted - found), axis=-1)
+    teacher_log = keras.ops.log_softmax(teacher / temperature, axis=-1)
+    student_log = keras.ops.log_softmax(student / temperature, axis=-1)
+    divergence = keras.ops.sum(keras.ops.exp(teacher_log) * (teacher_log - student_log), axis=-1)
     return temperature**2 * keras.ops.mean(divergence)
 
 

@@ -38,7 +38,7 @@ def open_baseline(baseline, file=None, untrusted=None):
             f"Received: a baseline of type {type(baseline).__name__}."
         )
     runtime = runtimes.choose()
-    isolated = isolation.choose(untrusted, baseline, runtime)
+    isolated = isolation.isolation_for(untrusted, baseline, runtime)
     return FileBaseline(flatbuffer.read(baseline), runtime, isolated)
 
 

@@ -79,7 +79,7 @@ def evaluate(
             once it takes more than two seconds.
         baseline_file: Float `.tflite` of a Keras baseline, as bytes or path, for its size.
         untrusted: Whether the file and a `.tflite` baseline run in a process of their own, where
-            a crash, a hang or hunger for memory is an `EvaluationError`: `True`, `False`, or an
+            a crash, a hang or running out of memory is an `EvaluationError`: `True`, `False`, or an
             `Isolation` with limits. `None` isolates bytes and paths, and trusts what `kc.convert`
             returned.
 
@@ -102,7 +102,7 @@ def evaluate(
     """
     file = flatbuffer.read(model)
     chosen = runtimes.choose(runtime, file)
-    isolated = isolation.choose(untrusted, model, chosen)
+    isolated = isolation.isolation_for(untrusted, model, chosen)
     reference = None
     if baseline is not None:
         reference = open_baseline(baseline, baseline_file, untrusted)

@@ -118,7 +118,7 @@ class Isolation:
         )
 
 
-def choose(untrusted, source, runtime):
+def isolation_for(untrusted, source, runtime):
     """Decide where a file is run.
 
     Args:

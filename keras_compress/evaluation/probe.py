@@ -1,4 +1,4 @@
-"""Trying a stranger's file in a process of its own, before this process opens it."""
+"""Trying an untrusted file in a process of its own before this process opens it."""
 
 from keras_compress.evaluation import runtimes
 from keras_compress.evaluation.isolation import Isolation
@@ -18,7 +18,7 @@ def probe(source, runtime=None, timeout=60.0):
         EvaluationError: The runtime refuses the file, or it crashed or hung on it.
 
     Example:
-        probe("from_a_stranger.tflite", timeout=10)
+        probe("download.tflite", timeout=10)
     """
     model = flatbuffer.read(source)
     chosen = runtimes.choose(runtime, model)

@@ -19,7 +19,7 @@ from keras_compress.lowering.attention_layers import (
     AttentionProjection,
     AttentionScores,
 )
-from keras_compress.lowering.sketch import Sketch
+from keras_compress.lowering.call_replacement import CallReplacement
 
 
 def obstacle(call):
@@ -76,47 +76,53 @@ def split_attention(graph, wanted=lambda name: True):
 
 def _split(graph, call, made):
     layer, arguments = call.operation, _arguments(call)
-    sketch = Sketch(call, made)
+    replacement = CallReplacement(call, made)
     query, value = arguments["query"], arguments["value"]
     key = value if arguments.get("key") is None else arguments["key"]
-    scores = sketch.add(
-        sketch.layer("scores", _maker(AttentionScores, layer)),
-        _heads(sketch, layer, "query", query),
-        _heads(sketch, layer, "key", key),
+    scores = replacement.add(
+        replacement.layer("scores", _maker(AttentionScores, layer)),
+        _heads(replacement, layer, "query", query),
+        _heads(replacement, layer, "key", key),
     )
-    weights = _weights(sketch, layer, arguments, scores)
-    values = _heads(sketch, layer, "value", value)
-    context = sketch.add(sketch.layer("context", _maker(AttentionContext, layer)), weights, values)
+    weights = _weights(replacement, layer, arguments, scores)
+    values = _heads(replacement, layer, "value", value)
+    context = replacement.add(
+        replacement.layer("context", _maker(AttentionContext, layer)), weights, values
+    )
     flatten = _maker(keras.layers.Reshape, layer, target_shape=(-1, math.prod(context.shape[2:])))
-    context = sketch.add(sketch.layer("flat", flatten), context)
+    context = replacement.add(replacement.layer("flat", flatten), context)
     if "gate" in denses(layer):
-        gate = sketch.add(sketch.layer("gate", _projection(layer, "gate")), query)
-        product = sketch.layer("gated", _maker(keras.layers.Multiply, layer))
-        context = sketch.add(product, [context, gate])
-    output = sketch.add(sketch.layer("output", _projection(layer, "output")), context)
-    sketch.replace(graph, output)
+        gate = replacement.add(replacement.layer("gate", _projection(layer, "gate")), query)
+        product = replacement.layer("gated", _maker(keras.layers.Multiply, layer))
+        context = replacement.add(product, [context, gate])
+    output = replacement.add(replacement.layer("output", _projection(layer, "output")), context)
+    replacement.replace(graph, output)
 
 
-def _heads(sketch, layer, part, value):
+def _heads(replacement, layer, part, value):
     """The projection of a tensor, as (batch, steps, heads, values of a head)."""
-    projected = sketch.add(sketch.layer(part, _projection(layer, part)), value)
+    projected = replacement.add(replacement.layer(part, _projection(layer, part)), value)
     *_, heads, size = denses(layer)[part].kernel.shape
     split = _maker(keras.layers.Reshape, layer, target_shape=(-1, heads, size))
-    return sketch.add(sketch.layer(f"{part}_heads", split), projected)
+    return replacement.add(replacement.layer(f"{part}_heads", split), projected)
 
 
-def _weights(sketch, layer, arguments, scores):
+def _weights(replacement, layer, arguments, scores):
     """From scores to the weights of the places: mask, softmax, dropout."""
     mask, causal = arguments.get("attention_mask"), bool(arguments.get("use_causal_mask"))
     window = layer.get_config().get("sliding_window")
     if mask is not None or causal or window is not None:
-        masking = sketch.layer("mask", _maker(AttentionMask, layer, causal=causal, window=window))
-        scores = sketch.add(masking, scores, *([] if mask is None else [mask]))
-    weights = sketch.add(sketch.layer("softmax", _maker(keras.layers.Softmax, layer)), scores)
+        masking = replacement.layer(
+            "mask", _maker(AttentionMask, layer, causal=causal, window=window)
+        )
+        scores = replacement.add(masking, scores, *([] if mask is None else [mask]))
+    weights = replacement.add(
+        replacement.layer("softmax", _maker(keras.layers.Softmax, layer)), scores
+    )
     if not layer.dropout:
         return weights
     dropout = _maker(keras.layers.Dropout, layer, rate=layer.dropout, seed=layer.seed)
-    return sketch.add(sketch.layer("dropout", dropout), weights)
+    return replacement.add(replacement.layer("dropout", dropout), weights)
 
 
 def _maker(kind, layer, **config):

@@ -7,8 +7,8 @@
 
 import keras
 
+from keras_compress.lowering.call_replacement import CallReplacement
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
-from keras_compress.lowering.sketch import Sketch
 
 
 def obstacle(call):
@@ -45,18 +45,18 @@ def split_normalization(graph):
 
 
 def _split(graph, call, made):
-    layer, sketch = call.operation, Sketch(call, made)
+    layer, replacement = call.operation, CallReplacement(call, made)
 
     def step(name, kind, *values):
-        return sketch.add(sketch.layer(name, _maker(layer, kind)), *values)
+        return replacement.add(replacement.layer(name, _maker(layer, kind)), *values)
 
     source = call.inputs[0]
     centred = step("centred", "difference", source, step("mean", "mean", source))
     variance = step("variance", "mean", step("squares", "square", centred))
     root = step("inverse_root", "inverse_root", step("raised", "raise", variance))
     result = step("normalized", "product", centred, root)
-    affine = sketch.layer("affine", lambda name: _affine(layer, name, result.shape))
-    sketch.replace(graph, sketch.add(affine, result))
+    affine = replacement.layer("affine", lambda name: _affine(layer, name, result.shape))
+    replacement.replace(graph, replacement.add(affine, result))
 
 
 def _maker(layer, kind):

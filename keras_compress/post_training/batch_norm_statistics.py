@@ -1,26 +1,30 @@
-"""Measure the statistics of BatchNormalization again, as the compressed layers before have them."""
+"""The statistics of BatchNormalization, measured again behind the compressed layers."""
 
 import keras
 import numpy as np
 
 from keras_compress.graph.graph import trace
-from keras_compress.post_training.layerwise_outputs import Stream, collect, require_calibrated
+from keras_compress.post_training.layerwise_outputs import (
+    LayerwiseOutputs,
+    collect,
+    require_calibrated,
+)
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
 
 def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
-    """Set the moving statistics of a model to those of the activations that it has now.
+    """Set the moving statistics of a model to those of its current activations.
 
         moving_mean <- E[Q(W) x'],  moving_variance <- Var[Q(W) x']
 
     Rounding, pruning and the removal of channels move the mean and the variance of what a
-    normalization sees; the statistics of training no longer fit. Those of a short training lag
+    normalization sees; the statistics of training no longer fit. Statistics of a short training lag
     behind too: after n steps a share `momentum**n` of them is still the old model's. They are
-    measured layer by layer, the inputs x' coming through the layers that are done, Q(W) being
-    the kernels as they are used: masked, clustered, rounded. Unlike `kc.correct_biases` it mends
-    the spread of a channel too, and needs layers that have a normalization.
+    measured layer by layer, the inputs x' coming through the layers that are done, Q(W) being the
+    kernels as they are used: masked, clustered, rounded. Unlike `kc.correct_biases` it corrects the
+    variance of a channel too, and needs layers that have a normalization.
 
     Layers whose channels share one scale (`per_channel=False`) stay as they are: their grid is
     that of the folded weights, which new statistics would move under the rounded ones.
@@ -35,7 +39,7 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
             plain, or quantized, after `kc.calibrate` or `fit`. It is changed.
         data: Samples as for `kc.calibrate`, but as training sees them, augmentation included:
             images that are not shifted have other statistics. No labels are needed.
-        samples: How many samples are used at most. Default 512.
+        samples: Number of samples to use at most. Default 512.
         batch_size: Samples in a batch of data that do not come in batches. Default 64.
 
     Returns:
@@ -55,18 +59,18 @@ def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
     graph = trace(model)
     if any(isinstance(call.operation, ActivationQuantizer) for call in graph.calls):
         require_calibrated(model, "reestimate_batch_norm")
-    stream = Stream(graph, collect(model, data, samples, batch_size))
+    outputs = LayerwiseOutputs(graph, collect(model, data, samples, batch_size))
     for call in graph.calls:
         operation = call.operation
         if isinstance(operation, CompressedLayer) and _has_free_norm(operation):
-            batches = stream.values[call.inputs[0]]
+            batches = outputs.values[call.inputs[0]]
             seen = [_before_norm(operation, batch) for batch in batches]
             _set_statistics(operation.batch_norm, seen)
         elif isinstance(operation, PhasedNormalization):
-            _set_statistics(operation.layer, stream.values[call.inputs[0]])
+            _set_statistics(operation.layer, outputs.values[call.inputs[0]])
         elif isinstance(operation, keras.layers.BatchNormalization):
-            _set_statistics(operation, stream.values[call.inputs[0]])
-        stream.advance(call)
+            _set_statistics(operation, outputs.values[call.inputs[0]])
+        outputs.advance(call)
     return model
 
 

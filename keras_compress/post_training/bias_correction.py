@@ -1,4 +1,4 @@
-"""Take the mean error of quantized layers back out of their biases."""
+"""The mean error of quantized layers, removed by their biases."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
         model: A model that `kc.compress` returned, after `kc.calibrate`, and after
             `kc.round_weights` where that is used. It is changed.
         data: Samples as for `kc.calibrate`. No labels are needed.
-        samples: How many samples are used at most. Default 512.
+        samples: Number of samples to use at most. Default 512.
         batch_size: Samples in a batch of data that do not come in batches. Default 64.
         progress: Whether to show a bar; `None` shows it on a terminal.
 
@@ -54,7 +54,7 @@ def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
 
 
 def shift_shape(wrapper):
-    """Return the shape of what can be added to the outputs of a wrapped layer.
+    """Return the shape of the shift that can be added to the outputs of a wrapped layer.
 
     Args:
         wrapper: A `CompressedLayer`.
@@ -75,13 +75,13 @@ def correct_bias_of(site):
         site: The `Site` of a layer that has a shift.
     """
     shape = shift_shape(site.wrapper)
-    wanted = _mean(site.float_outputs(fused=False), shape)
-    found = _mean(site.quantized_outputs(), shape)
-    _add_to_shift(site.wrapper, wanted - found)
+    float_mean = _mean(site.float_outputs(fused=False), shape)
+    quantized_mean = _mean(site.quantized_outputs(), shape)
+    _add_to_shift(site.wrapper, float_mean - quantized_mean)
 
 
 def _mean(batches, shape):
-    """The mean over all axes along which a bias of this shape has one value."""
+    """Return the mean over all axes along which a bias of this shape is constant."""
     sizes = (1,) * (batches[0].ndim - len(shape)) + shape
     axes = tuple(axis for axis, size in enumerate(sizes) if size == 1)
     total = sum(batch.sum(axis=axes, dtype="float64") for batch in batches)

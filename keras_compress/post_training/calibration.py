@@ -18,9 +18,9 @@ from keras_compress.wrappers.phase import Phase, PhasedLayer
 def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
     """Set the activation ranges of a compressed model from data.
 
-    One pass over the data on the graph. What is remembered of a tensor is its extremes or one
-    histogram, however many samples there are. Activations are not rounded during the pass,
-    weights are, as they will be in the file.
+    One pass over the data on the graph. Of each tensor it keeps the extremes or one histogram,
+    however many samples there are. Activations are not rounded during the pass, weights are, as
+    they will be in the file.
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
@@ -67,14 +67,14 @@ def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
 
 def _quantizers(model):
     layers = all_layers(model) if isinstance(model, keras.Model) else []
-    found = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     if not any(isinstance(layer, PhasedLayer) for layer in layers):
         raise InvalidArgumentError(
             "calibrate needs a model with activation ranges in it. Before it, add: "
             'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
             f"Received: {getattr(model, 'name', model)}, which has none"
         )
-    return [layer for layer in found if layer.fixed_range is None]
+    return [layer for layer in quantizers if layer.fixed_range is None]
 
 
 def _observer(calibrator, batch_size):
@@ -84,7 +84,7 @@ def _observer(calibrator, batch_size):
 
 
 def _begin(model):
-    """Enter the phase in which kernels are rounded, where that has not been done."""
+    """Enter the phase in which kernels are rounded, unless it has been entered."""
     for layer in all_layers(model):
         phased = isinstance(layer, PhasedLayer) and layer.quantizes
         if phased and layer.phase == Phase.OFF:
@@ -122,9 +122,9 @@ def _observe(model, quantizers, batches, per_batch):
 
 
 def _take(quantizer):
-    found = quantizer.observer.range(quantizer.bits)
+    limits = quantizer.observer.range(quantizer.bits)
     quantizer.observer.reset()
-    return found
+    return limits
 
 
 def _check_finite(quantizer, minimum, maximum):

@@ -7,7 +7,7 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import Value, rebuild, trace
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
-from keras_compress.post_training.layerwise_outputs import Stream, collect
+from keras_compress.post_training.layerwise_outputs import LayerwiseOutputs, collect
 from keras_compress.wrappers.copies import LayerCopies
 
 # Sweeps end when no channel changes by more than this share.
@@ -17,7 +17,7 @@ _SETTLED = 1e-3
 def equalize(
     model, data=None, *, strength=0.5, samples=512, batch_size=64, sweeps=40, replace_relu6=False
 ):
-    """Return a copy of a model in which the channels between two layers have like ranges.
+    """Return a copy of a model in which the channels between two layers have similar ranges.
 
         without data:  s_i = sqrt(r1_i / r2_i)
         with data:     s_i = x_i^strength / r2_i^(1 - strength)
@@ -25,13 +25,13 @@ def equalize(
 
     r1_i is the largest magnitude of the weights that make channel i, r2_i that of those that
     read it, both as folding of BatchNormalization leaves them; x_i is the largest magnitude of
-    the channel itself in the data. As ReLU(x / s) = ReLU(x) / s, the outputs stay what they were.
+    the channel itself in the data. As ReLU(x / s) = ReLU(x) / s, the outputs do not change.
 
-    Without data r1 and r2 become equal; chains (depthwise and pointwise in turn) are gone through
-    again and again until they settle. It pays where one scale has to serve all channels of a
-    kernel (`per_channel=False`). With data it is the activations whose channels are brought
-    together, and that pays where kernels have a scale for each channel (the default): the
-    activation between two layers has one scale in the file, whatever the kernels have.
+    Without data r1 and r2 become equal; chains (depthwise and pointwise in turn) are swept
+    repeatedly until they converge. It pays where all channels of a kernel share one scale
+    (`per_channel=False`). With data the channels of activations are equalized, which pays where
+    kernels have a scale for each channel (the default): the activation between two layers has one
+    scale in the file, whatever the kernels have.
 
     Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias
     correction", section 4.1; with data Xiao et al. 2023, "SmoothQuant", equation 4.
@@ -39,12 +39,12 @@ def equalize(
     Args:
         model: A built Sequential or functional `keras.Model`, not compressed. It is not changed.
         data: What `kc.calibrate` takes, or `None`.
-        strength: How much of the unevenness of activations goes into the weights that read them,
-            from 0 (none) to 1 (all of it: all channels reach equally far). Default 0.5. Only
-            with data.
-        samples: How many samples of the data are looked at, at most. Default 512.
+        strength: How much of the difference between channels of activations moves into the weights
+            that read them, from 0 (none) to 1 (all: every channel has the same range). Default 0.5.
+            Only with data.
+        samples: Number of samples to use at most. Default 512.
         batch_size: Samples in a batch of data that do not come in batches. Default 64.
-        sweeps: How often all pairs are gone through at most. Default 40. Only without data.
+        sweeps: Most sweeps over all pairs. Default 40. Only without data.
         replace_relu6: Whether ReLU6 between two layers becomes ReLU, as in the source. That
             changes outputs wherever the cap at 6 was reached. By default such pairs stay as they
             are.
@@ -86,7 +86,7 @@ def equalize(
 
 
 class _Arrays:
-    """The weights of the layers of links, as arrays that are changed."""
+    """The weights of linked layers, as arrays that are scaled."""
 
     def __init__(self):
         self.of = {}
@@ -98,14 +98,14 @@ class _Arrays:
         return self.of[key][1]
 
     def equalize(self, link):
-        """Equalize one pair; return by which share the most changed channel was scaled."""
+        """Equalize one pair; return the largest change of a channel, as a logarithm."""
         made, read = _usable(self._made(link), self._read(link))
         scale = np.sqrt(made / read)
         self._move(link, scale)
         return float(np.abs(np.log(scale)).max())
 
     def smooth(self, link, reached, strength):
-        """Bring the channels between one pair together, as far as `strength` says."""
+        """Equalize the channels between one pair, as far as `strength` says."""
         reached, read = _usable(reached, self._read(link))
         self._move(link, reached**strength / read ** (1 - strength))
 
@@ -136,21 +136,21 @@ class _Arrays:
 
 
 def _usable(*ranges):
-    """Ranges of channels, with 1 in all of them where one is 0: such channels are left alone."""
-    usable = np.all([found > 0 for found in ranges], axis=0)
-    return [np.where(usable, found, 1.0) for found in ranges]
+    """Return ranges with 1 in all of them where one is 0: such channels stay as they are."""
+    usable = np.all([channels > 0 for channels in ranges], axis=0)
+    return [np.where(usable, channels, 1.0) for channels in ranges]
 
 
 def _largest_inputs(graph, batches, links):
     """Return for each link the largest magnitude of each channel on its way between the two."""
-    stream, reached = Stream(graph, batches), {}
-    wanted = {link.last: link for link in links}
+    outputs, reached = LayerwiseOutputs(graph, batches), {}
+    link_to = {link.last: link for link in links}
     for call in graph.calls:
-        if link := wanted.get(call.operation):
-            values = stream.values[call.inputs[0]]
+        if link := link_to.get(call.operation):
+            values = outputs.values[call.inputs[0]]
             rows = [np.abs(batch).reshape(-1, batch.shape[-1]).max(axis=0) for batch in values]
             reached[link] = np.max(rows, axis=0).reshape(link.repeats, -1).max(axis=0)
-        stream.advance(call)
+        outputs.advance(call)
     return reached
 
 

@@ -1,4 +1,4 @@
-"""Samples on their way through a compressed model, once as in float and once quantized."""
+"""The outputs of each layer of a compressed model, in float and quantized."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from keras_compress.wrappers.phase import Phase
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Site:
-    """A wrapped layer on the way, and what reaches it.
+    """A wrapped layer and its inputs, quantized and in float.
 
     Args:
         wrapper: The `CompressedLayer`.
@@ -42,7 +42,7 @@ class Site:
     input_step: Any = None
 
     def float_outputs(self, fused=True):
-        """Return batches of what the float layer makes of the float inputs.
+        """Return batches of the float layer's outputs for the float inputs.
 
         Args:
             fused: Whether the activation, the layer's own or a ReLU behind it, is applied.
@@ -52,12 +52,12 @@ class Site:
         return [np.asarray(self.activate(batch)) for batch in outputs] if fused else outputs
 
     def quantized_outputs(self):
-        """Return batches of what the wrapped layer makes now, before any activation."""
+        """Return batches of the wrapped layer's current outputs, before any activation."""
         with self.unfused():
             return [np.asarray(self.wrapper(batch, self.input_step)) for batch in self.inputs]
 
     def activate(self, outputs):
-        """Return outputs behind the activation, that of the layer or a ReLU behind it."""
+        """Return outputs after the activation, that of the layer or a ReLU after it."""
         own = getattr(self.wrapper.layer, "activation", None)
         for activation in (own, self.activation):
             outputs = outputs if activation is None else activation(outputs)
@@ -129,7 +129,7 @@ def collect(model, data, samples, batch_size):
     Args:
         model: A functional `keras.Model`.
         data: What `kc.calibrate` takes.
-        samples: How many samples at most.
+        samples: Number of samples at most.
         batch_size: Samples in a batch of data that do not come in batches.
 
     Raises:
@@ -149,10 +149,10 @@ def collect(model, data, samples, batch_size):
 
 
 def walk(model, batches, visit, progress=None):
-    """Lead samples through a compressed model, layer by layer, and show each wrapped layer.
+    """Run samples through a compressed model, layer by layer, and visit each wrapped layer.
 
-    A layer is shown before the quantized stream passes it, so what `visit` changes in it is what
-    later layers see. Only tensors that are still to be read are held.
+    `visit` is called before the quantized samples pass a layer, so later layers see what it changed
+    there. Only tensors that are still to be read are held.
 
     Args:
         model: A compressed, calibrated model.
@@ -162,7 +162,7 @@ def walk(model, batches, visit, progress=None):
     """
     graph = trace(model)
     saved = _saved_weights(graph)
-    plain, quantized = Stream(graph, batches), Stream(graph, batches)
+    plain, quantized = LayerwiseOutputs(graph, batches), LayerwiseOutputs(graph, batches)
     visited = set()
     with progress_bar(len(graph.calls), progress, unit="layer") as advance:
         for call in graph.calls:
@@ -214,8 +214,8 @@ def _fused_relu(call):
     return None
 
 
-class Stream:
-    """Batches on their way through a graph: the values that are still to be read.
+class LayerwiseOutputs:
+    """The values of a graph for all batches, kept until their last reader.
 
     Args:
         graph: A `Graph`.
@@ -234,7 +234,7 @@ class Stream:
         }
 
     def advance(self, call, as_called=lambda operation: operation):
-        """Make the outputs of a call, and forget inputs that nobody reads any more.
+        """Compute the outputs of a call, and drop inputs that no later call reads.
 
         Args:
             call: The next call of the graph.

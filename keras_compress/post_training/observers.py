@@ -106,10 +106,10 @@ class HistogramObserver:
 
     def range(self, bits):
         """Return the range as floats (minimum, maximum)."""
-        found = self.histogram()
-        if not (math.isfinite(found.minimum) and math.isfinite(found.maximum)):
-            return found.minimum, found.maximum
-        return self.calibrator.range(found, bits)
+        histogram = self.histogram()
+        if not (math.isfinite(histogram.minimum) and math.isfinite(histogram.maximum)):
+            return histogram.minimum, histogram.maximum
+        return self.calibrator.range(histogram, bits)
 
     def reset(self):
         """Forget everything."""

@@ -1,4 +1,4 @@
-"""Choose the integers of weights after training, layer by layer, from samples."""
+"""The integers of weights, chosen after training, layer by layer, from samples."""
 
 import keras
 import numpy as np
@@ -24,13 +24,13 @@ def round_weights(
     seed=0,
     progress=None,
 ):
-    """Round the weights of a compressed model so that its layers answer as in float.
+    """Round the weights of a compressed model so that its layers keep their float outputs.
 
     Layer by layer in the order of the data: the inputs of a layer come through the layers that
-    are rounded already, what it should answer comes from the float model. The integers that are
-    chosen stay in the kernels, on scales that are fixed from then on, so that saved models,
-    `kc.strip` and `kc.convert` carry them. Layers whose quantizer has no grid of equal steps
-    (`lloyd_max`, powers of two), or whose weights are clustered, keep their own rounding.
+    are rounded already, the outputs that it should have come from the float model. The integers
+    that are chosen stay in the kernels, on scales that are fixed from then on, so that saved
+    models, `kc.strip` and `kc.convert` carry them. Layers whose quantizer has no grid of equal
+    steps (`lloyd_max`, powers of two), or whose weights are clustered, keep their own rounding.
 
     Args:
         model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
@@ -38,7 +38,7 @@ def round_weights(
         rounding: Name or instance of a rounding: `"adaround"`, `"gptq"`, `"nearest"`.
         correct_bias: Whether the mean error that is left goes into each layer's bias before the
             next layer's turn, as `kc.correct_biases` does. Default true.
-        samples: How many samples are used at most. Default 512. The inputs and outputs of one
+        samples: Number of samples to use at most. Default 512. The inputs and outputs of one
             layer for all of them are held in memory.
         batch_size: Samples in a batch of data that do not come in batches. Default 64.
         seed: Of the samples that each update draws.

@@ -32,7 +32,7 @@ class Range:
 
 
 @dataclasses.dataclass(frozen=True)
-class Placement:
+class RangePlacement:
     """Decisions over a graph.
 
     Args:
@@ -48,21 +48,21 @@ class Placement:
     governing: dict
 
 
-def place(graph):
+def place_ranges(graph):
     """Decide where ranges stand and which normalizations are folded.
 
     Args:
         graph: A lowered `Graph`.
 
     Returns:
-        A `Placement`.
+        A `RangePlacement`.
     """
     planner = _Planner(graph)
     for value in graph.flat_inputs:
         planner.give_range(value)
     for call in graph.calls:
         planner.visit(call)
-    return Placement(planner.ranges, planner.folded, planner.unknown, planner.governing)
+    return RangePlacement(planner.ranges, planner.folded, planner.unknown, planner.governing)
 
 
 def foldable_batch_norm(graph, call):

@@ -1,1 +1,1 @@
-"""Reports of evaluations: text, JSON, and an HTML page that needs nothing beside itself."""
+"""Reports of evaluations: text, JSON, and a self-contained HTML page."""

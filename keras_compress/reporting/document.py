@@ -31,15 +31,14 @@ def report(result, *, history=None, title=None, targets=(), model=None):
         title: The page's title.
         targets: Profiles to show the file on: verdict, flash, SRAM and latency, each with where
             the figure comes from. Names, paths of a user's own or `Profile`s.
-        model: The evaluated file, which targets are asked about: bytes, path or
+        model: The evaluated file, for `targets`: bytes, path or
             `ConvertedModel`; with several results a list or dict like `result`.
 
     Returns:
         A `Report`.
 
     Raises:
-        InvalidArgumentError: Something else than results, no history, or targets without their
-            files.
+        InvalidArgumentError: Not results, not a history, or targets without their files.
         UnknownNameError: No profile has that name.
 
     Example:
@@ -80,7 +79,7 @@ class Report:
     targets: dict[str, list[TargetFigures]] = dataclasses.field(default_factory=dict)
 
     def save(self, path):
-        """Write the report; the file appears only when it is whole.
+        """Write the report atomically.
 
         Args:
             path: A path that ends in `.html`, `.json` or `.txt`. Missing folders are made.
@@ -89,7 +88,7 @@ class Report:
             The path as a `pathlib.Path`.
 
         Raises:
-            InvalidArgumentError: Another ending.
+            InvalidArgumentError: Another file extension.
             MissingPackageError: HTML without the packages that draw it.
         """
         ending = os.path.splitext(os.fspath(path))[1].lower()
@@ -157,7 +156,7 @@ def _on_targets(results, model, targets):
     files = list(files.values()) if isinstance(files, Mapping) else list(files)
     if len(files) != len(results) or any(file is None for file in files):
         raise InvalidArgumentError(
-            "targets are asked about the evaluated files: give model=, one file for each result. "
+            "targets needs the evaluated files: pass model=, one file for each result. "
             f"Received: {sum(file is not None for file in files)} files for {len(results)} results"
         )
     return {

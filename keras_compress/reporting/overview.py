@@ -1,11 +1,11 @@
-"""Several evaluations beside each other, one a row."""
+"""Several evaluations as a table, one in each row."""
 
 from keras_compress.evaluation.summary import duration, number
 from keras_compress.support.tables import text_table
 
 
 def overview(results):
-    """Return one row of words for the baseline and for each evaluation.
+    """Return one row of text for the baseline and for each evaluation.
 
     Args:
         results: Name -> `EvaluationResult` of the same evaluation set.

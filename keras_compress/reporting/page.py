@@ -26,7 +26,7 @@ def render_page(report):
         report: A `Report`.
 
     Returns:
-        HTML text that refers to nothing outside itself.
+        Self-contained HTML text.
 
     Raises:
         MissingPackageError: Matplotlib or Jinja2 is not installed.
@@ -50,14 +50,14 @@ def render_fragment(report):
 
 
 def _missing():
-    found = []
+    missing = []
     for name in _NEEDED:
         try:
             if importlib.util.find_spec(name) is None:
-                found.append(name)
+                missing.append(name)
         except ImportError:
-            found.append(name)
-    return found
+            missing.append(name)
+    return missing
 
 
 def _render(template, report):
@@ -101,7 +101,7 @@ def _comparison(results):
 
 
 def _heading(metric):
-    """Return a metric's name as a heading has it."""
+    """Return a metric's name as a heading."""
     return metric.upper() if metric in _ACRONYMS else metric.replace("_", " ").capitalize()
 
 
@@ -119,20 +119,20 @@ def _model(name, result, targets):
 
 
 def _tiles(result):
-    """Return (figure, what it is, beside what) of the figures that matter most."""
+    """Return (figure, label, remark) of the most important figures."""
     model, before = result.model, result.baseline
     tiles = []
     for name, value in list(model.metrics.items())[:1]:
         was = before and before.metrics.get(name)
-        beside = f"baseline {number(name, was)}" if was is not None else ""
-        tiles.append((number(name, value), name.replace("_", " "), beside))
+        remark = f"baseline {number(name, was)}" if was is not None else ""
+        tiles.append((number(name, value), name.replace("_", " "), remark))
     ratio = f"{before.bytes / model.bytes:.1f} times smaller" if before and before.bytes else ""
     tiles.append((_size(model.bytes), "file size", ratio))
     if model.sparsity is not None:
         tiles.append((f"{model.sparsity:.1%}", "zero weights", "counted in the file"))
     if model.latency_ms:
-        beside = f"p95 {duration(model.latency_ms.p95)}, {result.runtime.name}"
-        tiles.append((duration(model.latency_ms.p50), "latency per sample", beside))
+        remark = f"p95 {duration(model.latency_ms.p95)}, {result.runtime.name}"
+        tiles.append((duration(model.latency_ms.p50), "latency per sample", remark))
     if model.arena:
         tiles.append((_size(model.arena["total_bytes"]), "arena", "in TFLite Micro"))
     if result.label_agreement is not None:
@@ -151,7 +151,7 @@ def _size(count):
 
 
 def _versions(results):
-    found = {}
+    versions = {}
     for result in results.values():
-        found.update(result.versions)
-    return ", ".join(f"{name} {version}" for name, version in found.items())
+        versions.update(result.versions)
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

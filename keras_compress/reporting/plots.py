@@ -7,7 +7,7 @@ import numpy as np
 
 _BASELINE, _INK, _GRID = "#8b95a5", "#1f2933", "#d9dee5"
 _MODELS = ("#1667c0", "#c2571a", "#2a8055", "#8a4baf", "#a8283c", "#5b6b1e")
-# Narrow enough that a phone shows the words at a size that can be read.
+# Narrow enough for the text to be legible on a phone.
 _WIDTH, _HEIGHT = 5.0, 3.3
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -23,14 +23,14 @@ _STYLE = {
     "axes.axisbelow": True,
     "grid.color": _GRID,
     "grid.linewidth": 0.8,
-    # The same report twice is the same file.
+    # Without it two drawings of the same report would differ.
     "svg.hashsalt": "keras_compress",
 }
 _MOST_LAYERS = 32
 
 
 def weight_histogram(result):
-    """Draw how the weights other than zero are spread, before and after.
+    """Draw the distribution of the nonzero weights, before and after.
 
     Args:
         result: An `EvaluationResult`.
@@ -124,11 +124,11 @@ def metric_against_bytes(results, metric):
             axes.plot(size / 1000, scale * value, "o", color=color, markersize=8, label=name)
         _spread(axes, points, level, scale)
         if scale == 100:
-            # The room for names above 100 % has no ticks, for there is no such accuracy.
+            # The room for names above 100 % has no ticks: no accuracy lies there.
             low, high = axes.get_ylim()
             axes.set_yticks([t for t in axes.get_yticks() if low <= t <= min(high, 100 + 1e-6)])
         if len(points) > 2:
-            # Names beside the points would cover each other where files are alike.
+            # Names next to the points would overlap where files are alike.
             _legend_above(axes)
         else:
             _label_points(axes, points, scale)
@@ -140,7 +140,7 @@ def metric_against_bytes(results, metric):
 
 
 def training_curves(history):
-    """Draw the history of a training, each quantity of its own kind in its own panel.
+    """Draw the history of a training, one panel for each kind of quantity.
 
     Args:
         history: Name -> values by epoch.
@@ -157,7 +157,7 @@ def training_curves(history):
 
 
 def layer_labels(tensors):
-    """Name weight tensors shortly and so that no two are called the same.
+    """Return short, unique names for weight tensors.
 
     Args:
         tensors: `WeightTensor`s.
@@ -184,7 +184,7 @@ def draw_svg(draw, label, height=_HEIGHT):
 
     Args:
         draw: Called with the matplotlib axes.
-        label: What the picture shows, for those who hear it.
+        label: What the picture shows, for screen readers.
         height: Height in inches at a width of five.
 
     Returns:
@@ -249,7 +249,7 @@ def _points(results, metric):
 
 
 def _spread(axes, points, level, scale):
-    """Leave room for labels, and do not blow hundredths of a point up to the whole height."""
+    """Leave room for labels, and keep differences of hundredths of a point small."""
     sizes = [size / 1000 for _, size, _, _ in points]
     if max(sizes) > 20 * min(sizes):
         axes.set_xscale("log")

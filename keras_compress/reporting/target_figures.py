@@ -1,4 +1,4 @@
-"""What a file needs and does on a target, each figure with where it comes from."""
+"""The figures of a file on a target, each with its source."""
 
 import dataclasses
 import functools
@@ -12,18 +12,15 @@ from keras_compress.evaluation.summary import duration
 from keras_compress.exporting.vela import compile_model
 from keras_compress.tflite import flatbuffer
 
-_LITERT = "(LiteRT)"
-_TFLITE_MICRO = "(TFLite Micro)"
-
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """A figure and its origin.
 
     Args:
-        value: The number, `None` where nothing here can tell it.
+        value: The number, `None` where it cannot be measured or estimated here.
         source: Where it comes from, or why there is none.
-        budget: What the target leaves for it, `None` without a limit.
+        budget: The target's limit, `None` without one.
     """
 
     value: float | None
@@ -32,9 +29,10 @@ class Figure:
 
     @property
     def fits(self):
-        """Whether it keeps to the budget; `None` where one of them is not known."""
-        known = self.value is not None and self.budget is not None
-        return self.value <= self.budget if known else None
+        """Whether it keeps to the budget; `None` if the figure or the budget is unknown."""
+        if self.value is None or self.budget is None:
+            return None
+        return self.value <= self.budget
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,8 +62,8 @@ class TargetFigures:
     @property
     def fits(self):
         """Whether flash and SRAM keep to the budgets; `None` where the target has none."""
-        known = [f.fits for f in (self.flash_bytes, self.sram_bytes) if f.fits is not None]
-        return all(known) if known else None
+        fits = [f.fits for f in (self.flash_bytes, self.sram_bytes) if f.fits is not None]
+        return all(fits) if fits else None
 
     def to_json(self):
         """Return the fields as a dictionary that `json.dumps` takes."""
@@ -73,10 +71,11 @@ class TargetFigures:
 
 
 def target_figures(model, profile, result=None):
-    """Gather what this machine can tell of a file on a target.
+    """Collect the figures of a file on a target that this machine can measure or estimate.
 
     Memory of TFLite Micro targets is measured in its interpreter where that is installed; cycles
-    of an Ethos-U are Vela's estimate where that is installed. Everything else is `kc.check`'s.
+    of an Ethos-U are Vela's estimate where that is installed. Everything else comes from
+    `kc.check`.
 
     Args:
         model: Bytes or path of a `.tflite`, or a `ConvertedModel`.
@@ -108,7 +107,7 @@ def target_figures(model, profile, result=None):
 
 
 def _compiled(model, target):
-    """Return Vela's result, or `None` where it has nothing to say."""
+    """Return Vela's result, or `None` where it has none."""
     try:
         return compile_model(model, target) if target.vela else None
     except CompressionError:
@@ -126,7 +125,7 @@ def _by_vela(compiled):
 
 def _sram(model, target, verdict):
     runtime = _installed("tflite_micro")
-    if verdict.runs and target.engine.endswith(_TFLITE_MICRO) and runtime is not None:
+    if verdict.runs and target.runs_in_tflite_micro and runtime is not None:
         try:
             arena = _arena(flatbuffer.read(model).content)
         except CompressionError:
@@ -161,7 +160,7 @@ def _latency(target, verdict, result):
         return Figure(None, "does not run")
     timing = result.model.latency_ms if result is not None else None
     in_litert = result is not None and result.runtime.name in ("litert", "tflite_runtime")
-    if timing and in_litert and target.engine.endswith(_LITERT):
+    if timing and in_litert and target.runs_in_litert:
         where = f"measured in {result.runtime.name} {result.runtime.version} on this machine"
         return Figure(timing.p50, f"{where}, not on the target")
     macs = f"{verdict.macs:,} multiply-accumulates" if verdict.macs else "no multiply-accumulates"
@@ -172,7 +171,7 @@ _HEADINGS = ("target", "verdict", "fits", "flash bytes", "SRAM bytes", "latency"
 
 
 def target_rows(targets):
-    """Return a table of targets in words.
+    """Return a table of targets as text.
 
     Args:
         targets: List of `TargetFigures`.
@@ -202,7 +201,7 @@ def _against(figure):
 
 
 def target_notes(targets):
-    """Say in sentences where the figures of targets come from, and what stands in the way.
+    """Return sentences on where the figures of targets come from, and on errors of `kc.check`.
 
     Args:
         targets: List of `TargetFigures`.

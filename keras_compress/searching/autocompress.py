@@ -27,7 +27,7 @@ def autocompress(
 ):
     """Find the smallest, fastest form of a model that keeps its accuracy, in a given time.
 
-    One call of `kc.search` with the accuracy as the only limit beside the profile's memory. A
+    One call of `kc.search` with the accuracy and the profile's memory as the only limits. A
     bar shows the best so far.
 
     Args:
@@ -35,11 +35,11 @@ def autocompress(
         data: `(x, y)` arrays to train on, or samples with labels in any form of docs/data.md; a
             fifth is kept for validation if none are given, of data that are read whole.
         max_accuracy_drop: Most accuracy that may be lost; 0.01 is one point.
-        seconds: Time that it may take; what has begun is finished.
+        seconds: Time that it may take; trials that are running then are finished.
         validation: As in `kc.search`.
         profile: Name or path of the target.
         epochs: Epochs of fine-tuning of a trial that is not stopped.
-        folder: As in `kc.search`. Default: a temporary one, gone with the result.
+        folder: As in `kc.search`. Default: a temporary one, deleted with the result.
         progress: Whether to show a bar; `None` shows it on a terminal.
         **options: Further arguments of `kc.search`.
 
@@ -57,7 +57,7 @@ def autocompress(
     if validation is None:
         inputs = input_specs(model) if isinstance(model, keras.Model) else None
         data, validation = split_data(data, inputs)
-    place = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
+    search_folder = tempfile.mkdtemp(prefix="keras_compress_") if folder is None else folder
     result = search(
         model,
         data,
@@ -66,10 +66,10 @@ def autocompress(
         constraints=Constraints(max_accuracy_drop=max_accuracy_drop),
         budget=seconds,
         epochs=epochs,
-        folder=place,
+        folder=search_folder,
         progress=progress,
         **options,
     )
     if folder is None:
-        weakref.finalize(result, shutil.rmtree, place, ignore_errors=True)
+        weakref.finalize(result, shutil.rmtree, search_folder, ignore_errors=True)
     return result

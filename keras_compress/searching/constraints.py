@@ -1,4 +1,4 @@
-"""What a compressed model must keep to: `kc.Constraints`."""
+"""The limits of a compressed model: `kc.Constraints`."""
 
 import dataclasses
 import math
@@ -8,7 +8,7 @@ from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError
 
 _UNITS = {"flash_bytes": " bytes", "sram_bytes": " bytes", "latency_ms": " ms", "macs": " MACs"}
-_WORDS = {
+_QUANTITIES = {
     "flash_bytes": "the file in flash",
     "sram_bytes": "the working memory",
     "latency_ms": "the latency",
@@ -18,19 +18,19 @@ _WORDS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Constraints:
-    """Limits for `kc.search`. What is not said is limited by the profile alone.
+    """Limits for `kc.search`. Memory that is left out is limited by the profile.
 
     Args:
         max_accuracy_drop: Most accuracy that may be lost against the float model, in [0, 1]:
             0.01 is one point. Default 0.01.
         flash_bytes: Most bytes of the file; `None` takes the profile's budget.
         sram_bytes: Most bytes of working memory; `None` takes the profile's budget.
-        latency_ms: Most milliseconds of one inference, as LiteRT or Vela tells it.
+        latency_ms: Most milliseconds of one inference, as LiteRT measures or Vela estimates it.
         macs: Most multiply-accumulates: a fraction of the float model's up to 1, or a number
             above 1.
 
     Raises:
-        InvalidArgumentError: A limit that is no number, or not above 0.
+        InvalidArgumentError: A limit that is not a number above 0.
 
     Example:
         >>> kc.Constraints(flash_bytes=60_000).max_accuracy_drop
@@ -52,10 +52,7 @@ class Constraints:
             )
         for name in _UNITS:
             limit = getattr(self, name)
-            if limit is None:
-                continue
-            known = isinstance(limit, numbers.Real) and not isinstance(limit, bool)
-            if not known or not limit > 0 or not math.isfinite(limit):
+            if limit is not None and not _is_limit(limit):
                 raise InvalidArgumentError(
                     f"{name} must be a number above 0, or None. Received: {name}={limit!r}"
                 )
@@ -80,23 +77,24 @@ class Constraints:
         )
 
     def excesses(self, objectives, baseline_accuracy):
-        """Say by how much each limit is passed, as a fraction of the limit.
+        """Return by how much each limit is exceeded, as a fraction of the limit.
 
         Args:
             objectives: Measured `Objectives`.
             baseline_accuracy: Accuracy of the float model.
 
         Returns:
-            Dict with an entry for each constraint: positive where it is broken. That of the
+            Dict with an entry for each constraint: positive where it is broken. The entry of the
             accuracy is in accuracy itself, a point being 0.01.
         """
-        found = {
-            "max_accuracy_drop": baseline_accuracy - objectives.accuracy - self.max_accuracy_drop
+        lost = baseline_accuracy - objectives.accuracy
+        return {
+            "max_accuracy_drop": lost - self.max_accuracy_drop,
+            **self.size_excesses(objectives),
         }
-        return {**found, **self.size_excesses(objectives)}
 
     def size_excesses(self, objectives):
-        """Return `excesses` but for the accuracy's."""
+        """Return `excesses` without the entry of the accuracy."""
         return {
             name: getattr(objectives, name) / limit - 1
             for name in _UNITS
@@ -120,16 +118,24 @@ class Constraints:
         worst = max(broken, key=broken.__getitem__)
         others = ", ".join(name for name in broken if name != worst)
         rest = f" Also broken: {others}." if others else ""
-        if worst == "max_accuracy_drop":
+        return self._binding(worst, broken[worst], objectives, baseline_accuracy) + rest
+
+    def _binding(self, name, excess, objectives, baseline_accuracy):
+        """Say of one constraint by how much it is broken."""
+        if name == "max_accuracy_drop":
             lost = baseline_accuracy - objectives.accuracy
             return (
                 f"max_accuracy_drop={self.max_accuracy_drop:g} binds: the nearest model loses "
-                f"{100 * lost:.2f} points of accuracy, {100 * broken[worst]:.2f} more than "
-                f"allowed.{rest}"
+                f"{100 * lost:.2f} points of accuracy, {100 * excess:.2f} more than allowed."
             )
-        value, limit = getattr(objectives, worst), getattr(self, worst)
+        value, limit = getattr(objectives, name), getattr(self, name)
         return (
-            f"{worst}={limit:,.6g} binds: {_WORDS[worst]} of the nearest model is "
-            f"{value:,.6g}{_UNITS[worst]}, {value - limit:,.6g} ({100 * broken[worst]:.1f} %) "
-            f"more than allowed.{rest}"
+            f"{name}={limit:,.6g} binds: {_QUANTITIES[name]} of the nearest model is "
+            f"{value:,.6g}{_UNITS[name]}, {value - limit:,.6g} ({100 * excess:.1f} %) "
+            "more than allowed."
         )
+
+
+def _is_limit(value):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and value > 0 and math.isfinite(value)

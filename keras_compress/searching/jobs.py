@@ -1,6 +1,6 @@
-"""What a worker is told: which recipe to try, on what, and how to train it.
+"""The job of a worker: which recipe to try, on which data, and how to train it.
 
-Nothing heavy is imported here: a driver and a scheduler hand these values around.
+Nothing heavy is imported here: drivers and schedulers pass these values around.
 """
 
 import dataclasses

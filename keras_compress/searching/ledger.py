@@ -1,4 +1,4 @@
-"""All that a search must not forget, in an Optuna study."""
+"""What a search remembers when it is killed, in an Optuna study."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ class Ledger:
     """Trials and outcomes of a search, in Optuna's storage.
 
     Whatever a search decides or measures is written down before it goes on, so that a search
-    that was killed replays what is known and goes on where it was.
+    that was killed replays what was recorded and continues from there.
 
     Args:
         storage: URL of an Optuna storage.
@@ -39,30 +39,33 @@ class Ledger:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self._seed = optuna, seed
-        self.study = optuna.create_study(
+        self._study = optuna.create_study(
             storage=storage, study_name=_STUDY, directions=DIRECTIONS, load_if_exists=True
         )
-        known = self.remember("fingerprint", lambda: fingerprint)
-        changed = [key for key in fingerprint if known.get(key) != _plain(fingerprint[key])]
+        stored = self.remember("fingerprint", lambda: fingerprint)
+        changed = [key for key in fingerprint if stored.get(key) != _as_json(fingerprint[key])]
         if changed:
             raise InvalidArgumentError(
-                f"The storage holds a search with another {', '.join(changed)}. Give another "
-                f"folder=, or delete it to begin anew. Received: {storage}"
+                f"The storage holds a search with another {', '.join(changed)}. Pass another "
+                f"folder=, or delete it to start over. Received: {storage}"
             )
         self._excesses: dict[int, list[float]] = {}
 
     def remember(self, key, make: Callable):
         """Return what is written under a key; make and write it where nothing is."""
-        known = self.study.user_attrs
-        if key not in known:
-            self.study.set_user_attr(key, _plain(make()))
-        return self.study.user_attrs[key]
+        if key not in self._study.user_attrs:
+            self.record(key, make())
+        return self.recorded(key)
 
-    def known(self, key):
+    def record(self, key, value):
+        """Write a value that `json.dumps` takes under a key."""
+        self._study.set_user_attr(key, _as_json(value))
+
+    def recorded(self, key):
         """Return what is written under a key, or `None`."""
-        return self.study.user_attrs.get(key)
+        return self._study.user_attrs.get(key)
 
-    def generation(self, index, size, distributions, starts, fresh: Callable):
+    def generation(self, index, size, distributions, starts, is_new: Callable):
         """Return the trials of a generation, asked for once and then remembered.
 
         A generation is asked for as a whole, from what was told before it and from a seed of its
@@ -73,17 +76,17 @@ class Ledger:
             size: How many trials.
             distributions: Optuna's distributions.
             starts: Parameter dicts that are tried before the sampler is asked.
-            fresh: `fresh(parameters) -> bool`, false for what was tried already.
+            fresh: `is_new(parameters) -> bool`, false for recipes that were tried already.
 
         Returns:
             Dict from a trial's number to its parameters; fewer than `size` when the space is
             used up.
         """
-        found = self.remember(
+        generation = self.remember(
             f"generation {index}",
-            lambda: self._asked(index, size, distributions, starts, fresh),
+            lambda: self._asked(index, size, distributions, starts, is_new),
         )
-        return {int(number): parameters for number, parameters in found.items()}
+        return {int(number): parameters for number, parameters in generation.items()}
 
     def tell(self, number, values, excesses):
         """Close a trial.
@@ -96,35 +99,37 @@ class Ledger:
         self._excesses[number] = [float(value) for value in excesses]
         failed = self._optuna.trial.TrialState.FAIL
         if values is None:
-            self.study.tell(number, state=failed, skip_if_finished=True)
+            self._study.tell(number, state=failed, skip_if_finished=True)
         else:
-            self.study.tell(number, values, skip_if_finished=True)
+            self._study.tell(number, values, skip_if_finished=True)
 
-    def _asked(self, index, size, distributions, starts, fresh):
+    def _asked(self, index, size, distributions, starts, is_new):
         self._drop_unfinished()
         sampler = self._sampler(index)
-        found: dict[int, dict] = {}
+        asked: dict[int, dict] = {}
         waiting = list(starts)
         for _ in range(len(waiting) + 4 * size):
-            if len(found) == size:
+            if len(asked) == size:
                 break
-            self.study.sampler = self._fixed(sampler, waiting.pop(0)) if waiting else sampler
-            trial = self.study.ask(distributions)
+            self._study.sampler = self._fixed(sampler, waiting.pop(0)) if waiting else sampler
+            trial = self._study.ask(distributions)
             parameters = dict(trial.params)
-            if fresh(parameters):
-                found[trial.number] = parameters
+            if is_new(parameters):
+                asked[trial.number] = parameters
             else:
-                self.study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-        return found
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        return asked
 
     def _drop_unfinished(self):
-        """Close what a killed process asked for and never wrote down as a generation."""
+        """Close what a killed process asked for and did not record as a generation."""
         states = self._optuna.trial.TrialState
-        for trial in self.study.get_trials(deepcopy=False, states=(states.RUNNING, states.WAITING)):
-            self.study.tell(trial.number, state=states.FAIL)
+        for trial in self._study.get_trials(
+            deepcopy=False, states=(states.RUNNING, states.WAITING)
+        ):
+            self._study.tell(trial.number, state=states.FAIL)
 
     def _fixed(self, sampler, parameters):
-        """Return a sampler that chooses what it is told to."""
+        """Return a sampler that always draws these parameters."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return self._optuna.samplers.PartialFixedSampler(parameters, sampler)
@@ -145,5 +150,5 @@ def sqlite(folder):
     return f"sqlite:///{Path(folder).resolve() / 'search.db'}"
 
 
-def _plain(value):
+def _as_json(value):
     return json.loads(json.dumps(value))

@@ -12,8 +12,6 @@ from keras_compress.evaluation.runtimes import choose
 from keras_compress.exporting.micro.compressed_weights import compress_weights
 from keras_compress.reporting.target_figures import target_figures
 
-_TFLITE_MICRO, _LITERT = "(TFLite Micro)", "(LiteRT)"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Objectives:
@@ -41,6 +39,11 @@ class Objectives:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return dataclasses.asdict(self)
 
+    @property
+    def inference_cost(self) -> float:
+        """The time of an inference, or the MACs where no time is known."""
+        return float(self.macs if self.latency_ms is None else self.latency_ms)
+
 
 def device_file(converted, recipe):
     """Return the bytes that go onto the target.
@@ -52,8 +55,8 @@ def device_file(converted, recipe):
         recipe: The `Recipe` that it was made by.
     """
     target = edge_profile.get(recipe.profile)
-    pays = recipe.prunes or recipe.clusters is not None
-    if not pays or not target.engine.endswith(_TFLITE_MICRO) or not has_runtime("tflite_micro"):
+    compressible = recipe.prunes or recipe.clusters is not None
+    if not compressible or not target.runs_in_tflite_micro or not has_runtime("tflite_micro"):
         return converted.content
     return compress_weights(converted, strip=True).content
 
@@ -67,35 +70,35 @@ def measure(file, profile, x, y, metric=None, dense=None):
         x: Inputs.
         y: Targets.
         metric: As `metrics` of `kc.evaluate`; more must be better.
-        dense: The file that answers in place of one whose weights are compressed: LiteRT runs
-            it, which is many times faster than TFLite Micro on a PC.
+        dense: The same model with its weights not compressed, to be evaluated in place of
+            `file`: LiteRT runs it many times faster than TFLite Micro does on a PC.
 
     Returns:
         `Objectives`.
     """
     target = edge_profile.get(profile)
-    runs = 50 if target.engine.endswith(_LITERT) else 0
-    answers = dense or file
-    result = evaluate(answers, x, y, metrics=metric, latency_runs=runs, progress=False)
+    runs = 50 if target.runs_in_litert else 0
+    evaluated = dense or file
+    result = evaluate(evaluated, x, y, metrics=metric, latency_runs=runs, progress=False)
     figures, verdict = target_figures(file, target, result), check(file, target)
     name, value = main_metric(result)
-    found = {key: getattr(figures, key) for key in ("flash_bytes", "sram_bytes", "latency_ms")}
+    costs = {key: getattr(figures, key) for key in ("flash_bytes", "sram_bytes", "latency_ms")}
     runtime = f"{result.runtime.name} {result.runtime.version}"
-    stands_in = " with the weights not compressed" if answers != file else ""
+    remark = " with the weights not compressed" if evaluated != file else ""
     return Objectives(
         accuracy=value,
-        **{key: figure.value for key, figure in found.items()},
+        **{key: figure.value for key, figure in costs.items()},
         macs=verdict.macs,
         verdict=verdict.verdict,
         sources={
-            "accuracy": f"{name} of {result.samples:,} samples in {runtime}{stands_in}",
-            **{key: figure.source for key, figure in found.items()},
+            "accuracy": f"{name} of {result.samples:,} samples in {runtime}{remark}",
+            **{key: figure.source for key, figure in costs.items()},
             "macs": "counted in the file",
         },
     )
 
 
-def simulated(model, x, y, metric=None):
+def keras_metric(model, x, y, metric=None):
     """Return the metric of a Keras model.
 
     Args:
@@ -112,7 +115,7 @@ def simulated(model, x, y, metric=None):
 
 
 def main_metric(result):
-    """Return the (name, value) of the metric that a search keeps.
+    """Return the (name, value) of the metric that a search maximizes.
 
     Args:
         result: An `EvaluationResult`.
@@ -124,7 +127,7 @@ def main_metric(result):
         if name not in ("mse", "rmse", "mae"):
             return name, float(value)
     raise InvalidArgumentError(
-        "A search keeps a metric of which more is better. Give class labels as y, or a function "
+        "A search needs a metric of which more is better. Pass class labels as y, or a function "
         "metric(y_true, y_pred) -> float. Received: "
         f"{', '.join(result.model.metrics) or 'no metric: validation without y'}"
     )

@@ -39,12 +39,12 @@ def fragment(result):
 
 
 def section(result):
-    """Return the part that a report takes over.
+    """Return the section of a report about a search.
 
     Args:
         result: A `SearchResult`.
     """
-    said = result.unmet or "All constraints are met."
+    summary = result.unmet or "All constraints are met."
     kind = "kc-warning" if result.unmet else "kc-note"
     plots = "".join(
         f"<figure><figcaption>{caption}</figcaption>{svg}</figure>"
@@ -53,7 +53,7 @@ def section(result):
     code = html.escape(f"{result.recipe.to_toml()}\n{result.recipe.to_python()}")
     return (
         f'<section><h2>Search for {html.escape(result.profile)}</h2><p class="{kind}">'
-        f'{html.escape(said)}</p><div class="kc-grid">{plots}</div>{_table(result)}'
+        f'{html.escape(summary)}</p><div class="kc-grid">{plots}</div>{_table(result)}'
         f'<figure class="kc-after"><figcaption>The winning recipe</figcaption>'
         f'<div class="kc-scroll"><pre>{code}</pre></div></figure></section>'
     )
@@ -78,37 +78,39 @@ def _plots(result):
         shown.append(("latency", "latency_ms", "ms", 1.0))
     else:
         shown.append(("multiply-accumulates", "macs", "millions", 1e-6))
-    for words, name, unit, scale in shown:
-        yield f"Accuracy against {words}", _plot(result, words, name, unit, scale)
+    for quantity, name, unit, scale in shown:
+        yield f"Accuracy against {quantity}", _plot(result, quantity, name, unit, scale)
 
 
-def _plot(result, words, name, unit, scale):
-    done = [trial for trial in result.trials if trial.is_complete]
-    front = {id(trial) for trial in result.pareto}
-    limit = getattr(result.constraints, name)
-
+def _plot(result, quantity, name, unit, scale):
     def draw(axes):
-        for trial in done:
-            best = trial is result.best
-            color = _BEST if best else _FRONT if id(trial) in front else _OTHER
-            value = scale * getattr(trial.objectives, name)
-            axes.plot(value, 100 * trial.objectives.accuracy, "o", color=color, markersize=8)
-            label = "plain" if trial.number < 0 else str(trial.number)
-            axes.annotate(
-                label,
-                (value, 100 * trial.objectives.accuracy),
-                xytext=(6, 4),
-                textcoords="offset points",
-                fontsize=9,
-            )
-        floor = result.baseline_accuracy - result.constraints.max_accuracy_drop
-        axes.axhline(100 * floor, color=_LIMIT, linestyle="--", linewidth=1.2)
-        furthest = max(scale * getattr(trial.objectives, name) for trial in done)
-        if limit is not None and scale * limit < 2 * furthest:
-            axes.axvline(scale * limit, color=_LIMIT, linestyle="--", linewidth=1.2)
+        _draw_trials(axes, result, name, scale)
+        _draw_limits(axes, result, name, scale)
         axes.margins(0.15)
-        axes.set_xlabel(f"{words}, {unit}")
+        axes.set_xlabel(f"{quantity}, {unit}")
         axes.set_ylabel("accuracy, %")
         axes.grid()
 
-    return draw_svg(draw, f"Accuracy of the trials against {words}; dashed: the constraints")
+    return draw_svg(draw, f"Accuracy of the trials against {quantity}; dashed: the constraints")
+
+
+def _draw_trials(axes, result, name, scale):
+    front = {id(trial) for trial in result.pareto}
+    for trial in _complete(result):
+        color = _BEST if trial is result.best else _FRONT if id(trial) in front else _OTHER
+        point = scale * getattr(trial.objectives, name), 100 * trial.objectives.accuracy
+        axes.plot(*point, "o", color=color, markersize=8)
+        axes.annotate(trial.name, point, xytext=(6, 4), textcoords="offset points", fontsize=9)
+
+
+def _draw_limits(axes, result, name, scale):
+    floor = result.baseline_accuracy - result.constraints.max_accuracy_drop
+    axes.axhline(100 * floor, color=_LIMIT, linestyle="--", linewidth=1.2)
+    limit = getattr(result.constraints, name)
+    largest = max(getattr(trial.objectives, name) for trial in _complete(result))
+    if limit is not None and limit < 2 * largest:
+        axes.axvline(scale * limit, color=_LIMIT, linestyle="--", linewidth=1.2)
+
+
+def _complete(result):
+    return [trial for trial in result.trials if trial.is_complete]

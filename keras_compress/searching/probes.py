@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from keras_compress.analysis.bit_assignment import assign_bits, solve
@@ -48,7 +49,7 @@ class Probes:
         return solve(self.sparsity, [("weights", costs, limit)])
 
     def widths(self, share, narrow=4, wide=8):
-        """Give few bits to the layers that mind them least.
+        """Give few bits to the layers that lose least by them.
 
         Args:
             share: Share of all weights that may have `narrow` bits, in [0, 1].
@@ -61,7 +62,7 @@ class Probes:
         total = sum(self.kernel_sizes.values())
         costs = {name: {narrow: 0.0, wide: n} for name, n in self.kernel_sizes.items()}
         limit = total * (1 - share) + 1
-        errors = {name: {w: found[w] for w in (narrow, wide)} for name, found in self.bits.items()}
+        errors = {name: {w: of[w] for w in (narrow, wide)} for name, of in self.bits.items()}
         chosen = solve(errors, [("weights", costs, limit)])
         return {name: width for name, width in chosen.items() if width == narrow}
 
@@ -74,8 +75,8 @@ class Probes:
         """Return what `to_json` described; JSON turns numbers into text where they are keys."""
         tables = {
             name: {
-                layer: {kind(key): value for key, value in found.items()}
-                for layer, found in fields[name].items()
+                layer: {kind(key): error for key, error in errors.items()}
+                for layer, errors in fields[name].items()
             }
             for name, kind in (("sparsity", float), ("bits", int))
         }
@@ -95,14 +96,18 @@ def probe(model, x, widths=(8, 4), zeros=True):
         `Probes`.
     """
     widths = tuple(sorted({8, *widths}, reverse=True))
-    found = assign_bits(model, x, budget_bytes=10**15, widths=widths)
-    sizes, sparsity = _zeros(model, x) if zeros else ({}, {})
+    assignment = assign_bits(model, x, budget_bytes=10**15, widths=widths)
+    sizes, sparsity = _errors_of_zeros(model, x) if zeros else ({}, {})
     return Probes(
-        sizes=sizes, sparsity=sparsity, bits=found.sensitivity, kernel_sizes=_sizes(model)
+        sizes=sizes,
+        sparsity=sparsity,
+        bits=assignment.sensitivity,
+        kernel_sizes=_kernel_sizes(model),
     )
 
 
-def _zeros(model, x):
+def _errors_of_zeros(model, x):
+    """Return layer -> number of weights, and layer -> share of zeros -> error."""
     compressed = compress(model, pruning=Pruning())
     targets = CompressedTargets(compressed).targets
     reference = _outputs(compressed, x)
@@ -122,12 +127,11 @@ def _zeros(model, x):
 
 
 def _outputs(model, x):
-    found = model.predict_on_batch(x)
-    found = found.values() if isinstance(found, dict) else found
-    return [np.asarray(a) for a in found] if isinstance(found, list | tuple) else [found]
+    outputs = model.predict_on_batch(x)
+    return [np.asarray(output) for output in keras.tree.flatten(outputs)]
 
 
-def _sizes(model):
+def _kernel_sizes(model):
     compressed = compress(model, quantization="generic_int8")
     return {
         layer.name: sum(int(np.prod(layer.variable(k).shape)) for k in layer.kernels)

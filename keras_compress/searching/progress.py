@@ -13,20 +13,30 @@ class SearchBar:
     """
 
     def __init__(self, budget, trials, show=None):
-        self._budget = budget
+        self._budget, self._best = budget, "none yet"
         total, unit = (trials, "trial") if budget is None else (round(budget), "s")
         self._bar = ProgressBar("Searching", show, total=total, unit=unit)
 
-    def update(self, seconds, trials, best):
+    def show_best(self, objectives):
+        """Show the figures of the best trial from the next update on.
+
+        Args:
+            objectives: Its `Objectives`.
+        """
+        self._best = (
+            f"{100 * objectives.accuracy:.2f} %, {objectives.flash_bytes:,} bytes, "
+            f"{objectives.macs:,} MACs"
+        )
+
+    def update(self, seconds, trials):
         """Move the bar.
 
         Args:
             seconds: Seconds spent.
             trials: Trials finished.
-            best: The best so far in words.
         """
         done = trials if self._budget is None else round(min(seconds, self._budget))
-        self._bar.update(done, note=f"{trials} trials, best: {best}")
+        self._bar.update(done, note=f"{trials} trials, best: {self._best}")
 
     def __enter__(self):
         self._bar.__enter__()

@@ -1,4 +1,4 @@
-"""Which way of removing channels a model minds least: tried without training."""
+"""Which way of removing channels costs a model least, tried without training."""
 
 import dataclasses
 import itertools
@@ -7,7 +7,7 @@ import math
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller
 from keras_compress.errors import CompressionError
-from keras_compress.searching.objectives import simulated
+from keras_compress.searching.objectives import keras_metric
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,10 +15,10 @@ class Removal:
     """A way of removing channels, and what it leaves.
 
     Args:
-        criterion: By which channels are chosen.
-        ranking: Over which of them they are compared, see `kc.shrink`.
+        criterion: What channels are chosen by.
+        ranking: Which channels are compared with one another, see `kc.shrink`.
         macs: Share of the multiply-accumulates that it was tried at, in (0, 1).
-        accuracy: Of what remains, with the statistics measured again, on training samples.
+        accuracy: Of the remaining model on training samples, its statistics measured again.
         weights: Share of the weights that remain.
     """
 
@@ -41,7 +41,7 @@ class Removal:
 def probe_removals(model, macs, data, loss, metric, criteria, rankings):
     """Remove channels in several ways and measure what remains, without training.
 
-    Moving statistics of BatchNormalizations are measured again behind each removal: without that
+    Moving statistics of BatchNormalizations are measured again after each removal: without that
     the accuracies say little about those after training.
 
     Source: Li et al. 2020, "EagleEye: fast sub-net evaluation for efficient neural network
@@ -57,22 +57,22 @@ def probe_removals(model, macs, data, loss, metric, criteria, rankings):
         rankings: Names of rankings.
 
     Returns:
-        List of `Removal`, the most accurate first; what a model does not allow is left out.
+        List of `Removal`, the most accurate first, without those that the model does not allow.
     """
-    found = []
+    removals = []
     for criterion, ranking in itertools.product(criteria, rankings):
         recipe = Recipe(macs=macs, criterion=criterion, ranking=ranking)
         try:
             left = smaller(model, recipe, data, loss)
         except CompressionError:
             continue
-        found.append(
+        removals.append(
             Removal(
                 criterion=criterion,
                 ranking=ranking,
                 macs=macs,
-                accuracy=simulated(left, *data, metric),
+                accuracy=keras_metric(left, *data, metric),
                 weights=left.count_params() / model.count_params(),
             )
         )
-    return sorted(found, key=lambda removal: -removal.accuracy)
+    return sorted(removals, key=lambda removal: -removal.accuracy)

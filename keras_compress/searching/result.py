@@ -1,4 +1,4 @@
-"""What a search found: the best model, its file, all trials, and the trade-off between them."""
+"""The result of a search: the best model, its file, all trials and the trade-off between them."""
 
 import dataclasses
 import functools
@@ -6,55 +6,14 @@ import html
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-from keras_compress.compression.recipe import Recipe
 from keras_compress.searching.constraints import Constraints
-from keras_compress.searching.objectives import Objectives
+from keras_compress.searching.trial import Trial
+from keras_compress.searching.trial_order import dominates
 from keras_compress.support.files import write_atomically
 from keras_compress.support.tables import text_table
 
 _HEADINGS = ("trial", "state", "epochs", "accuracy", "flash", "SRAM", "latency", "MACs", "recipe")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One recipe that was tried.
-
-    Args:
-        number: Its number in Optuna's study; -1 is plain quantization without training.
-        recipe: Its `Recipe`.
-        state: `"complete"`, `"stopped"` (others of its generation were better), `"too large"`
-            (its file broke a constraint before any training) or `"failed"`.
-        epochs: Epochs that it was trained for.
-        accuracy: On the validation data, in Keras where there is no file yet.
-        objectives: Figures of its file, `None` where it failed; of a trial that was not
-            completed those of the file before training.
-        seconds: Time that it took.
-        folder: Where its files are.
-        error: Why it failed.
-    """
-
-    number: int
-    recipe: Recipe
-    state: str
-    epochs: int = 0
-    accuracy: float | None = None
-    objectives: Objectives | None = None
-    seconds: float = 0.0
-    folder: str = ""
-    error: str = ""
-
-    @property
-    def is_complete(self):
-        """Whether it was trained to the end and measured."""
-        return self.state == "complete"
-
-    def to_json(self):
-        """Return the fields as a dictionary that `json.dumps` takes."""
-        measured = self.objectives and self.objectives.to_json()
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**fields, "recipe": self.recipe.to_json(), "objectives": measured}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,8 +72,13 @@ class SearchResult:
     @property
     def pareto(self):
         """Complete trials that no other one beats in accuracy, bytes and time at once."""
-        done = [trial for trial in self.trials if trial.is_complete]
-        return tuple(t for t in done if not any(dominates(o, t) for o in done))
+        complete = [trial for trial in self.trials if trial.is_complete]
+        figures = [trial.objectives for trial in complete]
+        return tuple(
+            trial
+            for trial in complete
+            if not any(dominates(other, trial.objectives) for other in figures)
+        )
 
     def save(self, folder):
         """Write the winning file, its recipe, the Keras model, the JSON and the HTML page.
@@ -186,49 +150,36 @@ class SearchResult:
         return os.fspath(self._path("model.tflite"))
 
 
-def dominates(one, other):
-    """Tell whether a trial is at least as good as another in everything, and better in one."""
-    a, b = _judged(one.objectives), _judged(other.objectives)
-    return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
-
-
-def _judged(objectives):
-    time = objectives.macs if objectives.latency_ms is None else objectives.latency_ms
-    return -objectives.accuracy, objectives.flash_bytes, time
-
-
 def _row(trial, is_best):
-    measured: Any = trial.objectives
-    unknown = ("-",) * 4
-    figures = (
-        unknown
-        if measured is None
-        else (
-            f"{measured.flash_bytes:,}",
-            "-" if measured.sram_bytes is None else f"{measured.sram_bytes:,}",
-            "-" if measured.latency_ms is None else f"{measured.latency_ms:.3f} ms",
-            f"{measured.macs:,}",
-        )
-    )
-    name = "plain" if trial.number < 0 else str(trial.number)
     return (
-        f"{name} *" if is_best else name,
+        f"{trial.name} *" if is_best else trial.name,
         trial.state,
         str(trial.epochs),
         "-" if trial.accuracy is None else f"{100 * trial.accuracy:.2f} %",
-        *figures,
-        trial.error or _words(trial.recipe),
+        *_figures(trial.objectives),
+        trial.error or _in_one_line(trial.recipe),
     )
 
 
-def _words(recipe):
-    """Say a recipe in a line: tables by their mean."""
+def _figures(objectives):
+    if objectives is None:
+        return ("-",) * 4
+    return (
+        f"{objectives.flash_bytes:,}",
+        "-" if objectives.sram_bytes is None else f"{objectives.sram_bytes:,}",
+        "-" if objectives.latency_ms is None else f"{objectives.latency_ms:.3f} ms",
+        f"{objectives.macs:,}",
+    )
+
+
+def _in_one_line(recipe):
+    """Write a recipe in a line, values for single layers as the set of them."""
     fields = recipe.to_json()
     del fields["profile"]
-    parts = []
+    texts = []
     for name, value in fields.items():
         if isinstance(value, dict):
-            found = ", ".join(f"{v:g}" for v in sorted(set(value.values())))
-            value = f"[{found}] in {len(value)} layers"
-        parts.append(f"{name}={value}")
-    return " ".join(parts) or "as it is"
+            values = ", ".join(f"{v:g}" for v in sorted(set(value.values())))
+            value = f"[{values}] in {len(value)} layers"
+        texts.append(f"{name}={value}")
+    return " ".join(texts) or "unchanged"

@@ -1,5 +1,7 @@
 """Find the compression that keeps to a budget: `kc.search`."""
 
+from pathlib import Path
+
 import keras
 
 from keras_compress.data.model_inputs import input_specs
@@ -7,12 +9,18 @@ from keras_compress.data.reading import read
 from keras_compress.data.training_data import as_fit_takes
 from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import trace
+from keras_compress.searching.clock import SearchClock
+from keras_compress.searching.conclusion import conclude
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.executors.base import Executor
 from keras_compress.searching.halving import Halving
 from keras_compress.searching.jobs import FineTuning
-from keras_compress.searching.ledger import sqlite
+from keras_compress.searching.ledger import Ledger, sqlite
+from keras_compress.searching.plan import SearchPlan
+from keras_compress.searching.preparation import prepare
 from keras_compress.searching.progress import SearchBar
+from keras_compress.searching.trial_runner import TrialRunner
 from keras_compress.support import plugins
 
 EXECUTORS = "keras_compress.searching.executors"
@@ -48,14 +56,15 @@ def search(
 ):
     """Find the smallest, fastest compression of a model that keeps to constraints.
 
-    Plain quantization is measured first, how much each layer minds zeros and few bits, and what
-    several ways of removing channels leave, statistics of BatchNormalizations measured again. Then
-    generations of recipes are tried, the first ones from these figures, the others from Optuna's
-    multi-objective sampler (accuracy, bytes, time). Each recipe's file is measured before any
-    training; those that break a limit are not trained. The better half of the others is fine-tuned
-    with the float model as teacher, by successive halving: after a ninth and a third of the epochs
-    only the best third goes on. Everything is written down: a search that was killed and is
-    started again with the same arguments goes on where it was.
+    First it measures plain quantization, how sensitive each layer is to zeros and few bits, and
+    how accurate the model stays after several ways of removing channels, with the statistics of
+    BatchNormalizations measured again. Then it tries generations of recipes: the first from these
+    figures, the others from Optuna's multi-objective sampler (accuracy, bytes, time). Each
+    recipe's file is measured before any training; those that break a limit are not trained. The
+    better half of the others is fine-tuned with the float model as teacher, by successive halving:
+    after a ninth and a third of the epochs only the best third continues. Everything is recorded:
+    a search that was killed continues where it was when it is called again with the same
+    arguments.
 
     Args:
         build_or_model: The trained float model, a built Sequential or functional `keras.Model`,
@@ -64,13 +73,13 @@ def search(
             `DataLoader`, the path of an `.npz` file or of a folder of images, or a function that
             makes one of the first four anew for every training.
         validation: `(x, y)` arrays, or samples with labels in any form of docs/data.md, that
-            accuracy is measured on. What is chosen by them is a little too good on them: keep
-            other data for the last word.
+            accuracy is measured on. The winner is chosen by them and so looks a little too good
+            on them: keep other data for the final evaluation.
         profile: Name or path of the target.
         constraints: `kc.Constraints`. Default: at most one point lost, the profile's memory.
         budget: Seconds that the search may take, earlier runs of it included. `None`: no limit.
-            What has begun when they are over is finished.
-        trials: At most so many recipes. Default: 12 without a budget, no limit with one.
+            Trials that are running when the time is up are finished.
+        trials: Most recipes to try. Default: 12 without a budget, no limit with one.
         epochs: Epochs of fine-tuning of a trial that is not stopped. 0 tries post-training
             compression alone.
         generation: Recipes that are asked for together.
@@ -122,28 +131,19 @@ def search(
     (sensitivity of layers).
     """
     _check(budget, trials, epochs, generation)
-    constraints = Constraints() if constraints is None else constraints
     target = edge_profile.get(profile)
+    constraints = Constraints() if constraints is None else constraints
     _check_latency(constraints, target)
     if trials is None and budget is None:
         trials = _TRIALS
-    model = build_or_model if isinstance(build_or_model, keras.Model) else build_or_model()
+    model = _built(build_or_model)
     inputs = input_specs(model)
-    halving = Halving(
-        model,
-        as_fit_takes(train, inputs),
-        _read_validation(validation, inputs),
+    plan = SearchPlan(
+        model=model,
+        train=as_fit_takes(train, inputs),
+        validation=_read_validation(validation, inputs),
         profile=str(profile) if isinstance(profile, str) else target.name,
         constraints=constraints,
-        budget=budget,
-        trials=trials,
-        generation=generation,
-        space=space,
-        starts=starts,
-        folder=folder,
-        storage=storage or sqlite(folder),
-        executor=plugins.resolve(EXECUTORS, executor, Executor),
-        seed=seed,
         tuning=FineTuning(
             epochs=epochs,
             batch_size=batch_size,
@@ -156,9 +156,37 @@ def search(
             jit_compile=jit_compile,
             seed=seed,
         ),
+        executor=plugins.resolve(EXECUTORS, executor, Executor),
+        folder=Path(folder),
+        storage=storage or sqlite(folder),
+        budget=budget,
+        max_trials=trials,
+        generation_size=generation,
+        choices=space,
+        starts=starts,
+        seed=seed,
     )
     with SearchBar(budget, trials, progress) as bar:
-        return halving.run(bar)
+        return _run(plan, bar)
+
+
+def _run(plan, bar):
+    """Carry out a plan: prepare, try generations, and measure the winner again."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(plan.storage, plan.fingerprint(), plan.seed)
+    clock = SearchClock(plan.budget, float(ledger.recorded("seconds") or 0.0))
+    runner = TrialRunner(plan, ledger, clock, bar)
+    prepared = prepare(plan, ledger, runner)
+    Halving(plan, prepared, ledger, runner, clock, bar).run()
+    return conclude(plan, prepared, ledger, list(runner.trials.values()), clock.spent())
+
+
+def _built(build_or_model):
+    """Return the model, once it is sure that its graph can be read."""
+    is_model = isinstance(build_or_model, keras.Model)
+    model = build_or_model if is_model else build_or_model()
+    trace(model)
+    return model
 
 
 def _check(budget, trials, epochs, generation):
@@ -173,7 +201,7 @@ def _check(budget, trials, epochs, generation):
             )
     if budget is not None and not budget > 0:
         raise InvalidArgumentError(
-            f"budget is a number of seconds above 0, or None. Received: budget={budget!r}"
+            f"budget must be a number of seconds above 0, or None. Received: budget={budget!r}"
         )
 
 
@@ -188,10 +216,10 @@ def _read_validation(validation, inputs):
 
 
 def _check_latency(constraints, target):
-    timed = bool(target.vela) or target.engine.endswith("(LiteRT)")
+    timed = bool(target.vela) or target.runs_in_litert
     if constraints.latency_ms is not None and not timed:
         raise InvalidArgumentError(
             f"No latency of {target.name} can be had on this machine: LiteRT times files for "
-            "its own targets and Vela those of an Ethos-U. Limit macs= in place of it. "
+            "its own targets and Vela estimates it for an Ethos-U. Limit macs= instead. "
             f"Received: latency_ms={constraints.latency_ms!r}"
         )

@@ -61,22 +61,10 @@ class Space:
             blocks: Whether the model has blocks that can be removed.
 
         Raises:
-            UnknownNameError: A name that is no choice.
+            UnknownNameError: A name that is not a choice.
             InvalidArgumentError: No values.
         """
-        target = edge_profile.get(profile)
-        stores_zeros = zeros_pay(target)
-        usual: dict[str, tuple] = {
-            "macs": tuple(round(0.3 + 0.05 * k, 2) for k in range(15)),
-            "blocks": (1.0, 0.9) if blocks else (1.0,),
-            "sparsity": tuple(round(0.1 * k, 1) for k in range(10)) if stores_zeros else (0.0,),
-            "narrow": _STEPS if target.int4 else (0.0,),
-            "clusters": (0, 32, 16) if stores_zeros else (0,),
-            "allocation": ("sensitivity", "uniform"),
-            "criterion": ("l2_norm", "taylor"),
-            "ranking": RANKINGS,
-            "weight_quantizer": ("abs_max", "least_squares"),
-        }
+        choices = _usual_choices(edge_profile.get(profile), blocks)
         for name, values in (given or {}).items():
             if name not in _NEUTRAL:
                 raise UnknownNameError("choice of a search", name, _NEUTRAL)
@@ -84,23 +72,23 @@ class Space:
                 raise InvalidArgumentError(
                     f"space maps names to lists of values. Received: space={{{name!r}: {values!r}}}"
                 )
-            usual[name] = tuple(values)
-        return cls(profile=str(profile), choices=usual, probes=probes)
+            choices[name] = tuple(values)
+        return cls(profile=str(profile), choices=choices, probes=probes)
 
     def distributions(self):
         """Return Optuna's distributions of what there is to choose."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-        found = {}
+        distributions = {}
         for name, values in self.choices.items():
             if len(values) < 2:
                 continue
             steps = _even_step(values)
             if steps is None:
-                found[name] = CategoricalDistribution(values)
+                distributions[name] = CategoricalDistribution(values)
             else:
-                found[name] = FloatDistribution(min(values), max(values), step=steps)
-        return found
+                distributions[name] = FloatDistribution(min(values), max(values), step=steps)
+        return distributions
 
     def recipe(self, parameters):
         """Return the `Recipe` of a choice.
@@ -109,32 +97,39 @@ class Space:
             parameters: Dict from name to value; what is missing has its only or neutral value.
         """
         chosen = self.filled(parameters)
-        sparsity, bits = round(float(chosen["sparsity"]), 6), None
-        even = chosen["allocation"] == "uniform"
-        if sparsity and not even:
-            sparsity = {n: s for n, s in self.probes.sparsities(sparsity).items() if s}
-        if chosen["narrow"]:
-            # Uniform widths are the same in every layer, or in none.
-            share = 1.0 if even else float(chosen["narrow"])
-            bits = self.probes.widths(share) or None
-        rounding = chosen["rounding"]
         macs, blocks = (round(float(chosen[name]), 6) for name in ("macs", "blocks"))
         # Recipes that remove nothing are the same whatever they would choose by.
-        how = chosen if macs < 1 or blocks < 1 else _NEUTRAL
+        removal = chosen if macs < 1 or blocks < 1 else _NEUTRAL
+        rounding = chosen["rounding"]
         return Recipe(
             profile=self.profile,
             macs=macs,
             blocks=blocks,
-            criterion=how["criterion"],
-            ranking=how["ranking"],
-            sparsity=sparsity,
+            criterion=removal["criterion"],
+            ranking=removal["ranking"],
+            sparsity=self._sparsity(chosen),
             pattern=chosen["pattern"],
             clusters=int(chosen["clusters"]) or None,
-            weight_bits=bits,
+            weight_bits=self._weight_bits(chosen),
             weight_quantizer=chosen["weight_quantizer"],
             calibrator=chosen["calibrator"],
             rounding=None if rounding == "nearest" else rounding,
         )
+
+    def _sparsity(self, chosen):
+        """Return the share of zeros of every layer, or of each."""
+        share = round(float(chosen["sparsity"]), 6)
+        if not share or chosen["allocation"] == "uniform":
+            return share
+        return {name: s for name, s in self.probes.sparsities(share).items() if s}
+
+    def _weight_bits(self, chosen):
+        """Return the widths of the layers with few bits, `None` where there are none."""
+        if not chosen["narrow"]:
+            return None
+        # Uniform widths are the same in every layer, or in none.
+        share = 1.0 if chosen["allocation"] == "uniform" else float(chosen["narrow"])
+        return self.probes.widths(share) or None
 
     def filled(self, parameters):
         """Return a value for every name."""
@@ -142,35 +137,35 @@ class Space:
         return {**_NEUTRAL, **only, **parameters}
 
     def starts(self, limits, plain, count):
-        """List choices to begin with: those of which the files should fit, the mildest first.
+        """List choices to begin with: those whose files should fit, the mildest first.
 
-        Each way of removing channels comes with two shares of zeros: one step less than should
-        fit, for files are measured before any training and may be smaller, and what should.
+        Each way of removing channels comes with two shares of zeros: the least that should fit,
+        and one step less, because that is an estimate and the file may turn out smaller.
 
         Args:
             limits: `Constraints` with all limits as numbers.
             plain: `Objectives` of the plain quantized model.
-            count: At most so many.
+            count: Most choices to return.
 
         Returns:
             List of parameter dicts.
         """
-        found = [
+        starts = [
             {**way, "narrow": narrow, "sparsity": sparsity}
             for narrow in [n for n in self.choices["narrow"] if n in (0.0, 1.0)]
             for way in self._ways(limits, plain)
             for sparsity in self._around_fitting(limits, plain, way, narrow)
         ]
-        unique = list({repr(start): start for start in self.opened(found)}.values())
+        unique = list({repr(start): start for start in self.opened(starts)}.values())
         return unique[:count]
 
     def _ways(self, limits, plain):
-        """List how channels may go: in the best two ways where they were tried, else the best."""
+        """List ways to remove channels: the best two of a share that was tried, else the best."""
         ways = []
         for macs in self.shares(limits, plain):
             tried = [removal for removal in self.removals if removal.macs == macs]
-            known = tried[:2] or self.removals[:1]
-            ways += [{"macs": macs, **removal.choices} for removal in known] or [{"macs": macs}]
+            best = tried[:2] or self.removals[:1]
+            ways += [{"macs": macs, **removal.choices} for removal in best] or [{"macs": macs}]
         return ways
 
     def shares(self, limits, plain):
@@ -185,11 +180,11 @@ class Space:
         shares = sorted(self.choices["sparsity"])
         most = math.inf if limits.flash_bytes is None else limits.flash_bytes
         weights = sum(self.probes.kernel_sizes.values())
-        left = weights * self._weights_at(way)
+        remaining = weights * self._weights_at(way)
         room = most - (plain.flash_bytes - weights)
-        fits = [left * _bytes_each(s, narrow) <= room for s in shares]
+        fits = [remaining * _bytes_each(s, narrow) <= room for s in shares]
         if narrow:
-            # What few bits do is to be seen by itself.
+            # Few bits are tried by themselves first.
             return shares[:1] if fits[0] else []
         least = fits.index(True) if any(fits) else len(shares) - 1
         begin = max(least - 1, 0)
@@ -208,12 +203,27 @@ class Space:
 
     def _open(self, start):
         """Return a value for each name that leaves a choice, the neutral one where it can."""
-        wanted = {**_NEUTRAL, **start}
+        preferred = {**_NEUTRAL, **start}
         return {
-            name: wanted[name] if wanted[name] in values else values[0]
+            name: preferred[name] if preferred[name] in values else values[0]
             for name, values in self.choices.items()
             if len(values) > 1
         }
+
+
+def _usual_choices(target, has_blocks) -> dict[str, tuple]:
+    stores_zeros = zeros_pay(target)
+    return {
+        "macs": tuple(round(0.3 + 0.05 * k, 2) for k in range(15)),
+        "blocks": (1.0, 0.9) if has_blocks else (1.0,),
+        "sparsity": tuple(round(0.1 * k, 1) for k in range(10)) if stores_zeros else (0.0,),
+        "narrow": _STEPS if target.int4 else (0.0,),
+        "clusters": (0, 32, 16) if stores_zeros else (0,),
+        "allocation": ("sensitivity", "uniform"),
+        "criterion": ("l2_norm", "taylor"),
+        "ranking": RANKINGS,
+        "weight_quantizer": ("abs_max", "least_squares"),
+    }
 
 
 def zeros_pay(target):
@@ -222,7 +232,7 @@ def zeros_pay(target):
     Args:
         target: A `Profile`.
     """
-    return target.sparsity != "none" or target.engine.endswith("(TFLite Micro)")
+    return target.sparsity != "none" or target.runs_in_tflite_micro
 
 
 def _bytes_each(sparsity, narrow):

@@ -65,7 +65,7 @@ class Costs:
         self.graph = graph
         self._latencies = latencies
         self._weights = _weights(graph)
-        members = np.concatenate(graph.spaces) if graph.spaces else np.arange(0)
+        members = np.concatenate(graph.coupled_channels) if graph.coupled_channels else np.arange(0)
         self._made = members[graph.prunable[members]]
 
     def of(self, kind, keep):

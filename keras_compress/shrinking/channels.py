@@ -61,7 +61,7 @@ class Channels:
 
     def __init__(self):
         self.size = 0
-        self.births = []
+        self.makers = []
         self.protections = []
         self.inexact = []
         self.costs = []
@@ -74,10 +74,10 @@ class Channels:
         return list(self._bindings.values())
 
     def new(self, size, name):
-        """Make `size` new channels that the layer `name` gives birth to."""
+        """Return the numbers of `size` new channels that the layer `name` makes."""
         ids = np.arange(self.size, self.size + size)
         self.size += size
-        self.births.append((name, ids))
+        self.makers.append((name, ids))
         return ids
 
     def fixed(self, size, reason):

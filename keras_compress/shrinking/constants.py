@@ -45,8 +45,8 @@ def free_groups(graph, constants):
     free[list(graph.inexact)] = False
     shared = _shared(graph)
     made = np.zeros(graph.size, bool)
-    for space in graph.spaces:
-        made[space] = True
+    for coupled in graph.coupled_channels:
+        made[coupled] = True
     free &= made
     for call in graph.graph.calls:
         rule = graph.rule(call)

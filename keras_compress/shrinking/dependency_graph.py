@@ -46,11 +46,12 @@ class DependencyGraph:
         graph: The `keras_compress.graph.graph.Graph`.
         size: Number of groups.
         slots: The `Slot` of each bound axis of each weight.
-        spaces: Group arrays; the groups of a space are made by the same layers, so that a layer
-            keeps its share of each. Ranking, minima and multiples are per space.
-        space_names: For each space the layers that make its channels.
-        widths: For each space how many channels of one layer a group stands for.
-        births: For each layer that makes channels `(name, groups)`.
+        coupled_channels: Sets of groups, as arrays. The groups of a set are made by the same
+            layers, so that each layer keeps its share of the set. Ranking, minima and multiples
+            are per set.
+        coupled_makers: For each of these sets the layers that make its channels.
+        widths: For each of these sets how many channels of one layer a group stands for.
+        makers: `(name, groups)` of each layer that makes channels.
         protected: `{group: reason}`.
         inexact: `{group: reason}`: may go, but never without changing outputs.
 
@@ -86,10 +87,10 @@ class DependencyGraph:
             (c.call, c.coefficient, tuple(self._group_of[f] for f in c.factors))
             for c in self._channels.costs
         ]
-        self.births = [
-            (name.split(":")[0], self._group_of[ids]) for name, ids in self._channels.births
+        self.makers = [
+            (name.split(":")[0], self._group_of[ids]) for name, ids in self._channels.makers
         ]
-        self.spaces, self.space_names = self._find_spaces()
+        self.coupled_channels, self.coupled_makers = self._find_coupled_channels()
         self.widths = self._find_widths()
         self.protected = self._reasons(self._channels.protections)
         self.inexact = self._reasons(self._channels.inexact)
@@ -165,28 +166,28 @@ class DependencyGraph:
         yield from (place[1:] for place in rule.mixes(call))
         yield from (place[:2] for place in rule.internals(call.operation))
 
-    def _find_spaces(self):
-        """Group the groups by the layers that give birth to their channels."""
-        makers = [set() for _ in range(self.size)]
-        for number, (_, groups) in enumerate(self.births):
+    def _find_coupled_channels(self):
+        """Return the sets of groups that the same layers make, and the names of these layers."""
+        makers_of = [set() for _ in range(self.size)]
+        for number, (_, groups) in enumerate(self.makers):
             for group in np.unique(groups):
-                makers[group].add(number)
-        spaces = collections.defaultdict(list)
-        for group, numbers in enumerate(makers):
+                makers_of[group].add(number)
+        coupled_channels = collections.defaultdict(list)
+        for group, numbers in enumerate(makers_of):
             if numbers:
-                spaces[frozenset(numbers)].append(group)
+                coupled_channels[frozenset(numbers)].append(group)
         names = [
-            tuple(dict.fromkeys(self.births[number][0] for number in sorted(numbers)))
-            for numbers in spaces
+            tuple(dict.fromkeys(self.makers[number][0] for number in sorted(numbers)))
+            for numbers in coupled_channels
         ]
-        return [np.array(groups) for groups in spaces.values()], names
+        return [np.array(groups) for groups in coupled_channels.values()], names
 
     def _find_widths(self):
-        """Return how many channels of one layer each group of a space stands for."""
+        """Return how many channels of one layer each group of a set stands for."""
         counts = np.zeros(self.size, int)
-        for _, groups in self.births:
+        for _, groups in self.makers:
             counts = np.maximum(counts, np.bincount(groups, minlength=self.size))
-        return [int(counts[space].max()) for space in self.spaces]
+        return [int(counts[coupled].max()) for coupled in self.coupled_channels]
 
     def _reasons(self, entries):
         reasons = {}

@@ -30,7 +30,7 @@ class DepthCosts:
             return sum(times.get(name, 0) for name in {call.name for call in calls})
         if kind == "channels":
             names = {call.name for call in calls}
-            return sum(len(groups) for name, groups in self.graph.births if name in names)
+            return sum(len(groups) for name, groups in self.graph.makers if name in names)
         weights = {id(w): w for call in calls for w in getattr(call.operation, "weights", ())}
         sizes = [
             int(np.prod(w.shape)) * (np.dtype(w.dtype).itemsize if kind == "bytes" else 1)
@@ -91,7 +91,7 @@ def score_blocks(graph, evidence, group_scores=None):
 
 def _mean_score(graph, block, scores):
     names = {call.name for call in block.calls}
-    made = np.unique(np.concatenate([g for name, g in graph.births if name in names]))
+    made = np.unique(np.concatenate([g for name, g in graph.makers if name in names]))
     known = scores[made][~np.isnan(scores[made])]
     return float(known.mean()) if known.size else np.inf
 

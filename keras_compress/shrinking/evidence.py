@@ -48,8 +48,8 @@ class Evidence:
         weights = {id(slot.weight): slot.weight for slot in self.graph.slots}
         return GradientTape(self.model, list(weights.values()))
 
-    def score_spaces(self, function, *arrays, side="both"):
-        """Score the groups of each space from their kernels.
+    def score_coupled(self, function, *arrays, side="both"):
+        """Score the groups of each set of coupled channels from their kernels.
 
         Args:
             function: Maps arrays (groups, elements), one for each of `arrays`, to (groups,).
@@ -126,7 +126,7 @@ class Evidence:
     def _rows(self, side):
         chosen = [slot for slot in self.graph.slots if self._wanted(slot, side)]
         holders = self._holders(chosen)
-        for number, groups in enumerate(self.graph.spaces):
+        for number, groups in enumerate(self.graph.coupled_channels):
             yield groups, GroupRows([chosen[i] for i in holders[number]], groups, self.graph.size)
 
     def _wanted(self, slot, side):
@@ -136,15 +136,15 @@ class Evidence:
         return kernel and (side == "both" or not self.graph.is_read(slot))
 
     def _holders(self, slots):
-        """Return for each space the numbers of the slots that hold some of its groups."""
-        space_of = np.full(self.graph.size, -1)
-        for number, groups in enumerate(self.graph.spaces):
-            space_of[groups] = number
-        holders = [[] for _ in self.graph.spaces]
+        """Return for each set of coupled channels the slots that hold some of its groups."""
+        set_of = np.full(self.graph.size, -1)
+        for number, groups in enumerate(self.graph.coupled_channels):
+            set_of[groups] = number
+        holders = [[] for _ in self.graph.coupled_channels]
         for number, slot in enumerate(slots):
-            for space in np.unique(space_of[slot.groups]):
-                if space >= 0:
-                    holders[space].append(number)
+            for coupled in np.unique(set_of[slot.groups]):
+                if coupled >= 0:
+                    holders[coupled].append(number)
         return holders
 
     def _loss_function(self):

@@ -4,7 +4,7 @@ import numpy as np
 
 
 class GroupRows:
-    """Gathers for the groups of one space all weights that go with each.
+    """Gathers for the groups of one set of coupled channels the weights that go with each.
 
     Args:
         slots: The `Slot` objects to gather from.

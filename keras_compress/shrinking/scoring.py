@@ -48,7 +48,7 @@ def score(criterion, evidence):
         scores = evidence.score_kernels(lambda rows: criterion(rows, rng=rng))
     if getattr(criterion, "comparable", False):
         return scores
-    for groups in evidence.graph.spaces:
+    for groups in evidence.graph.coupled_channels:
         known = scores[groups][~np.isnan(scores[groups])]
         if known.size and known.mean() > 0:
             scores[groups] = scores[groups] / known.mean()

@@ -21,7 +21,7 @@ class LayerChange:
         parameters: Number of weights.
         bytes: Bytes of the weights in their own types.
         tied_to: Layers whose channels must go together with this one's.
-        protected: Why its channels (all or some) had to stay; empty where they had not to.
+        protected: Why its channels (all or some) had to stay; empty where nothing protected them.
         latency_ms: Median time of the layer alone; `None` where it was not measured.
     """
 
@@ -157,10 +157,10 @@ def describe(graph, costs, keep, calls=None, **notes):
     left = {call.name for call in (graph.graph.calls if calls is None else calls)}
     macs = graph.macs(whole), _only(left, graph.macs(keep))
     weights = costs.by_layer(whole), _only(left, costs.by_layer(keep))
-    spaces = _spaces_of_layers(graph)
+    coupled_channels = _coupled_channels_of_layers(graph)
     layers = []
     for call in {call.name: call for call in graph.graph.calls}.values():
-        name, made = call.name, spaces.get(call.name)
+        name, made = call.name, coupled_channels.get(call.name)
         if made is None and name not in macs[0] and name not in weights[0]:
             continue
         before, after = (by_layer.get(name, (0, 0)) for by_layer in weights)
@@ -192,15 +192,15 @@ def _only(names, by_layer):
     return {name: value for name, value in by_layer.items() if name in names}
 
 
-def _spaces_of_layers(graph):
+def _coupled_channels_of_layers(graph):
     """Return for each layer that makes channels what it makes, by name."""
     tied = {}
-    for names in graph.space_names:
+    for names in graph.coupled_makers:
         for name in names:
             tied.setdefault(name, {}).update(dict.fromkeys(names))
     return {
         name: _Made(len(groups), groups, tuple(other for other in tied[name] if other != name))
-        for name, groups in graph.births
+        for name, groups in graph.makers
     }
 
 

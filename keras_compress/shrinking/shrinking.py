@@ -17,7 +17,7 @@ from keras_compress.shrinking.evidence import Evidence
 from keras_compress.shrinking.layer_latency import with_latency
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.scoring import name_of, resolve_criterion, score
-from keras_compress.shrinking.selection import Rules, select
+from keras_compress.shrinking.selection import SelectionOptions, select
 from keras_compress.shrinking.shrink_report import describe
 
 
@@ -101,7 +101,7 @@ def shrink(
         macs=macs, channels=channels, parameters=parameters, bytes=bytes, latency=latency
     )
     criterion = resolve_criterion(criterion)
-    choice = Rules(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
+    choice = SelectionOptions(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
     graph = DependencyGraph(model, rules=rules, exclude=exclude)
     evidence = Evidence(graph, data, loss, batch_size, seed)
     if granularity not in ("channels", "layers"):
@@ -173,7 +173,7 @@ def _without_channels(graph, costs, evidence, budget, criterion, choice):
     """Remove channels; return the model and the report."""
     constants = propagate_constants(graph)
     free = free_groups(graph, constants)
-    keep = choose(graph, costs, budget, score(criterion, evidence), free, choice)
+    keep = groups_to_keep(graph, costs, budget, score(criterion, evidence), free, choice)
     smaller = remove(graph, keep, folded_biases(graph, constants, keep))
     return smaller, describe(
         graph,
@@ -213,7 +213,7 @@ def _without_blocks(graph, evidence, budget, criterion, latencies):
     )
 
 
-def choose(graph, costs, budget, scores, free, rules):
+def groups_to_keep(graph, costs, budget, scores, free, options):
     """Choose the groups that stay.
 
     Args:
@@ -222,7 +222,7 @@ def choose(graph, costs, budget, scores, free, rules):
         budget: A `Budget`.
         scores: Array (groups,); NaN keeps a group.
         free: Mask of the groups that go in any case.
-        rules: `Rules` of the selection.
+        options: `SelectionOptions`.
 
     Returns:
         Mask (groups,).
@@ -236,24 +236,24 @@ def choose(graph, costs, budget, scores, free, rules):
             f"for fixed input sizes, or pass parameters= or channels=. Received: {_shapes(graph)}"
         )
     prunable = graph.prunable & (free | ~np.isnan(scores))
-    if rules.ranking == "per_cost":
+    if options.ranking == "per_cost":
         scores = scores / costs.savings(budget.kind)
     scores = np.where(free, -np.inf, np.nan_to_num(scores, nan=np.inf))
     whole = costs.of(budget.kind, np.ones(graph.size, bool))
     target = budget.target(whole)
     keep = select(
         scores,
-        graph.spaces,
+        graph.coupled_channels,
         prunable,
         lambda mask: costs.of(budget.kind, mask),
         target,
-        rules,
+        options,
         widths=graph.widths,
         at_least=int(free.sum()),
     )
     least = costs.of(budget.kind, keep)
     if least > target:
-        raise InvalidArgumentError(_out_of_reach(graph, budget, least, whole, rules))
+        raise InvalidArgumentError(_out_of_reach(graph, budget, least, whole, options))
     return keep
 
 
@@ -261,12 +261,12 @@ def _shapes(graph):
     return ", ".join(str(value.shape) for value in graph.graph.flat_inputs)
 
 
-def _out_of_reach(graph, budget, least, whole, rules):
+def _out_of_reach(graph, budget, least, whole, options):
     reasons = dict.fromkeys(graph.protected.values())
     text = (
-        f"Each layer must keep minimum={rules.minimum:g} of its channels, so that none is emptied: "
-        f"no less than {least / whole:.3g} of the {budget.kind} ({least:,}) can remain. Ask for "
-        f"more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
+        f"Each layer must keep minimum={options.minimum:g} of its channels, so that none is "
+        f"emptied: no less than {least / whole:.3g} of the {budget.kind} ({least:,}) can remain. "
+        f"Ask for more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
     )
     if reasons:
         text += f". Channels that have to stay: {'; '.join(reasons)}"

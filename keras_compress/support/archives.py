@@ -1,4 +1,4 @@
-"""Zip archives from strangers (`.npz`, `.keras`): looked through before anything is unpacked."""
+"""Untrusted zip archives (`.npz`, `.keras`), checked before anything is unpacked."""
 
 import math
 import os

@@ -60,14 +60,14 @@ class LayerCopies:
         Args:
             operation: The last part, or its wrapper.
             part: The last part.
-            source: What it is called with; see `parts.whole`.
+            source: What it is called with; see `lowering.whole`.
 
         Returns:
             The output.
         """
         if operation not in self._copies:
             self._copies[operation] = whole.make(part, self.free_name(whole.name(part)))
-            self._sources.append((self._copies[operation], _Parts(operation, source)))
+            self._sources.append((self._copies[operation], _LoweredLayer(operation, source)))
         outputs = whole.call(self._copies[operation], source)
         norm = getattr(operation, "batch_norm", None)
         return outputs if norm is None else self.plain(norm)(outputs)
@@ -108,7 +108,7 @@ class LayerCopies:
     def copy_weights(self):
         """Set the weights of all copies; to be called when the model is built."""
         for copy, source in self._sources:
-            if isinstance(source, _Parts):
+            if isinstance(source, _LoweredLayer):
                 source.set_weights(copy)
             elif isinstance(source, CompressedLayer):
                 copy.set_weights(_stripped_weights(source))
@@ -128,8 +128,8 @@ def _plain_type(layer):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Parts:
-    """The parts that hold the weights of a layer that was put together again."""
+class _LoweredLayer:
+    """The lowered layers that hold the weights of a layer that was put together again."""
 
     last: keras.layers.Layer
     source: Any

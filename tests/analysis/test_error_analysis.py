@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import keras_compress as kc
-from keras_compress.analysis.source import Source
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.errors import InvalidArgumentError
 
 
@@ -69,7 +69,7 @@ def test_a_range_that_clips_is_named(network, images):
     ranged.set_range(0.0, ranged.range[1] / 4)
     found = kc.analyze(network, None, images[1200:], simulated=simulated, sensitivity=False)
     worst = max((c for c in found.causes if c.code == "saturation"), key=lambda c: c.bits_lost)
-    assert worst.layer == "stem" and worst.source == Source.SIMULATED
+    assert worst.layer == "stem" and worst.source == QuantizedForm.SIMULATED
 
 
 def test_rows_are_those_of_numpy(sound, network, images):
@@ -78,7 +78,7 @@ def test_rows_are_those_of_numpy(sound, network, images):
     x = images[1200:][_spaced(len(images) - 1200, 64)]
     wanted = np.asarray(network(x))
     result = kc.evaluate(converted, x, wanted, baseline=network, metrics=["mse"])
-    row = analysis.of(Source.FILE)["probs_activation"]
+    row = analysis.of(QuantizedForm.FILE)["probs_activation"]
     assert row.mse == pytest.approx(result.output_error["mse"], rel=0.2)
     assert row.rmse == pytest.approx(row.mse**0.5)
     assert analysis.output_mse["file"] == pytest.approx(row.mse, rel=1e-6)
@@ -91,12 +91,12 @@ def _spaced(count, samples):
 def test_each_layer_has_its_rows(sound):
     _, analysis = sound
     layers = ["image", "stem", "depthwise", "pointwise", "average", "hidden", "probs"]
-    for source in Source:
+    for source in QuantizedForm:
         assert list(analysis.of(source)) == [*layers, "probs_activation"]
         kernels = analysis.of(source, "weights")
         assert set(kernels) == {"stem", "depthwise", "pointwise", "hidden", "probs"}
         assert all(row.sqnr_db > 35 for row in kernels.values())
-    weights = analysis.of(Source.FILE, "weights")
+    weights = analysis.of(QuantizedForm.FILE, "weights")
     assert weights["depthwise"].scales == 12
 
 

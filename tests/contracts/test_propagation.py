@@ -288,13 +288,13 @@ def zero(graph, chosen):
 
 
 def choose(graph, share):
-    """Return a mask of about `share` of the prunable groups, never all of a space."""
+    """Return a mask of about `share` of the prunable groups, never all of a set."""
     rng = np.random.default_rng(11)
     chosen = graph.prunable & (rng.random(graph.size) < share)
-    for space in graph.spaces:
-        if graph.prunable[space].any():
-            chosen[space[0]] = graph.prunable[space[0]]
-            chosen[space[1:2]] = False
+    for coupled in graph.coupled_channels:
+        if graph.prunable[coupled].any():
+            chosen[coupled[0]] = graph.prunable[coupled[0]]
+            chosen[coupled[1:2]] = False
     return chosen
 
 

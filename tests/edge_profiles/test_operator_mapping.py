@@ -5,30 +5,30 @@ from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.tflite import flatbuffer
 
 
-def place(content, target):
+def mapped(content, target):
     graph = flatbuffer.read(content).subgraphs[0]
-    return operator_mapping.place(graph, profile.get(target))
+    return operator_mapping.map_operators(graph, profile.get(target))
 
 
 def where(content, target):
-    return [str(placed.where) for placed in place(content, target)]
+    return [str(mapping.where) for mapping in mapped(content, target)]
 
 
 @pytest.mark.parametrize("name", [n for n in profile.profiles() if n not in ("generic_int16x8",)])
 def test_plain_integer_network_runs_on_every_engine(classifier, name):
-    placed = place(classifier(), name)
-    assert {p.where for p in placed} == {Where.ENGINE}, placed
-    assert {p.runs_on for p in placed} == {profile.get(name).engine}
-    assert sum(p.macs for p in placed) == 8 * 8 * 8 * 3 * 3 * 4 + 10 * 128
+    mappings = mapped(classifier(), name)
+    assert {m.where for m in mappings} == {Where.ENGINE}, mappings
+    assert {m.runs_on for m in mappings} == {profile.get(name).engine}
+    assert sum(m.macs for m in mappings) == 8 * 8 * 8 * 3 * 3 * 4 + 10 * 128
 
 
 def test_fallback_chain_tflite_micro_behind_ethos(with_island):
-    placed = place(with_island, "ethos_u55_128")
-    assert [str(p.where) for p in placed] == ["engine", *["fallback"] * 3, "engine"]
-    assert {p.runs_on for p in placed[1:4]} == {"CPU (TFLite Micro)"}
-    assert placed[2].reasons == (
+    mappings = mapped(with_island, "ethos_u55_128")
+    assert [str(m.where) for m in mappings] == ["engine", *["fallback"] * 3, "engine"]
+    assert {m.runs_on for m in mappings[1:4]} == {"CPU (TFLite Micro)"}
+    assert mappings[2].reasons == (
         ("types", "works on float32 (taken: int8)"),
-        *placed[2].reasons[1:],
+        *mappings[2].reasons[1:],
     )
 
 
@@ -55,8 +55,8 @@ def two_heads(builder, conv):
 
 
 def test_one_subgraph_stops_behind_the_first_break_and_only_there(new_builder, conv):
-    placed = place(two_heads(new_builder(), conv), "coral_edgetpu")
-    found = [(p.operator.name, str(p.where)) for p in placed]
+    mappings = mapped(two_heads(new_builder(), conv), "coral_edgetpu")
+    found = [(m.operator.name, str(m.where)) for m in mappings]
     assert found == [
         ("CONV_2D", "engine"),
         ("GELU", "fallback"),
@@ -64,7 +64,7 @@ def test_one_subgraph_stops_behind_the_first_break_and_only_there(new_builder, c
         ("RELU6", "fallback"),
         ("LOGISTIC", "engine"),
     ]
-    assert placed[3].reasons[0][0] == "behind"
+    assert mappings[3].reasons[0][0] == "behind"
 
 
 def test_quantize_at_the_input_does_not_stop_the_mapping(new_builder, conv):
@@ -88,13 +88,13 @@ def test_custom_operator_runs_only_where_the_table_names_it(new_builder):
 
 
 def test_fast_kernels_by_library(classifier, new_builder, conv):
-    wide = place(classifier(dtype="int16"), "esp32s3")
-    assert not any(p.optimized for p in wide)
-    assert all(p.optimized for p in place(classifier(), "esp32s3") if p.operator.name != "RESHAPE")
-    assert not any(p.optimized for p in place(classifier(), "rp2040"))
+    wide = mapped(classifier(dtype="int16"), "esp32s3")
+    assert not any(m.optimized for m in wide)
+    assert all(m.optimized for m in mapped(classifier(), "esp32s3") if m.operator.name != "RESHAPE")
+    assert not any(m.optimized for m in mapped(classifier(), "rp2040"))
     builder = new_builder()
     source, output = conv(builder, dilation=(2, 2))
-    assert not place(builder.content([source], [output]), "esp32s3")[0].optimized
+    assert not mapped(builder.content([source], [output]), "esp32s3")[0].optimized
 
 
 def test_operator_that_makes_a_compiler_refuse_the_file(new_builder):

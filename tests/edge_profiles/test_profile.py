@@ -128,7 +128,10 @@ def test_bad_file_is_refused_with_the_line_and_what_is_allowed(tmp_path, text, l
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("weight_bits = [8]\n", "needs a title"), ('extends = "bad"\ntitle = "T"\n', "in a circle")],
+    [
+        ("weight_bits = [8]\n", "needs a title"),
+        ('extends = "bad"\ntitle = "T"\n', "extends is circular"),
+    ],
 )
 def test_bad_file_as_a_whole(tmp_path, text, words):
     path = tmp_path / "bad.toml"
@@ -224,6 +227,20 @@ def test_limits_of_all_operators_yield_to_those_of_one(tmp_path):
     assert not table["ADD"].limits["per_channel"].value
     assert table["CONV_2D"].limits["per_channel"].value
     assert set(table) == {"ADD", "CONV_2D"}
+
+
+@pytest.mark.parametrize(
+    ("name", "litert", "micro"),
+    [
+        ("android_cpu", True, False),
+        ("cortex_m4", False, True),
+        ("ethos_u65", False, False),
+        ("generic_int8", False, False),
+    ],
+)
+def test_a_profile_says_which_interpreter_executes_its_files(name, litert, micro):
+    target = profile.get(name)
+    assert (target.runs_in_litert, target.runs_in_tflite_micro) == (litert, micro)
 
 
 def test_fallback_is_a_profile_and_must_exist(tmp_path):

@@ -48,11 +48,11 @@ def test_answers_are_those_of_this_process(files, images, labels):
 
 def test_bytes_and_paths_are_isolated_and_own_files_are_not(files, tmp_path):
     path = tmp_path / "model.tflite"
-    assert isolation.choose(None, files.int8, LiteRT) == Isolation()
-    assert isolation.choose(None, path, LiteRT) == Isolation()
-    assert isolation.choose(None, Converted(files.int8), LiteRT) is None
-    assert isolation.choose(True, Converted(files.int8), LiteRT) == Isolation()
-    assert isolation.choose(False, path, LiteRT) is None
+    assert isolation.isolation_for(None, files.int8, LiteRT) == Isolation()
+    assert isolation.isolation_for(None, path, LiteRT) == Isolation()
+    assert isolation.isolation_for(None, Converted(files.int8), LiteRT) is None
+    assert isolation.isolation_for(True, Converted(files.int8), LiteRT) == Isolation()
+    assert isolation.isolation_for(False, path, LiteRT) is None
 
 
 def test_a_runtime_that_cannot_be_imported_runs_here_unless_isolation_is_asked_for(files, images):

@@ -6,7 +6,7 @@ from keras import layers
 
 from keras_compress.graph.graph import trace
 from keras_compress.lowering.lower import lower
-from keras_compress.quantization.range_placement import foldable_batch_norm, place
+from keras_compress.quantization.range_placement import foldable_batch_norm, place_ranges
 
 SOFTMAX = (0.0, 255 / 256)
 
@@ -15,7 +15,7 @@ def placed(body, shape=(8, 8, 4)):
     """Return {layer name: range} of a model, its placement and its graph; inputs are `input`."""
     inputs = keras.Input(shape, name="input")
     graph = lower(trace(keras.Model(inputs, body(inputs))))
-    placement = place(graph)
+    placement = place_ranges(graph)
     names = {}
     for value, choice in placement.ranges.items():
         names[value.producer.name if value.producer else "input"] = choice
@@ -124,7 +124,7 @@ def test_squeeze_and_excite_has_a_range_at_each_product():
 def test_lookups_lie_on_the_grid_of_their_table():
     inputs = keras.Input((5,), dtype="int32", name="input")
     outputs = layers.Dense(2, name="head")(layers.Flatten()(layers.Embedding(9, 3)(inputs)))
-    placement = place(lower(trace(keras.Model(inputs, outputs))))
+    placement = place_ranges(lower(trace(keras.Model(inputs, outputs))))
     assert [value.producer.name for value in placement.ranges] == ["head"]
 
 
@@ -160,5 +160,5 @@ def test_unknown_layers_are_reported_and_their_outputs_have_ranges():
 
 def test_integer_tensors_have_no_range():
     inputs = keras.Input((4,), dtype="int32")
-    placement = place(lower(trace(keras.Model(inputs, layers.Flatten()(inputs)))))
+    placement = place_ranges(lower(trace(keras.Model(inputs, layers.Flatten()(inputs)))))
     assert not placement.ranges

@@ -101,5 +101,5 @@ def test_report_has_a_section_of_targets(content, result):
 
 
 def test_targets_need_the_file(result):
-    with pytest.raises(InvalidArgumentError, match="give model="):
+    with pytest.raises(InvalidArgumentError, match="pass model="):
         kc.report(result, targets=["cortex_m4"])

@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_compress.searching import conclusion, preparation
 from keras_compress.searching.executors.base import Executor
-from keras_compress.searching.halving import Halving
 
 X, Y = np.eye(8, dtype="float32"), np.arange(8) % 4
 
@@ -19,7 +19,7 @@ def network():
 
 
 def outcome(job, context):
-    """Return what `trial.run` would, with figures that the recipe alone decides."""
+    """Return what `trial_run.run` would, with figures that the recipe alone decides."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     shares = job.recipe.sparsity
@@ -33,9 +33,9 @@ def outcome(job, context):
         "macs": int(72 * job.recipe.macs),
         "verdict": "runs",
     }
-    found = {"accuracy": accuracy, "epochs": job.until, "seconds": 0.01}
+    trained = {"accuracy": accuracy, "epochs": job.until, "seconds": 0.01}
     is_measured = job.until in (0, context.tuning.epochs)
-    return {**found, "objectives": objectives} if is_measured else found
+    return {**trained, "objectives": objectives} if is_measured else trained
 
 
 class Counted(Executor):
@@ -54,7 +54,7 @@ class Counted(Executor):
 
 
 def without_files(patch):
-    """Have searches make no file: `patch(class, name, function)` replaces what would."""
-    patch(Halving, "_measure_baseline", lambda self: {"accuracy": 0.9, "bytes": 2000})
-    patch(Halving, "_removals", lambda self, plain: [])
-    patch(Halving, "_verify", lambda self, best: best.objectives.to_json())
+    """Have searches make no file: `patch(module, name, function)` replaces what would."""
+    patch(preparation, "float_accuracy", lambda plan: 0.9)
+    patch(preparation, "removal_figures", lambda plan, space, shares, data: [])
+    patch(conclusion, "verified", lambda plan, trial: trial.objectives.to_json())

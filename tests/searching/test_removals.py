@@ -7,9 +7,9 @@ import pytest
 import keras_compress as kc
 from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.compression.recipe_steps import smaller
-from keras_compress.searching.objectives import simulated
+from keras_compress.searching.objectives import keras_metric
+from keras_compress.searching.one_shot import compress_without_training
 from keras_compress.searching.removals import Removal, probe_removals
-from keras_compress.searching.trial import compressed_at_once
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -34,7 +34,7 @@ def taught():
     model.add(layers.Dense(4, activation="softmax"))
     model.compile(keras.optimizers.Adam(0.01), LOSS, jit_compile=False)
     model.fit(x, y, epochs=6, verbose=0)
-    assert simulated(model, x, y) > 0.9
+    assert keras_metric(model, x, y) > 0.9
     return model, (x, y)
 
 
@@ -46,7 +46,7 @@ def test_ways_come_in_the_order_of_what_they_leave(taught):
     assert accuracies == sorted(accuracies, reverse=True)
     best = found[0]
     left = smaller(model, kc.Recipe(macs=0.5, **best.choices), data, LOSS)
-    assert simulated(left, *data) == best.accuracy
+    assert keras_metric(left, *data) == best.accuracy
     assert best.weights == left.count_params() / model.count_params() < 1
 
 
@@ -87,7 +87,7 @@ def test_samples_come_alone_in_pairs_and_in_batches(taught):
 def test_a_file_without_training_has_the_statistics_of_its_zeros(taught):
     model, (x, y) = taught
     recipe = kc.Recipe(profile="cortex_m4", sparsity=0.8)
-    compressed = compressed_at_once(model, recipe, (x, y))
+    compressed = compress_without_training(model, recipe, (x, y))
     first, *_ = compressed_layers(compressed)
     variable, masked = first.variable(first.kernels[0]), first.masked_kernel(first.kernels[0])
     assert np.asarray(masked).astype(bool).mean() < 0.3

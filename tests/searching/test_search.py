@@ -13,7 +13,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.cli import main as cli
-from keras_compress.errors import InvalidArgumentError
+from keras_compress.errors import ConversionError, InvalidArgumentError
 
 pytest.importorskip("optuna", reason="the search needs Optuna: keras-compress[search]")
 
@@ -80,6 +80,22 @@ def test_what_cannot_be_met_ends_with_the_nearest_and_a_sentence(tmp_path, no_fi
     done = [t.objectives.flash_bytes for t in result.trials if t.is_complete]
     assert result.best.objectives.flash_bytes == min(done)
     assert {t.state for t in result.trials if t.number >= 0} == {"complete", "too large"}
+
+
+def test_without_training_a_budget_of_seconds_ends_the_search(tmp_path, no_files):
+    executor = fake_trials.Counted()
+    result = search(tmp_path, executor, epochs=0, trials=None, budget=1e-9)
+    assert {until for _, until in executor.done} == {0} and len(executor.done) == 4
+    assert {trial.state for trial in result.trials} == {"complete"}
+
+
+def test_a_model_that_cannot_be_quantized_plainly_ends_the_search(tmp_path, no_files):
+    class Failing(fake_trials.Counted):
+        def run(self, jobs, context):
+            yield from ((job, {"error": "ConversionError: LOG"}) for job in jobs)
+
+    with pytest.raises(ConversionError, match="cannot be quantized for cortex_m4.*LOG"):
+        search(tmp_path, Failing())
 
 
 def test_another_search_in_the_same_folder_is_refused(tmp_path, no_files):

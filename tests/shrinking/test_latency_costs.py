@@ -24,7 +24,7 @@ def graph():
 
 def keep(graph, **kept):
     mask = np.ones(graph.size, bool)
-    for name, groups in graph.births:
+    for name, groups in graph.makers:
         mask[groups[kept.get(name, len(groups)) :]] = False
     return mask
 

@@ -159,10 +159,10 @@ def assert_same(actual, expected):
 
 
 def chosen_groups(graph, seed):
-    """Return a mask of a third of the groups that may go, never all of a space."""
+    """Return a mask of a third of the groups that may go, never all of a set."""
     chosen = graph.prunable & (np.random.default_rng(seed).random(graph.size) < 1 / 3)
-    for space in graph.spaces:
-        chosen[space[0]] = False
+    for coupled in graph.coupled_channels:
+        chosen[coupled[0]] = False
     return chosen
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_compress.shrinking.selection import Rules, allowed, select
+from keras_compress.shrinking.selection import SelectionOptions, allowed, select
 
 
 @pytest.fixture
@@ -11,16 +11,16 @@ def scores():
     return np.array([1.0, 2.0, 3.0, 4.0, 0.1, 0.2, 0.3, 0.4])
 
 
-SPACES = [np.arange(4), np.arange(4, 8)]
+COUPLED = [np.arange(4), np.arange(4, 8)]
 ALL = np.ones(8, bool)
 
 
 def chosen(scores, target, prunable=ALL, **rules):
-    mask = select(scores, SPACES, prunable, np.count_nonzero, target, Rules(**rules))
+    mask = select(scores, COUPLED, prunable, np.count_nonzero, target, SelectionOptions(**rules))
     return np.flatnonzero(mask).tolist()
 
 
-def test_global_ranking_takes_the_lowest_of_all_and_leaves_each_space_one(scores):
+def test_global_ranking_takes_the_lowest_of_all_and_leaves_each_set_one(scores):
     assert chosen(scores, 5) == [0, 1, 2, 3, 7]
     assert chosen(scores, 4) == [1, 2, 3, 7]
 
@@ -47,14 +47,16 @@ def test_kept_numbers_are_multiples(scores):
 def test_what_rounding_took_too_much_comes_back():
     scores = np.array([1.0, 1.1, 1.2, 1.3, 0.9, 1.05, 1.15, 1.25])
     costs = np.array([3.0, 3.0, 3.0, 3.0, 1.0, 1.0, 1.0, 1.0])
-    mask = select(scores, SPACES, ALL, lambda k: costs[k].sum(), 11.0, Rules(round_to=2))
+    mask = select(
+        scores, COUPLED, ALL, lambda k: costs[k].sum(), 11.0, SelectionOptions(round_to=2)
+    )
     assert np.flatnonzero(mask).tolist() == [2, 3, 4, 5, 6, 7]
 
 
 def test_most_groups_within_the_target_stay():
     rng = np.random.default_rng(0)
     scores, costs = rng.random(8), rng.random(8)
-    mask = select(scores, SPACES, ALL, lambda keep: costs[keep].sum(), 2.0, Rules())
+    mask = select(scores, COUPLED, ALL, lambda keep: costs[keep].sum(), 2.0, SelectionOptions())
     assert costs[mask].sum() <= 2.0
     order = np.argsort(scores)
     next_best = [g for g in order if not mask[g]][-1]
@@ -62,7 +64,7 @@ def test_most_groups_within_the_target_stay():
 
 
 def test_free_groups_go_even_within_the_target(scores):
-    mask = select(scores, SPACES, ALL, np.count_nonzero, 8, Rules(), at_least=2)
+    mask = select(scores, COUPLED, ALL, np.count_nonzero, 8, SelectionOptions(), at_least=2)
     assert np.flatnonzero(~mask).tolist() == [4, 5]
 
 
@@ -71,4 +73,4 @@ def test_free_groups_go_even_within_the_target(scores):
     [(3, 1, 8, 8), (9, 1, 8, 16), (3, 4, 8, 4), (3, 8, 8, 3), (3, 3, 8, 8), (20, 1, 16, 20)],
 )
 def test_multiples_count_channels_not_groups(wanted, width, round_to, expected):
-    assert allowed(wanted, 20, width, Rules(round_to=round_to)) == expected
+    assert allowed(wanted, 20, width, SelectionOptions(round_to=round_to)) == expected

@@ -1,1 +1,1 @@
-"""Likely causes of error, one a module: each looks at the evidence and names what it finds."""
+"""Likely causes of error, one a module: each looks at the statistics and names what it finds."""

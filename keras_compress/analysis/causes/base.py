@@ -2,21 +2,21 @@
 
 import abc
 
-from keras_compress.analysis.evidence import Evidence
+from keras_compress.analysis.layer_statistics import LayerStatistics
 from keras_compress.analysis.result import Cause
 
 
 class CauseFinder(abc.ABC):
     """Looks for one cause of error.
 
-    All causes are measured by the same yardstick, the bits of resolution that a typical value of
+    All causes are measured in the same unit, the bits of resolution that a typical value of
     the tensor loses: a grid `r` times as wide as the values need costs log2(r) bits.
     """
 
     @abc.abstractmethod
-    def find(self, evidence: Evidence) -> list[Cause]:
-        """Return the places where the cause is at work.
+    def find(self, statistics: LayerStatistics) -> list[Cause]:
+        """Return the layers where the cause applies.
 
         Args:
-            evidence: The tensors of a quantized model beside those of the float one.
+            statistics: The tensors of a quantized model and their float values.
         """

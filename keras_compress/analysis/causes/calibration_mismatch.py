@@ -11,17 +11,17 @@ _FACTOR = 4.0
 class CalibrationMismatch(CauseFinder):
     """An input's range is four times as wide as the data's, or a quarter of it."""
 
-    def find(self, evidence):
+    def find(self, statistics):
         """Return one cause for each such input."""
-        found = []
-        for tensor in evidence.activations:
+        causes = []
+        for tensor in statistics.activations:
             if not tensor.is_input or tensor.range is None or not tensor.observed.span:
                 continue
             width = tensor.range[1] - tensor.range[0]
             ratio = width / tensor.observed.span
             if 1 / _FACTOR < ratio < _FACTOR:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="calibration_mismatch",
                     layer=tensor.layer,
@@ -30,7 +30,7 @@ class CalibrationMismatch(CauseFinder):
                     f"{tensor.range[0]:.3g} to {tensor.range[1]:.3g}, and the data reach from "
                     f"{tensor.observed.minimum:.3g} to {tensor.observed.maximum:.3g}.",
                     remedy="calibrate with samples scaled as the model was trained and is used.",
-                    source=evidence.source,
+                    source=statistics.source,
                 )
             )
-        return found
+        return causes

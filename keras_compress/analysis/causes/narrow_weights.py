@@ -11,14 +11,14 @@ _LEAST_DB = 20.0
 class NarrowWeights(CauseFinder):
     """The stored weights of a layer with fewer than 8 bits have an SQNR below 20 dB."""
 
-    def find(self, evidence):
+    def find(self, statistics):
         """Return one cause for each such kernel."""
-        found = []
-        for kernel in evidence.weights:
+        causes = []
+        for kernel in statistics.weights:
             ratio = kernel.error.sqnr_db
             if kernel.bits >= 8 or ratio is None or ratio >= _LEAST_DB:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="narrow_weights",
                     layer=kernel.layer,
@@ -27,7 +27,7 @@ class NarrowWeights(CauseFinder):
                     f"{ratio:.1f} dB.",
                     remedy="kc.round_weights, the quantizer least_squares, or more bits for this "
                     "layer, which kc.assign_bits finds.",
-                    source=evidence.source,
+                    source=statistics.source,
                 )
             )
-        return found
+        return causes

@@ -3,7 +3,7 @@
 import math
 
 from keras_compress.analysis.causes.base import CauseFinder
-from keras_compress.analysis.evidence import spread
+from keras_compress.analysis.layer_statistics import spread
 from keras_compress.analysis.result import Cause
 
 _FACTOR = 8.0
@@ -16,10 +16,10 @@ class OutlierChannel(CauseFinder):
     Activations have one scale for all channels, so the others keep few of its levels.
     """
 
-    def find(self, evidence):
+    def find(self, statistics):
         """Return one cause for each such activation."""
-        found, seen = [], set()
-        for tensor in evidence.activations:
+        causes, seen = [], set()
+        for tensor in statistics.activations:
             channels = tensor.observed.channels
             if tensor.range is None or tensor.is_fixed or len(channels) < _FEWEST_CHANNELS:
                 continue
@@ -29,11 +29,11 @@ class OutlierChannel(CauseFinder):
             if ratio < _FACTOR:
                 continue
             channel = int(channels.argmax())
-            # Pooling and additions hand an outlier on: the layer that makes it is to blame.
+            # Pooling and additions pass an outlier on: the layer that makes it is the cause.
             if (channel, len(channels)) in seen:
                 continue
             seen.add((channel, len(channels)))
-            found.append(
+            causes.append(
                 Cause(
                     code="outlier_channel",
                     layer=tensor.layer,
@@ -42,7 +42,7 @@ class OutlierChannel(CauseFinder):
                     f"which is {ratio:.0f} times the median channel.",
                     remedy="kc.equalize(model, x) before kc.compress (equalization); or "
                     "16-bit activations.",
-                    source=evidence.source,
+                    source=statistics.source,
                 )
             )
-        return found
+        return causes

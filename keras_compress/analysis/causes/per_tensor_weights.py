@@ -3,7 +3,7 @@
 import math
 
 from keras_compress.analysis.causes.base import CauseFinder
-from keras_compress.analysis.evidence import spread
+from keras_compress.analysis.layer_statistics import spread
 from keras_compress.analysis.result import Cause
 
 _FACTOR = 2.0
@@ -12,15 +12,15 @@ _FACTOR = 2.0
 class PerTensorWeights(CauseFinder):
     """A kernel with a single scale has a channel of twice the median channel."""
 
-    def find(self, evidence):
+    def find(self, statistics):
         """Return one cause for each such kernel."""
-        found = []
-        for kernel in evidence.weights:
+        causes = []
+        for kernel in statistics.weights:
             ratio = spread(kernel.channels)
             if kernel.bits > 8 or kernel.scales > 1 or ratio < _FACTOR:
                 continue
             kind = "depthwise kernel" if kernel.is_depthwise else "kernel"
-            found.append(
+            causes.append(
                 Cause(
                     code="per_tensor_weights",
                     layer=kernel.layer,
@@ -28,9 +28,9 @@ class PerTensorWeights(CauseFinder):
                     message=f"The {kind} of {kernel.layer!r} has one scale for "
                     f"{kernel.channels.size} channels, of which the largest is {ratio:.0f} times "
                     "the median.",
-                    remedy="one scale a channel (per_channel=True, per_channel_dense=True), or "
+                    remedy="one scale per channel (per_channel=True, per_channel_dense=True), or "
                     "kc.equalize(model) where the target has none.",
-                    source=evidence.source,
+                    source=statistics.source,
                 )
             )
-        return found
+        return causes

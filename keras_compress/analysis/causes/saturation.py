@@ -16,16 +16,16 @@ class Saturation(CauseFinder):
     s^2 / 12, and the loss is log2(1 + 12 c / s^2) / 2 bits.
     """
 
-    def find(self, evidence):
+    def find(self, statistics):
         """Return one cause for each such activation."""
-        found = []
-        for tensor in evidence.activations:
+        causes = []
+        for tensor in statistics.activations:
             if not tensor.saturated or tensor.saturated < _FEWEST or not tensor.step:
                 continue
             bits = math.log2(1 + 12 * tensor.clipping.mse / tensor.step**2) / 2
             if bits < _LEAST_BITS:
                 continue
-            found.append(
+            causes.append(
                 Cause(
                     code="saturation",
                     layer=tensor.layer,
@@ -35,7 +35,7 @@ class Saturation(CauseFinder):
                     f"they reach from {tensor.observed.minimum:.3g} to "
                     f"{tensor.observed.maximum:.3g}.",
                     remedy="more calibration samples, or the min_max calibrator.",
-                    source=evidence.source,
+                    source=statistics.source,
                 )
             )
-        return found
+        return causes

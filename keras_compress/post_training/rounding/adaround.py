@@ -1,4 +1,4 @@
-"""Up or down is learned for each weight from what the layer should answer (AdaRound)."""
+"""Rounding up or down, learned for each weight from the layer's float outputs (AdaRound)."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ _BETA = 20.0, 2.0
 
 @dataclasses.dataclass(frozen=True)
 class AdaRound(Rounding):
-    """Minimises the error of the layer's outputs over a soft choice, which hardens by and by.
+    """Minimises the error of the layer's outputs over a soft choice, which hardens gradually.
 
         W(V)  = s * clip(floor(W / s) + h(V), -limit, limit)
         h(V)  = clip(1.2 * sigmoid(V) - 0.1, 0, 1)
@@ -23,9 +23,9 @@ class AdaRound(Rounding):
 
     E is the error of rounding to nearest, which makes the loss the same for layers of any scale.
     The penalty is absent for the first part of the steps, then beta falls from 20 to 2. Where a
-    bias takes the mean error of each output channel, it is trained beside V. Layers whose error
-    on all samples is not below that of rounding to nearest keep the latter. X comes through the
-    layers that are quantized already, Y from the float model.
+    bias takes the mean error of each output channel, it is trained together with V. Layers whose
+    error on all samples is not below that of rounding to nearest keep the latter. X comes through
+    the layers that are quantized already, Y from the float model.
 
     Source: Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization",
     sections 3.3 and 3.4.
@@ -78,7 +78,7 @@ class _Learner:
 
         self.tf, self.settings, self.problem = tf, settings, problem
         self.nearest_error = float(nearest_error)
-        # A shift is moved in units of the error that it is to take away.
+        # A shift moves in units of the error that it has to remove.
         self.unit = self.nearest_error**0.5
         ratio = problem.weights / problem.scale
         self.floor = np.floor(ratio).astype("float32")
@@ -96,7 +96,7 @@ class _Learner:
         ]
 
     def integers(self):
-        """Train the choice and return what it has become."""
+        """Train the choice and return the result."""
         self._train(self.tf.constant(self.problem.inputs), self.tf.constant(self.problem.targets))
         up = np.asarray(self._openness()) >= 0.5
         limit = self.problem.limit

@@ -1,4 +1,4 @@
-"""What a rounding method is given, and what it returns."""
+"""The problem that a rounding method solves, and the base of these methods."""
 
 import abc
 import dataclasses
@@ -12,14 +12,14 @@ from keras_compress.support.plugins import Plugin
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RoundingProblem:
-    """The kernel of one layer, its grid, and what the layer should answer to its inputs.
+    """The kernel of one layer, its grid, and the outputs that the layer should have.
 
     Args:
         weights: Float array of the kernel, in Keras layout. Zeros are pruned and stay.
         scale: Step of the grid, an array that broadcasts to `weights`.
         limit: Largest integer of the grid, which is symmetric.
-        inputs: Array (n_samples, ...), as the quantized layers before deliver them.
-        targets: Array (n_samples, ...): what the float layer makes of its own, float inputs.
+        inputs: Array (n_samples, ...), the outputs of the quantized layers before.
+        targets: Array (n_samples, ...): the float layer's outputs for its own, float inputs.
         call: `call(weights, shift, inputs) -> outputs`, the layer with a kernel in the place of
             its own and a shift added to each output channel, differentiable; with the
             normalization and ReLU that the file fuses into it.
@@ -65,7 +65,7 @@ class RoundingProblem:
 
 @dataclasses.dataclass(frozen=True)
 class Rounding(Plugin, abc.ABC):
-    """Decides for each weight of a trained layer which integer of its grid it becomes."""
+    """Chooses the integer of the grid for each weight of a trained layer."""
 
     @abc.abstractmethod
     def integers(self, problem: RoundingProblem):

@@ -1,4 +1,4 @@
-"""Weights are rounded one after another; those that follow make up for the error (GPTQ)."""
+"""Weights are rounded one after another; the later ones compensate for the error (GPTQ)."""
 
 import dataclasses
 

@@ -23,7 +23,7 @@ class Executor(abc.ABC):
 
         Yields:
             Tuples (job, outcome) as they are finished, in any order. An outcome is the dict
-            that `trial.run` returns, or `{"error": text}` for a recipe that failed.
+            that `trial_run.run` returns, or `{"error": text}` for a recipe that failed.
         """
 
 

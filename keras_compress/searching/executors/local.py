@@ -1,7 +1,7 @@
 """Trials one after the other in this process."""
 
 from keras_compress.errors import CompressionError
-from keras_compress.searching import trial
+from keras_compress.searching import trial_run
 from keras_compress.searching.executors.base import Executor, failure
 
 
@@ -12,6 +12,6 @@ class Local(Executor):
         """See `Executor.run`."""
         for job in jobs:
             try:
-                yield job, trial.run(job, context)
+                yield job, trial_run.run(job, context)
             except CompressionError as error:
                 yield job, failure(error)

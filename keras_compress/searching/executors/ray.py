@@ -18,10 +18,10 @@ def run_in_worker(job, context):
     Returns:
         Its outcome.
     """
-    from keras_compress.searching import trial
+    from keras_compress.searching import trial_run
 
     try:
-        return trial.run(job, context)
+        return trial_run.run(job, context)
     except CompressionError as error:
         return failure(error)
 
@@ -29,21 +29,22 @@ def run_in_worker(job, context):
 class Ray(Executor):
     """Runs trials as tasks of a Ray cluster that exists already.
 
-    A task whose worker died is started again, up to `retries` times, and goes on from its last
-    whole epoch. The search's folder must be one that all workers see.
+    A task whose worker died is started again, up to `retries` times, and continues from its last
+    whole epoch. All workers must see the search's folder.
 
     Args:
-        cpus: Processor cores of one trial.
-        gpus: Graphics processors of one trial.
+        cpus: CPU cores of one trial.
+        gpus: GPUs of one trial.
         retries: How often a trial is started again when its worker is lost.
-        address: The cluster's; default the one that is joined, else `RAY_ADDRESS` or `"auto"`.
+        address: Address of the cluster. Default: the one that is joined, else `RAY_ADDRESS` or
+            `"auto"`.
 
     Raises:
         MissingPackageError: Ray is not installed.
         InvalidArgumentError: No cluster.
     """
 
-    # What a worker runs.
+    # Runs in a worker.
     task = staticmethod(run_in_worker)
 
     def __init__(self, cpus=1, gpus=0, retries=3, address=None):

@@ -42,10 +42,10 @@ def mean_over_batches(evidence, function, side="all"):
     Args:
         evidence: An `Evidence` with data.
         function: Maps weights and gradients, both (groups, elements), to scores (groups,).
-        side: See `Evidence.score_spaces`.
+        side: See `Evidence.score_coupled`.
     """
     total, count = 0.0, 0
     for gradients in evidence.gradients():
-        total = total + evidence.score_spaces(function, evidence.weights, gradients, side=side)
+        total = total + evidence.score_coupled(function, evidence.weights, gradients, side=side)
         count += 1
     return total / count

@@ -23,7 +23,7 @@ class GeometricMedian(StructuralCriterion):
 
     def __call__(self, evidence):
         """Score the groups."""
-        return evidence.score_spaces(distance_sums, evidence.weights, side="made")
+        return evidence.score_coupled(distance_sums, evidence.weights, side="made")
 
 
 def distance_sums(rows):

@@ -35,9 +35,9 @@ class HessianTrace(StructuralCriterion):
         """Score the groups."""
         traces, count = 0.0, 0
         for products in evidence.hessian_products(self.probes):
-            traces = traces + evidence.score_spaces(_mean, products)
+            traces = traces + evidence.score_coupled(_mean, products)
             count += 1
-        squares = evidence.score_spaces(lambda w: np.square(w).sum(axis=1), evidence.weights)
+        squares = evidence.score_coupled(lambda w: np.square(w).sum(axis=1), evidence.weights)
         return np.maximum(traces / count, 0) / 2 * squares
 
 

@@ -38,7 +38,7 @@ class NoiseSensitivity(StructuralCriterion):
         """Score the groups."""
         total, count = 0.0, 0
         for gradients in evidence.output_gradients(self.probes):
-            total = total + evidence.score_spaces(_energy, evidence.weights, gradients, side="all")
+            total = total + evidence.score_coupled(_energy, evidence.weights, gradients, side="all")
             count += 1
         return total / count
 

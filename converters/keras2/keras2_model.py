@@ -1,12 +1,12 @@
-"""What is known of a Keras 2 model, whatever it was read from: its configuration and weights."""
+"""A Keras 2 model as data, whatever it was read from: its configuration and weights."""
 
 import dataclasses
 from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A model as data.
+class Keras2Model:
+    """The configuration and weights of a Keras 2 model.
 
     Args:
         config: The model's configuration, `{"class_name": ..., "config": {...}}`.

@@ -5,7 +5,7 @@ import keras
 from keras_compress.graph import graph as graphs
 
 
-class Sketch:
+class CallReplacement:
     """Writes down calls one after the other, then puts them where another call was.
 
     Args:

@@ -1,4 +1,4 @@
-"""What was seen of a quantized model beside the float one, for the causes to look at."""
+"""Measurements of a quantized model against the float one, which causes are found from."""
 
 import dataclasses
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from keras_compress.analysis.error_sums import ErrorSums
 from keras_compress.analysis.observed import Observed
+from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.analysis.result import TensorError
-from keras_compress.analysis.source import Source
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
-class ActivationEvidence:
+class ActivationStatistics:
     """One activation tensor.
 
     Args:
@@ -21,7 +21,7 @@ class ActivationEvidence:
         bits: Width of its integers; 32 for float.
         is_input: Whether it is an input of the model.
         is_fixed: Whether the operator fixes the range (softmax).
-        error: `ErrorSums` against the float values, errors from before included.
+        error: `ErrorSums` against the float values, errors of earlier layers included.
         clipping: `ErrorSums` of clipping the float values to the range alone.
         outside: Number of float values outside the range.
     """
@@ -76,7 +76,7 @@ class ActivationEvidence:
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
-class WeightEvidence:
+class WeightStatistics:
     """One kernel.
 
     Args:
@@ -86,7 +86,7 @@ class WeightEvidence:
         axis: Axis of the output channels.
         scales: Number of scales.
         bits: Width of its integers, 16 or 32 for float.
-        is_depthwise: Whether it is a depthwise convolution's.
+        is_depthwise: Whether it belongs to a depthwise convolution.
     """
 
     layer: str
@@ -124,18 +124,18 @@ class WeightEvidence:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Evidence:
+class LayerStatistics:
     """All tensors of one quantized model.
 
     Args:
-        source: Which model, a `Source`.
-        activations: `ActivationEvidence` in the order of the data.
-        weights: `WeightEvidence` likewise.
+        source: Which model, a `QuantizedForm`.
+        activations: `ActivationStatistics` in the order of the data.
+        weights: `WeightStatistics` likewise.
     """
 
-    source: Source
-    activations: tuple[ActivationEvidence, ...]
-    weights: tuple[WeightEvidence, ...]
+    source: QuantizedForm
+    activations: tuple[ActivationStatistics, ...]
+    weights: tuple[WeightStatistics, ...]
 
     def rows(self):
         """Return the `TensorError` of each tensor."""

@@ -1,0 +1,45 @@
+"""The end of a search: the winner, measured once more."""
+
+import dataclasses
+from pathlib import Path
+
+from keras_compress.searching.objectives import Objectives, measure
+from keras_compress.searching.result import SearchResult
+from keras_compress.searching.trial_order import best_of
+
+
+def conclude(plan, prepared, ledger, trials, seconds):
+    """Choose the best trial and measure its file again, in the runtime that it is for.
+
+    Args:
+        plan: The `SearchPlan`.
+        prepared: The `Preparation`.
+        ledger: The `Ledger`.
+        trials: List of `Trial`.
+        seconds: Time of the whole search.
+
+    Returns:
+        A `SearchResult`.
+    """
+    limits, accuracy = prepared.limits, prepared.baseline_accuracy
+    best = best_of(trials, limits, accuracy, prepared.plain)
+    figures = ledger.remember(f"verified {best.number}", lambda: verified(plan, best))
+    objectives = Objectives(**figures)
+    confirmed = dataclasses.replace(best, objectives=objectives, accuracy=objectives.accuracy)
+    return SearchResult(
+        best=confirmed,
+        trials=tuple(confirmed if trial is best else trial for trial in trials),
+        constraints=limits,
+        baseline_accuracy=accuracy,
+        profile=plan.profile,
+        unmet=limits.sentence(objectives, accuracy),
+        seconds=seconds,
+        storage=plan.storage,
+    )
+
+
+def verified(plan, trial):
+    """Return the figures of a trial's file, measured by the file itself."""
+    name = "model.tflite" if trial.epochs else "untrained.tflite"
+    file = (Path(trial.folder) / name).read_bytes()
+    return measure(file, plan.profile, *plan.validation, plan.tuning.metric).to_json()
