@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_compress.callbacks.step_callback import check_built
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers.base import find
@@ -88,7 +89,8 @@ class PlainTargets:
         self._model = model
         layers = all_layers(model)
         _check_names(pruning, layers)
-        _check_built(model, layers)
+        # Masks have the shapes of kernels.
+        check_built(model, [layer for layer in layers if find(layer) is not None])
         kernels = {}
         for layer in layers:
             spec, every = _spec_of(layer, pruning)
@@ -193,17 +195,6 @@ def _check_names(pruning, layers):
         for name in pruning:
             if name not in known:
                 raise UnknownNameError("prunable layer", name, known)
-
-
-def _check_built(model, layers):
-    """Masks have the shapes of kernels, which `fit` makes only after callbacks have begun."""
-    unbuilt = [layer.name for layer in layers if find(layer) is not None and not layer.built]
-    if unbuilt:
-        raise InvalidArgumentError(
-            "The model is not built: the shapes of its kernels are unknown. Call it once on a "
-            "batch, or begin it with keras.Input(shape). "
-            f"Received: model {model.name!r}, whose layer {unbuilt[0]!r} has no weights yet"
-        )
 
 
 def _new_mask(kernel):
