@@ -136,9 +136,9 @@ def needs_statistics(target: Target) -> bool:
 
 
 def _zeros(shape):
-    # Replicas of a distributed model add to one sum.
+    # Keras adds by assigning old + new, of which replicas have the same old: the mean is right.
     return keras.Variable(
-        np.zeros(tuple(shape), np.float32), trainable=False, dtype="float32", aggregation="sum"
+        np.zeros(tuple(shape), np.float32), trainable=False, dtype="float32", aggregation="mean"
     )
 
 

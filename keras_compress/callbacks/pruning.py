@@ -140,6 +140,8 @@ class PruningCallback(ScheduleCallback):
 
     def _observe(self, step):
         """Observe training steps while an update is near, and at no other time."""
+        waiting = [s for s in self._observed if self.pending(s, step) is not None]
+        self._step.waiting_since = min((self._consulted[s] for s in waiting), default=None)
         if any(begin <= step for begin in self._observation_begins(step)):
             self._observation.begin(self._step.iterations)
         else:

@@ -1,5 +1,10 @@
 """observation.py: criteria see gradients and inputs in `fit`; other steps stay as they were."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -181,6 +186,16 @@ def test_an_update_waits_until_steps_were_observed():
     assert history["sparsity"] == [0.0, 0.5]
 
 
+def test_an_update_that_waits_is_made_up_for_after_a_restart(tmp_path):
+    ramp = kc.PolynomialDecay(0.75, begin_step=4, initial_sparsity=0.25, end_step=6, frequency=4)
+    model = network(True, "snip")
+    for observed_steps, sparsity in [(4, 0.25), (8, 0.25), (2, 0.75)]:
+        callback = kc.PruningCallback(ramp, observed_steps=observed_steps)
+        assert fit(model, callback)["sparsity"] == [pytest.approx(sparsity, abs=0.02)]
+        model.save(tmp_path / "model.keras")
+        model = kc.load_model(tmp_path / "model.keras")
+
+
 def test_a_frequency_below_the_observed_steps_is_followed():
     model = network()
     ramp = kc.PolynomialDecay(0.8, begin_step=8, end_step=16, frequency=2)
@@ -260,6 +275,15 @@ def test_the_guard_takes_masks_back():
     prune = callback(kc.OneShot(0.5, step=6), False, "snip", observed_steps=2)
     fit(model, Scripted(), prune, guard, epochs=2)
     assert all(mask.all() for mask in masks(model, False))
+
+
+def test_two_replicas_end_with_the_masks_of_one_device():
+    script = Path(__file__).with_name("_two_replicas.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    one, two = json.loads(done.stdout.splitlines()[-1])
+    assert one == two
+    assert np.mean(np.concatenate([np.ravel(mask) for mask in one[0]])) == pytest.approx(0.5, 0.03)
 
 
 def test_gradients_of_a_layer_that_is_not_trained_are_refused():
