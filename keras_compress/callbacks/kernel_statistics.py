@@ -29,7 +29,7 @@ class KernelStatistics:
         self.target = target
         self.criterion = resolve_criterion(target.pruning.criterion)
         self._gradients = self._squares = None
-        self._observed = set()
+        self._observed: set[str] = set()
         if self.criterion.needs_gradients:
             self._check_trained(trainable)
             self._gradients = _zeros(self.variable.shape)

@@ -24,10 +24,8 @@ class Observation:
                 if needs_statistics(target)
             }
         self._steps = steps
-        self._began = None
-        self._train_step = (
-            ObservedTrainStep(model, list(self._statistics.values())) if self._statistics else None
-        )
+        self._began = 0
+        self._train_step = ObservedTrainStep(model, list(self._statistics.values()))
 
     def concerns(self, targets: list[Target]) -> bool:
         """Tell whether any of some targets needs to be observed."""
@@ -44,8 +42,6 @@ class Observation:
         Args:
             iterations: Updates that the optimizer has made.
         """
-        if self._train_step is None:
-            return 0
         if not self._train_step.active:
             return self._steps
         return max(0, self._began + self._steps - iterations)
@@ -63,8 +59,7 @@ class Observation:
 
     def end(self) -> None:
         """Observe no more."""
-        if self._train_step is not None:
-            self._train_step.end()
+        self._train_step.end()
 
     def check(self, targets: list[Target]) -> None:
         """Check that steps had what the criteria of some targets need.

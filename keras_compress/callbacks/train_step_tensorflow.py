@@ -2,6 +2,7 @@
 
 import contextlib
 import weakref
+from collections.abc import Callable
 
 import keras
 
@@ -18,21 +19,23 @@ class ObservedTrainStep:
 
     Args:
         model: A compiled model, in `fit`.
-        statistics: List of `KernelStatistics`.
+        statistics: List of `KernelStatistics`; with none there is nothing to observe.
 
     Raises:
-        InvalidArgumentError: Another backend of Keras, whose train steps cannot be observed.
+        InvalidArgumentError: Statistics on another backend of Keras, whose train steps cannot be
+            observed.
     """
 
     def __init__(self, model: keras.Model, statistics: list[KernelStatistics]):
-        if keras.config.backend() != "tensorflow":
+        if statistics and keras.config.backend() != "tensorflow":
             raise InvalidArgumentError(
                 "Criteria that need gradients or activations are served in fit on the TensorFlow "
                 "backend alone. Take criterion='magnitude', or KERAS_BACKEND=tensorflow. "
                 f"Received: backend {keras.config.backend()!r}"
             )
         self._model, self._statistics = model, statistics
-        self._plain = self._observed = None
+        self._plain: Callable | None = None
+        self._observed: _ObservedFunction | None = None
         if isinstance(model.train_function, _ObservedFunction):  # A fit that was interrupted.
             model.make_train_function(force=True)
 
