@@ -196,10 +196,8 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
         if isinstance(call, Value):
             return args[0]
         operation = call.operation
-        if kwargs.get("step_only"):
-            return args[0]
         if isinstance(operation, ActivationQuantizer):
-            if not ranges:
+            if not ranges or operation.asks_for_step(kwargs):
                 return args[0]
             return _fixed(operation, copies.free_name(operation.name))(args[0])
         if isinstance(operation, CompressedLayer):

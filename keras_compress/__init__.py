@@ -29,7 +29,7 @@ _HOMES = {
     "Quantization": "keras_compress.spec",
     "QuantizationCallback": "keras_compress.callbacks.quantization",
     "Recipe": "keras_compress.compression.recipe",
-    "SlimmingCallback": "keras_compress.shrinking.slimming",
+    "SlimmingCallback": "keras_compress.callbacks.slimming",
     "StructuralPruningCallback": "keras_compress.callbacks.structural_pruning",
     "analyze": "keras_compress.analysis.error_analysis",
     "assign_bits": "keras_compress.analysis.bit_assignment",

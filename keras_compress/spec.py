@@ -23,7 +23,8 @@ class Pruning:
         pattern: Name or instance of a pattern: `"unstructured"`, `"2:4"` (any N:M), `"1x4"`
             (any block), `"channel"`.
         criterion: Name or instance of a criterion: `"magnitude"`, `"l1_norm"`, `"l2_norm"`,
-            `"random"`.
+            `"random"`, and those that `kc.PruningCallback` observes training steps for:
+            `"movement"`, `"taylor"`, `"snip"`, `"wanda"`.
         scope: `"layer"` ranks the scores of every layer by itself, `"global"` those of all
             layers of global scope together.
         schedule: A schedule for these layers alone; `None` takes the callback's.

@@ -110,7 +110,8 @@ class ObservableModel:
         return [
             call
             for call in self._graph.calls
-            if isinstance(call.operation, ActivationQuantizer) and not call.kwargs.get("step_only")
+            if isinstance(call.operation, ActivationQuantizer)
+            and not call.operation.asks_for_step(call.kwargs)
         ]
 
     def _run(self, inputs):

@@ -6,12 +6,10 @@ import json
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 from absl import logging
 
-from keras_compress.callbacks.phase_callback import remake_functions
-from keras_compress.callbacks.training_step import TrainingStep
+from keras_compress.callbacks.step_callback import StepCallback, remake_functions
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers
 from keras_compress.support.files import write_atomically
@@ -20,7 +18,7 @@ from keras_compress.wrappers.phase import PhasedLayer
 _FALLING = ("loss", "error", "mse", "mae", "mape", "divergence", "perplexity")
 
 
-class AccuracyGuard(keras.callbacks.Callback):
+class AccuracyGuard(StepCallback):
     """Lets pruning and quantization go on only as fast as a validation metric allows.
 
     A static schedule prunes on whether or not the network keeps up. With the guard, at the end of
@@ -76,31 +74,21 @@ class AccuracyGuard(keras.callbacks.Callback):
         self._given_reference = reference
         self._backup = None if backup_dir is None else Path(backup_dir) / "accuracy_guard.npz"
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Forget the last training, or take up the one that was killed."""
-        self._step = TrainingStep.of(self.model)
-        self._step.begin()
         self.reference = self._given_reference
         self.epochs_below = 0
         self._last_good = None
-        self._started = self._validated = self._measured = False
+        self._validated = self._measured = False
         if self._backup is not None and self._backup.exists():
             self._load()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def resume(self, step):
         """Hold the step where a training that was killed held it."""
-        if not self._started:
-            self._started = True
-            self._step.resolve()
-            if self._last_good is not None:
-                self._check_state(self._last_good)
-            if self.epochs_below:
-                self._step.hold()
-
-    def on_test_begin(self, logs=None):
-        """Record a step that is held before anyone saves the model at the end of the epoch."""
-        if self._started and self._step.held:
-            self._step.record()
+        if self._last_good is not None:
+            self._check_state(self._last_good)
+        if self.epochs_below:
+            self._step.hold()
 
     def on_test_end(self, logs=None):
         """Note that this epoch has been validated."""
@@ -108,6 +96,7 @@ class AccuracyGuard(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Decide whether compression goes on."""
+        super().on_epoch_end(epoch, logs)
         value = self._value(logs or {})
         if value is None:
             return
@@ -119,11 +108,10 @@ class AccuracyGuard(keras.callbacks.Callback):
         if self._backup is not None:
             self._save()
 
-    def on_train_end(self, logs=None):
+    def end(self):
         """Go back if the metric is still below; let the step go."""
-        if not self._started:
+        if not self.running:
             return
-        self._started = False
         if self.epochs_below:
             self._go_back()
         self._step.release()

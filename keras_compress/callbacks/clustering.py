@@ -1,6 +1,7 @@
 """When weights begin to share values in `fit`, and when they stop changing from one to another."""
 
-from keras_compress.callbacks.phase_callback import PhaseCallback, remake_functions
+from keras_compress.callbacks.phase_callback import PhaseCallback
+from keras_compress.callbacks.step_callback import remake_functions
 from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.wrappers.phase import Phase
@@ -32,7 +33,7 @@ class ClusteringCallback(PhaseCallback):
     Source: Han et al. 2016, "Deep Compression", section 3.
     """
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Find the layers that cluster."""
         self._layers = [layer for layer in compressed_layers(self.model) if layer.codebooks]
         if not self._layers:
@@ -41,10 +42,9 @@ class ClusteringCallback(PhaseCallback):
                 "add: model = kc.compress(model, clustering=kc.Clustering(clusters=16)). "
                 f"Received: {self.model.name}, which has none"
             )
-        self.watch()
 
-    def enter(self, step):
-        """See `PhaseCallback.enter`."""
+    def update(self, step):
+        """See `StepCallback.update`."""
         phase = self.phase_at(step)
         before = self._phases()
         for layer in self._layers:

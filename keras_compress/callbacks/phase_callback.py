@@ -1,20 +1,14 @@
 """What callbacks share that begin something at one step of `fit` and freeze it at another."""
 
-import keras
-
-from keras_compress.callbacks.training_step import StepWatch, TrainingStep
+from keras_compress.callbacks.step_callback import FAR, StepCallback
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.wrappers.phase import Phase
 
-# Updates to wait where no change is left.
-_FAR = 1_000_000
 
+class PhaseCallback(StepCallback):
+    """Has a model enter the phase that is due before the batch that follows a step.
 
-class PhaseCallback(keras.callbacks.Callback):
-    """Has a model enter the phase that is due, whenever one is.
-
-    A subclass finds its layers in `on_train_begin`, calls `watch` there, and says in `enter` what
-    a step brings. While `AccuracyGuard` holds the step, nothing is entered.
+    A subclass finds its layers in `begin`, and says in `update` what a step brings.
 
     Args:
         begin_step: Step at which the learning phase begins. Default 0.
@@ -38,49 +32,14 @@ class PhaseCallback(keras.callbacks.Callback):
         self.begin_step = begin_step
         self.freeze_step = freeze_step
 
-    def watch(self):
-        """Begin to count the model's steps; to be called when training begins."""
-        self._step = TrainingStep.of(self.model)
-        self._step.begin()
-        self._watch = StepWatch(self._step)
-        self._resolved = False
-
-    def enter(self, step):
-        """Bring the model to where it has to be at a step.
-
-        Args:
-            step: Number of updates made so far.
-        """
-        raise NotImplementedError
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Look at the step again: between epochs it may have been held or set."""
-        self._watch.wake()
+    def next_change(self, step):
+        """See `StepCallback.next_change`."""
+        return min((change for change in self.changes() if change > step), default=step + FAR)
 
     def on_train_batch_begin(self, batch, logs=None):
         """Enter the phase that is due."""
-        if not self._resolved:
-            # Only now have all callbacks restored what they restore.
-            self._step.resolve()
-            self._resolved = True
-        step = self._watch.read()
-        if step is None:
-            return
-        if self._step.held:
-            # A hold ends between epochs, and every epoch looks again.
-            self._watch.sleep(_FAR)
-            return
-        self.enter(step)
-        coming = (change - step for change in self.changes() if change > step)
-        self._watch.sleep(min(coming, default=_FAR))
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Record the step in the model."""
-        self._step.record()
-
-    def on_train_end(self, logs=None):
-        """Record the step in the model."""
-        self._step.record()
+        super().on_train_batch_begin(batch, logs)
+        self.look()
 
     def changes(self):
         """List the steps at which something changes."""
@@ -100,14 +59,3 @@ class PhaseCallback(keras.callbacks.Callback):
         if self.freeze_step is None or step < self.freeze_step:
             return Phase.LEARNING
         return Phase.FROZEN
-
-
-def remake_functions(model):
-    """Have a model trace its train, test and predict steps anew.
-
-    Args:
-        model: A compiled model.
-    """
-    model.make_train_function(force=True)
-    model.make_test_function(force=True)
-    model.make_predict_function(force=True)

@@ -3,21 +3,15 @@
 import sys
 from collections.abc import Mapping
 
-import keras
-from absl import logging
-
+from keras_compress.callbacks.observation import Observation
 from keras_compress.callbacks.pruning_targets import find_targets
-from keras_compress.callbacks.training_step import StepWatch, TrainingStep
+from keras_compress.callbacks.schedule_callback import ScheduleCallback, check_schedule
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.masks import check_items, compute_masks
-from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.spec import Pruning
 
-# How far to look ahead for the next mask before asking again.
-_HORIZON = 1000
 
-
-class PruningCallback(keras.callbacks.Callback):
+class PruningCallback(ScheduleCallback):
     """Prunes a model while `fit` trains it.
 
     At the steps that the schedule names, weights are scored anew and the masks follow. The
@@ -41,13 +35,19 @@ class PruningCallback(keras.callbacks.Callback):
             `Pruning()`, single weights by magnitude in all layers of known types.
         initial_step: For a plain model that was saved in mid-schedule and loaded again, the step
             at which it was saved: the file of a plain model holds no such number.
+        observed_steps: Updates before each mask update in which gradients or activations are
+            summed for criteria that need them (`movement`, `taylor`, `snip`, `wanda`). An update
+            that comes earlier in a training waits until so many were observed, also after a
+            restart, for the sums are not saved. All other steps are as fast as without them. The
+            TensorFlow backend alone.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step; in `fit`, there is
-            nothing to prune, or a pattern cannot follow its schedule.
+        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step, `observed_steps`
+            not positive; in `fit`, there is nothing to prune, a pattern cannot follow its schedule,
+            or a criterion cannot have the gradients or activations that it needs.
 
     Example:
-        >>> import numpy as np
+        >>> import keras, numpy as np
         >>> from keras_compress.pruning.schedules.constant_sparsity import ConstantSparsity
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
         >>> model.compile("sgd", "mse")
@@ -57,137 +57,110 @@ class PruningCallback(keras.callbacks.Callback):
         ([0.5], 8)
     """
 
-    def __init__(self, schedule, pruning=None, initial_step=0):
-        super().__init__()
-        _check_schedule(schedule)
+    def __init__(self, schedule, pruning=None, initial_step=0, observed_steps=10):
+        super().__init__(schedule, initial_step)
         _check_pruning(pruning)
-        _check_initial_step(initial_step)
-        self.initial_step = initial_step
-        self.schedule = schedule
+        _check_observed_steps(observed_steps)
+        self.observed_steps = observed_steps
         self.pruning = pruning
         self.sparsity = 0.0
-        self._found = None
-        self._running = False
 
     @property
-    def step(self):
-        """The step that schedules see: updates made since pruning began."""
-        return self._step.current
+    def schedules(self):
+        """See `ScheduleCallback.schedules`."""
+        return list(self._groups)
 
-    def set_model(self, model):
-        """Note where the optimizer stands before any callback restores a checkpoint."""
-        super().set_model(model)
-        self._step = TrainingStep.of(model)
-        self._step.attach(self, self.initial_step)
+    @property
+    def masked(self):
+        """See `ScheduleCallback.masked`."""
+        return any(target.counts()[0] for target in self._found.targets)
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Find what there is to prune and check that it can be."""
         self._found = find_targets(self.model, self.pruning)
         self._groups = _by_schedule(self._found.targets, self.schedule)
-        for schedule, targets in self._groups:
-            _check_group(schedule, targets)
-        self._step.begin()
-        self._step.outside = self._found.outside
-        self._watch = StepWatch(self._step)
-        self._running = False
+        self._observation = Observation(self.model, self._found.targets, self.observed_steps)
+        for schedule, targets in self._groups.items():
+            self._check_group(schedule, targets)
+        self._step.outside.extend(self._found.outside)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        """Look at the step again: between epochs it may have been held or set."""
-        self._watch.wake()
+    def apply(self, schedule, sparsity):
+        """See `ScheduleCallback.apply`."""
+        targets = self._groups[schedule]
+        self._observation.check(targets)
+        masks = compute_masks([self._observation.weights(target) for target in targets], sparsity)
+        for target, mask in zip(targets, masks, strict=True):
+            target.set_mask(mask)
+        self._found.enforce()
+        self._observation.reset(targets)
 
-    def on_train_batch_begin(self, batch, logs=None):
-        """Catch up with the step, once all callbacks have restored what they restore."""
-        if not self._running:
-            self._running = True
-            self._step.resolve()
-            self._catch_up()
+    def ready(self, schedule):
+        """See `ScheduleCallback.ready`: gradients that a criterion needs must have been seen."""
+        if not self._observation.concerns(self._groups[schedule]):
+            return True
+        return self._observation.missing(self._step.iterations) == 0
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Update the masks that are due."""
-        step = self._watch.read()
-        if step is not None:
-            self._follow(step)
-        if logs is not None:
-            logs["sparsity"] = self.sparsity
+    def resume(self, step):
+        """See `ScheduleCallback.resume`."""
+        super().resume(step)
+        self._observe(step)
 
-    def on_test_begin(self, logs=None):
-        """Record the step in the model before anyone saves it at the end of the epoch."""
-        if self._running:
-            self._step.record()
+    def update(self, step):
+        """See `ScheduleCallback.update`."""
+        super().update(step)
+        self._observe(step)
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Record the step in the model and the sparsity in the logs."""
-        self._step.record()
-        if logs is not None:
-            logs["sparsity"] = self.sparsity
+    def next_change(self, step):
+        """See `StepCallback.next_change`; observation begins before an update is due."""
+        coming = [begin for begin in self._observation_begins(step) if begin > step]
+        if len(coming) < len(self._observed):
+            coming.append(step + max(1, self._observation.missing(self._step.iterations)))
+        return min([super().next_change(step), *coming])
 
-    def on_train_end(self, logs=None):
-        """Record the step and leave a plain model as plain as it was."""
-        if self._running:
-            self._step.record()
-            self._measure()
-            self._tell_if_cut_short()
-        self._found.release()
-        self._running = False
-
-    def _catch_up(self):
-        """Bring masks to where they were: saved ones stay unless an update was missed."""
-        step = self._step.current
-        dense = not any(target.counts()[0] for target in self._found.targets)
-        since = -1 if dense else self._step.recorded
-        self._update(since, step)
-        self._consulted = step
-        self._measure()
-
-    def _follow(self, step):
-        if self._update(self._consulted, step):
-            self._step.record()
-            self._measure()
-        self._consulted = step
-        self._watch.sleep(self._distance(step))
-
-    def _update(self, since, step):
-        """Compute the masks whose last update lies after `since`; return whether there are any."""
-        updated = False
-        for schedule, targets in self._groups:
-            due = _last_update(schedule, since, step)
-            if due is not None:
-                masks = compute_masks(
-                    [target.prunable_weights() for target in targets], schedule(due)
-                )
-                for target, mask in zip(targets, masks, strict=True):
-                    target.set_mask(mask)
-                updated = True
-        if updated:
-            self._found.enforce()
-        return updated
-
-    def _distance(self, step):
-        """Return the updates until the next mask is due."""
-        ahead = range(step + 1, step + 1 + _HORIZON)
-        due = (s for s in ahead if any(schedule.should_update(s) for schedule, _ in self._groups))
-        return next(due, ahead.stop) - step
-
-    def _measure(self):
+    def measure(self):
+        """See `ScheduleCallback.measure`."""
         counts = [target.counts() for target in self._found.targets]
         zeros, sizes = zip(*counts, strict=True)
         self.sparsity = float(sum(zeros) / sum(sizes))
 
-    def _tell_if_cut_short(self):
-        end = getattr(self.schedule, "end_step", None)
-        if end is not None and self.step < end:
-            logging.warning(
-                "Training ended at step %d, before the end_step=%d of %s: sparsity is %.3f.",
-                self.step,
-                end,
-                type(self.schedule).__name__,
-                self.sparsity,
-            )
+    def logs(self):
+        """See `StepCallback.logs`."""
+        return {"sparsity": self.sparsity}
 
+    def end(self):
+        """Leave a plain model as plain as it was."""
+        super().end()
+        self._observation.end()
+        self._found.release()
 
-def _last_update(schedule, since, step):
-    """Return the last update step in (since, step], or `None`."""
-    return next((s for s in range(step, since, -1) if schedule.should_update(s)), None)
+    @property
+    def _observed(self):
+        """The schedules of targets whose criteria need gradients or activations."""
+        return [s for s, targets in self._groups.items() if self._observation.concerns(targets)]
+
+    def _observe(self, step):
+        """Observe training steps while an update is near, and at no other time."""
+        waiting = [s for s in self._observed if self.pending(s, step) is not None]
+        self._step.waiting_since = min((self._consulted[s] for s in waiting), default=None)
+        if any(begin <= step for begin in self._observation_begins(step)):
+            self._observation.begin(self._step.iterations)
+        else:
+            self._observation.end()
+
+    def _observation_begins(self, step):
+        """List for each observed schedule the step from which on steps are observed for it."""
+        for schedule in self._observed:
+            if self.pending(schedule, step) is not None:
+                yield step
+                continue
+            coming = schedule.next_update(step)
+            due = schedule.should_update(coming)
+            yield coming - self.observed_steps if due else coming
+
+    def _check_group(self, schedule, targets):
+        check_schedule(schedule)
+        weights = [self._observation.weights(target) for target in targets]
+        check_items(weights, schedule(sys.maxsize))
 
 
 def _by_schedule(targets, default):
@@ -195,21 +168,7 @@ def _by_schedule(targets, default):
     groups = {}
     for target in targets:
         groups.setdefault(target.pruning.schedule or default, []).append(target)
-    return list(groups.items())
-
-
-def _check_group(schedule, targets):
-    _check_schedule(schedule)
-    check_items([target.prunable_weights() for target in targets], schedule(sys.maxsize))
-
-
-def _check_schedule(schedule):
-    if not isinstance(schedule, Schedule):
-        raise InvalidArgumentError(
-            "schedule must be a schedule of keras_compress, such as "
-            "kc.PolynomialDecay(final_sparsity=0.8, end_step=4000). "
-            f"Received: schedule={schedule!r}"
-        )
+    return groups
 
 
 def _check_pruning(pruning):
@@ -221,8 +180,8 @@ def _check_pruning(pruning):
         )
 
 
-def _check_initial_step(initial_step):
-    if not isinstance(initial_step, int) or initial_step < 0:
+def _check_observed_steps(observed_steps):
+    if not isinstance(observed_steps, int) or observed_steps < 1:
         raise InvalidArgumentError(
-            f"initial_step must be an integer >= 0. Received: initial_step={initial_step!r}"
+            f"observed_steps must be an integer >= 1. Received: observed_steps={observed_steps!r}"
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_compress.callbacks.step_callback import check_built
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers.base import find
@@ -23,18 +24,27 @@ class Target:
     Args:
         kernel: A `PrunableKernel` that has a mask.
         pruning: The `Pruning` of its layer.
+        layer: The layer, a `CompressedLayer` or a plain one.
     """
 
     kernel: PrunableKernel
     pruning: Pruning
+    layer: keras.Layer
 
-    def prunable_weights(self):
-        """Return what the mask is computed from, as it is now."""
+    def prunable_weights(self, gradients=None, activations=None):
+        """Return what the mask is computed from, as it is now.
+
+        Args:
+            gradients: Array of the shape of the weights in the deployed layout, or `None`.
+            activations: Array of that shape, or `None`.
+        """
         return PrunableWeights(
             self.kernel.deployed_weights(),
             self.kernel.channel_axis,
             self.pruning,
             name=f"{self.kernel.layer_name}/{self.kernel.kernel.attribute}",
+            gradients=gradients,
+            activations=activations,
         )
 
     def set_mask(self, mask):
@@ -58,7 +68,7 @@ class CompressedTargets:
 
     def __init__(self, model):
         self.targets = [
-            Target(kernel, layer.pruning)
+            Target(kernel, layer.pruning, layer)
             for layer in all_layers(model)
             if isinstance(layer, CompressedLayer) and layer.pruning is not None
             for kernel in layer.prunable_kernels
@@ -88,17 +98,18 @@ class PlainTargets:
         self._model = model
         layers = all_layers(model)
         _check_names(pruning, layers)
-        _check_built(model, layers)
+        # Masks have the shapes of kernels.
+        check_built(model, [layer for layer in layers if find(layer) is not None])
         kernels = {}
         for layer in layers:
             spec, every = _spec_of(layer, pruning)
             if spec is not None and layer.built:
                 for kernel in prunable_kernels(layer, every=every):
-                    kernels.setdefault(id(kernel.variable), (kernel, spec))
-        with _scope(model):
+                    kernels.setdefault(id(kernel.variable), (kernel, spec, layer))
+        with variable_scope(model):
             self.targets = [
-                Target(dataclasses.replace(kernel, mask=_new_mask(kernel)), spec)
-                for kernel, spec in kernels.values()
+                Target(dataclasses.replace(kernel, mask=_new_mask(kernel)), spec, layer)
+                for kernel, spec, layer in kernels.values()
             ]
         for target in self.targets:
             variable = target.kernel.variable
@@ -195,17 +206,6 @@ def _check_names(pruning, layers):
                 raise UnknownNameError("prunable layer", name, known)
 
 
-def _check_built(model, layers):
-    """Masks have the shapes of kernels, which `fit` makes only after callbacks have begun."""
-    unbuilt = [layer.name for layer in layers if find(layer) is not None and not layer.built]
-    if unbuilt:
-        raise InvalidArgumentError(
-            "The model is not built: the shapes of its kernels are unknown. Call it once on a "
-            "batch, or begin it with keras.Input(shape). "
-            f"Received: model {model.name!r}, whose layer {unbuilt[0]!r} has no weights yet"
-        )
-
-
 def _new_mask(kernel):
     return keras.Variable(
         np.ones(tuple(kernel.variable.shape)),
@@ -215,7 +215,7 @@ def _new_mask(kernel):
     )
 
 
-def _scope(model):
-    """Variables of a distributed model must be made under its strategy."""
+def variable_scope(model):
+    """Return the context in which variables beside a model's own are made: its strategy's."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()

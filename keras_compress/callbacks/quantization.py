@@ -1,6 +1,7 @@
 """When quantization begins in `fit`, and when ranges and statistics stop moving."""
 
-from keras_compress.callbacks.phase_callback import PhaseCallback, remake_functions
+from keras_compress.callbacks.phase_callback import PhaseCallback
+from keras_compress.callbacks.step_callback import remake_functions
 from keras_compress.callbacks.xla import compiled_by_xla
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
@@ -42,7 +43,7 @@ class QuantizationCallback(PhaseCallback):
         _check_widths(weight_bits)
         self.weight_bits = dict(sorted((weight_bits or {}).items()))
 
-    def on_train_begin(self, logs=None):
+    def begin(self):
         """Find the layers that quantize."""
         phased = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
         self._layers = [layer for layer in phased if layer.quantizes]
@@ -56,11 +57,9 @@ class QuantizationCallback(PhaseCallback):
             )
         _check_calibrated(self._layers)
         self._say_whether_xla_compiles(compiled_by_xla(self.model))
-        self.watch()
 
-    def on_train_end(self, logs=None):
-        """Record the step; what is traced from now on may be compiled in any way."""
-        super().on_train_end(logs)
+    def end(self):
+        """Take back what held for this training: what is traced next may be compiled anyhow."""
         self._say_whether_xla_compiles(True)
 
     def _say_whether_xla_compiles(self, compiles):
@@ -84,8 +83,8 @@ class QuantizationCallback(PhaseCallback):
         """See `PhaseCallback.changes`; those of widths come in."""
         return [*super().changes(), *self.weight_bits]
 
-    def enter(self, step):
-        """See `PhaseCallback.enter`; widths change with phases."""
+    def update(self, step):
+        """See `StepCallback.update`; widths change with phases."""
         phase = self.phase_at(step)
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
         if self.weight_bits:

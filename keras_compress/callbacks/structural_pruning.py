@@ -1,11 +1,9 @@
 """Grow channel masks along a schedule during `fit`."""
 
-import keras
 import numpy as np
 
-from keras_compress.callbacks.training_step import TrainingStep
+from keras_compress.callbacks.schedule_callback import ScheduleCallback
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.shrinking.budget import KINDS, Budget, Costs
 from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
@@ -15,14 +13,15 @@ from keras_compress.shrinking.selection import SelectionOptions
 from keras_compress.shrinking.shrinking import groups_to_keep, multiple
 
 
-class StructuralPruningCallback(keras.callbacks.Callback):
+class StructuralPruningCallback(ScheduleCallback):
     """Holds ever more channels at zero while `fit` trains a model; `kc.remove_zeros` removes them.
 
     At the steps that the schedule names, groups of channels are scored anew and more of them
     are masked; none comes back. The share of the budget that is left is in the logs of each
-    epoch (`"macs"`, say). Zeros in the weights are all the state there is: a model that was
-    saved in between goes on from there. Channels over which a layer normalization takes its
-    statistics are left alone, for they cannot be removed with the outputs unchanged.
+    batch and epoch (`"macs"`, say), and in `remaining`. Zeros in the weights are all the state
+    there is: a model that was saved in between goes on from there. Channels over which a layer
+    normalization takes its statistics are left alone, for they cannot be removed with the outputs
+    unchanged.
 
     Args:
         schedule: A `Schedule` of the share of the budget that is to go.
@@ -36,10 +35,12 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         exclude: See `kc.shrink`.
         rules: See `kc.shrink`.
         latencies: See `kc.shrink`.
+        initial_step: The step at which the model was saved, if it was loaded in mid-schedule: the
+            file of a plain model holds no such number.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule, or the budget has no such name; in
-            `fit`, what `kc.shrink` raises.
+        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step, or the budget has
+            no such name; in `fit`, what `kc.shrink` raises.
 
     Example:
         >>> import keras_compress as kc
@@ -61,19 +62,13 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         exclude=(),
         rules=(),
         latencies=None,
+        initial_step=0,
     ):
-        super().__init__()
-        if not isinstance(schedule, Schedule):
-            raise InvalidArgumentError(
-                "schedule must be a schedule of keras_compress, such as "
-                "kc.PolynomialDecay(final_sparsity=0.5, end_step=2000). "
-                f"Received: schedule={schedule!r}"
-            )
+        super().__init__(schedule, initial_step)
         if budget not in KINDS:
             raise InvalidArgumentError(
                 f"budget must be one of {', '.join(KINDS)}. Received: budget={budget!r}"
             )
-        self.schedule = schedule
         self.budget = budget
         self.criterion = resolve_criterion(criterion)
         self.choice = SelectionOptions(
@@ -82,47 +77,50 @@ class StructuralPruningCallback(keras.callbacks.Callback):
         self._data, self._loss = data, loss
         self._exclude, self._rules = exclude, rules
         self._latencies = latencies
-        self._masks = None
 
     @property
-    def step(self):
-        """The step that the schedule sees: updates made since pruning began."""
-        return self._step.current
+    def masked(self):
+        """See `ScheduleCallback.masked`."""
+        return bool(self._masks.gone.any())
 
-    def set_model(self, model):
-        """Note where the optimizer stands."""
-        super().set_model(model)
-        self._step = TrainingStep.of(model)
-        self._step.attach(self)
-
-    def on_train_begin(self, logs=None):
-        """Follow the channels of the model, and take up the masks that it has."""
+    def begin(self):
+        """Follow the channels of the model."""
         graph = DependencyGraph(self.model, rules=self._rules, exclude=self._exclude)
         self._costs = Costs(graph, self._latencies)
         self._masks = ChannelMasks(graph)
+        self._step.outside.extend(self._masks.variables)
+
+    def resume(self, step):
+        """Take up the masks that the model has, and make up for an update that was missed."""
         self._masks.set(self._masks.found())
-        self._seen = -1
+        super().resume(step)
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Mask more channels where the schedule says so, and hold all masked ones at zero."""
-        step = self._step.current
-        due = [s for s in range(step, self._seen, -1) if self.schedule.should_update(s)]
-        self._seen = step
-        if due and self.schedule(due[0]) > 0:
-            self._masks.set(~self._keep(1.0 - self.schedule(due[0])))
-        self._masks.enforce()
+    def apply(self, schedule, sparsity):
+        """See `ScheduleCallback.apply`."""
+        if sparsity > 0:
+            self._masks.set(~self._keep(1.0 - sparsity))
+            self._masks.enforce()
 
-    def on_epoch_end(self, epoch, logs=None):
-        """Put the share that is left in the logs."""
-        if logs is not None:
-            logs[self.budget] = self.remaining
-
-    @property
-    def remaining(self):
-        """The share of the budget that is not masked."""
+    def measure(self):
+        """See `ScheduleCallback.measure`."""
         whole = np.ones(self._masks.graph.size, bool)
         left = self._costs.of(self.budget, ~self._masks.gone)
-        return left / self._costs.of(self.budget, whole)
+        self.remaining = left / self._costs.of(self.budget, whole)
+
+    def logs(self):
+        """See `StepCallback.logs`."""
+        return {self.budget: self.remaining}
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Hold masked channels at zero, then mask more where the schedule says so."""
+        self._masks.enforce()
+        super().on_train_batch_end(batch, logs)
+
+    def end(self):
+        """Set masked channels to zero once more."""
+        # An average that the optimizer wrote at the end of training passed by the masks.
+        self._masks.enforce()
+        super().end()
 
     def _keep(self, share):
         graph = self._masks.graph

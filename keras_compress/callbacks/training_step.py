@@ -37,6 +37,8 @@ class TrainingStep:
     Attributes:
         recorded: The last count written into the model, -1 before the first.
         outside: Variables of the state that the model does not hold: masks of a plain model.
+        waiting_since: The count before an update that is due and waits, or `None`. No later count
+            is recorded, so that a restart finds the update due.
     """
 
     def __init__(self, model):
@@ -48,6 +50,7 @@ class TrainingStep:
         self._optimizer = None
         self.recorded = -1
         self.outside = []
+        self.waiting_since = None
 
     @classmethod
     def of(cls, model):
@@ -76,12 +79,13 @@ class TrainingStep:
             self._owner, self.recorded = weakref.ref(owner), -1
             self._origin = self.iterations - initial_step
         elif self._optimizer() is not optimizer:
-            self._origin = self.iterations - self.recorded
+            self._origin = self.iterations - max(self.recorded, 0)
         self._optimizer = weakref.ref(optimizer)
 
     def begin(self):
-        """Forget that a training that was interrupted held the count."""
+        """Forget that a training that was interrupted held the count, or waited."""
         self._held_at = None
+        self.waiting_since = None
 
     def resolve(self):
         """Fix the origin; to be called at a train batch, when checkpoints have been restored."""
@@ -109,6 +113,8 @@ class TrainingStep:
     def record(self):
         """Write the count into the model, for the optimizer that may come after this one."""
         self.recorded = self.current
+        if self.waiting_since is not None:
+            self.recorded = min(self.recorded, self.waiting_since)
         if self._held_at is not None:
             self._origin = self.iterations - self._held_at
             self._write_origin()

@@ -236,9 +236,9 @@ class _Compressor:
         twice = self._output_range(layer, call)
         if source not in self.quantizers or not (layer.rounds_bias or twice):
             return {}
-        steps = {"input_step": self.quantizers[source](args[0], step_only=True)}
+        steps = {"input_step": self.quantizers[source].step_for(args[0])}
         if twice:
-            steps["output_step"] = self._quantizer(*twice)(args[0], step_only=True)
+            steps["output_step"] = self._quantizer(*twice).step_for(args[0])
         return steps
 
     def _output_range(self, layer, call):

@@ -23,7 +23,7 @@ class PrunableWeights:
         pruning: The `Pruning` of the layer.
         name: What errors call it.
         gradients: Array of the shape of `weights`, for criteria that need it.
-        activations: Array of the layer's inputs, for criteria that need it.
+        activations: Array of that shape, norms of the inputs, for criteria that need it.
     """
 
     weights: np.ndarray
@@ -123,7 +123,9 @@ class _Plan:
         return self.criterion(
             self._group(self.item.weights),
             gradients=None if self.item.gradients is None else self._group(self.item.gradients),
-            activations=self.item.activations,
+            activations=(
+                None if self.item.activations is None else self._group(self.item.activations)
+            ),
             # The index keeps layers of equal shape from drawing equal numbers.
             rng=np.random.default_rng([self.criterion.seed, self.index]),
         )

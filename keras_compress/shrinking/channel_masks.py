@@ -22,6 +22,11 @@ class ChannelMasks:
         self._enforce = _compiled(self._weights, self._masks)
         self.gone = np.zeros(graph.size, bool)
 
+    @property
+    def variables(self):
+        """The masks of the weights, which no model holds."""
+        return self._masks
+
     def set(self, gone):
         """Take a mask of the groups to hold at zero."""
         self.gone = gone

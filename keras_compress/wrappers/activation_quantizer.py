@@ -79,21 +79,55 @@ class ActivationQuantizer(PhasedLayer):
         )
 
     def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
-        """Round the inputs, or tell the step of the grid they are rounded to.
+        """Round the inputs, or return the step of their grid: what a call of the graph asks for.
+
+        Args:
+            inputs: Tensor of any shape.
+            training: See `round`.
+            observe: See `round`.
+            averages: See `round`.
+            step_only: Set by `step_for` alone.
+
+        Returns:
+            Tensor of the same shape; or a scalar, zero as long as nothing is rounded.
+        """
+        return self.step if step_only else self.round(inputs, training, observe, averages)
+
+    def step_for(self, inputs):
+        """Add to a model's graph the step of the grid that values are rounded to.
+
+        A kernel that reads these values rounds its bias to a multiple of it. A graph holds calls
+        of layers only, so that this is a call with a keyword of its own (`asks_for_step`).
+
+        Args:
+            inputs: The values, a tensor of the graph.
+
+        Returns:
+            A scalar tensor of the graph.
+        """
+        return self(inputs, step_only=True)
+
+    @staticmethod
+    def asks_for_step(kwargs):
+        """Tell whether the keyword arguments of a call are those of `step_for`.
+
+        Args:
+            kwargs: Keyword arguments of a call in a model's graph.
+        """
+        return bool(kwargs.get("step_only"))
+
+    def round(self, inputs, training=None, observe=True, averages=False):
+        """Round values to the grid, and learn its range in training steps.
 
         Args:
             inputs: Tensor of any shape.
             training: Whether this is a training step, in which the range is learned.
             observe: Whether the range learns from these inputs; not from a tied tensor's.
             averages: Whether the inputs are means of integers, as average pooling gives.
-            step_only: Whether only the step is wanted: a kernel that reads these values rounds
-                its bias to a multiple of it.
 
         Returns:
-            Tensor of the same shape; or a scalar, zero as long as nothing is rounded.
+            Tensor of the same shape.
         """
-        if step_only:
-            return self.step
         if self.observer is not None:
             if observe and self.fixed_range is None:
                 self.observer.observe(self._seen(inputs))

@@ -52,6 +52,8 @@ class CompressedLayer(RoundedKernels):
         self.supports_masking = layer.supports_masking
         self._masks = {}
         self.codebooks = {}
+        # Set while a step is traced whose gradients pruning observes.
+        self.gradients_pass_masks = False
 
     def build(self, input_shape):
         """Build the layer, its normalization, and the variables of compression."""
@@ -150,7 +152,11 @@ class CompressedLayer(RoundedKernels):
         """Return a kernel with its mask applied."""
         weights = ops.convert_to_tensor(self.variable(kernel))
         mask = self._masks.get(kernel.attribute)
-        return weights if mask is None else weights * mask
+        if mask is None:
+            return weights
+        if self.gradients_pass_masks:
+            return weights + ops.stop_gradient(weights * mask - weights)
+        return weights * mask
 
     def clustered_kernel(self, kernel):
         """Return a kernel with its mask applied and, where clustering has begun, few values."""

@@ -1,4 +1,4 @@
-"""callback.py: channels are held at zero in fit, and can be removed after it."""
+"""structural_pruning.py: channels are held at zero in fit, and can be removed after it."""
 
 import keras
 import numpy as np
@@ -6,8 +6,11 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
-from keras_compress.errors import InvalidArgumentError
+from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
+from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
+
+STEPS = 4  # batches in an epoch
 
 
 def network():
@@ -22,10 +25,11 @@ def network():
     return model
 
 
-def fit(model, callback, epochs=3):
+def fit(model, *callbacks, epochs=3, **options):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 6, 6, 2)), rng.normal(size=(32, 3))
-    return model.fit(x, y, batch_size=8, epochs=epochs, verbose=0, callbacks=[callback]).history
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
+    return model.fit(x, y, epochs=epochs, callbacks=list(callbacks), **options).history
 
 
 def schedule(end_step=8):
@@ -68,7 +72,127 @@ def test_data_driven_criteria_see_the_data(model):
     assert fit(model, callback)["parameters"][-1] <= 0.5
 
 
-@pytest.mark.parametrize("arguments", [{"schedule": 0.5}, {"budget": "flops"}])
+def masked(model):
+    return ChannelMasks(DependencyGraph(model)).found()
+
+
+def test_an_update_at_step_0_comes_before_the_first_batch(model):
+    seen = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(masked(model).sum())
+    )
+    fit(model, kc.StructuralPruningCallback(kc.ConstantSparsity(0.5)), note, epochs=1)
+    assert seen[0] > 0 and len(set(seen)) == 1
+
+
+def test_logs_of_batches_and_epochs_hold_the_share_that_is_left(model):
+    seen = []
+    note = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(logs["channels"])
+    )
+    callback = kc.StructuralPruningCallback(schedule(), budget="channels")
+    history = fit(model, callback, note)
+    assert history["channels"] == [seen[3], seen[7], seen[11]]
+    assert seen == sorted(seen, reverse=True)
+    assert callback.remaining == seen[-1] < 0.55
+
+
+def test_a_second_fit_and_a_new_optimizer_go_on_counting(model):
+    callback = kc.StructuralPruningCallback(schedule())
+    fit(model, callback, epochs=1)
+    model.compile("sgd", "mse", jit_compile=False)
+    history = fit(model, callback, epochs=1)
+    assert callback.step == 2 * STEPS
+    assert history["macs"][-1] <= 0.5
+
+
+def test_training_that_is_restored_goes_on_where_it_was(tmp_path):
+    whole = network()
+    fit(whole, kc.StructuralPruningCallback(schedule(), "channels"))
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
+
+    fit(network(), kc.StructuralPruningCallback(schedule(), "channels"), backup(), epochs=1)
+    resumed, callback = network(), kc.StructuralPruningCallback(schedule(), "channels")
+    fit(resumed, callback, backup())
+    assert callback.step == 3 * STEPS
+    np.testing.assert_array_equal(masked(resumed), masked(whole))
+
+
+def test_a_loaded_model_goes_on_from_the_step_that_is_given(model, tmp_path):
+    fit(model, kc.StructuralPruningCallback(schedule(), "channels"), epochs=1)
+    model.save(tmp_path / "half.keras")
+    again = keras.models.load_model(tmp_path / "half.keras")
+    callback = kc.StructuralPruningCallback(schedule(), "channels", initial_step=STEPS)
+    history = fit(again, callback, epochs=1)
+    assert callback.step == 2 * STEPS
+    assert history["channels"][-1] <= 0.55
+
+
+class Scripted(keras.callbacks.Callback):
+    """Puts a given metric into the logs of each epoch, as a validation would."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = values
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_accuracy"] = self.values[epoch]
+
+
+def test_the_guard_holds_the_share_while_the_metric_is_low(model):
+    guard = kc.AccuracyGuard(reference=0.9, tolerance=0.02, patience=5)
+    callback = kc.StructuralPruningCallback(schedule(end_step=16), "channels")
+    history = fit(model, Scripted([0.9, 0.5, 0.5, 0.9]), callback, guard, epochs=4)
+    share = history["channels"]
+    assert callback.step == 2 * STEPS
+    assert share[0] > share[1] == share[2] == share[3]
+
+
+@pytest.mark.parametrize("guard_first", [True, False])
+def test_the_guard_brings_channels_back(model, guard_first):
+    first = {}
+    note = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: first.setdefault("weights", model.get_weights())
+    )
+    guard = kc.AccuracyGuard(reference=0.9, tolerance=0.02, patience=0)
+    callbacks = [kc.StructuralPruningCallback(schedule(), "channels"), guard]
+    fit(model, Scripted([0.9, 0.5]), *(callbacks[::-1] if guard_first else callbacks), note)
+    for weight, before in zip(model.get_weights(), first["weights"], strict=True):
+        np.testing.assert_array_equal(weight, before)
+
+
+def test_several_steps_an_execution_update_what_fell_between(model):
+    model.compile("sgd", "mse", jit_compile=False, steps_per_execution=4)
+    ramp = kc.PolynomialDecay(0.5, power=1, end_step=6, frequency=3)
+    history = fit(model, kc.StructuralPruningCallback(ramp, "channels"), epochs=2)
+    assert history["channels"] == pytest.approx([1 - ramp(3), 1 - ramp(6)], abs=1 / 32)
+
+
+def test_an_average_over_weights_ends_masked(model):
+    model.compile(keras.optimizers.Adam(use_ema=True), "mse", jit_compile=False)
+    callback = kc.StructuralPruningCallback(kc.OneShot(0.5, step=3), "channels")
+    fit(model, callback, epochs=2)
+    assert masked(model).sum() > 0
+
+
+def test_tells_when_training_ends_before_the_schedule(model, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        fit(model, kc.StructuralPruningCallback(schedule(end_step=100)), epochs=1)
+    assert "step 4, before the end_step=100 of PolynomialDecay: macs is " in caplog.text
+
+
+def test_a_model_that_is_not_built_is_refused():
+    model = keras.Sequential([layers.Dense(4), layers.Dense(3)])
+    model.compile("sgd", "mse")
+    with pytest.raises(UnsupportedModelError, match="not built"):
+        fit(model, kc.StructuralPruningCallback(schedule()))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"schedule": 0.5}, {"budget": "flops"}, {"initial_step": -1}]
+)
 def test_wrong_arguments_are_named(arguments):
     with pytest.raises(InvalidArgumentError, match="Received"):
         kc.StructuralPruningCallback(**{"schedule": schedule(), **arguments})

@@ -118,6 +118,16 @@ def test_another_owner_of_a_plain_model_starts_at_zero(owner):
     assert step.current == 2
 
 
+def test_no_count_after_an_update_that_waits_is_recorded(trained, step):
+    train(trained, 9)
+    step.waiting_since = 5
+    step.record()
+    assert (step.recorded, step.current) == (5, 9)
+    step.begin()
+    step.record()
+    assert step.recorded == 9
+
+
 def test_a_forgotten_hold_ends_with_the_next_fit(trained, step):
     step.hold()
     step.begin()

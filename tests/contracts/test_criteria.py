@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -21,10 +22,20 @@ def score(criterion, groups):
     rng = np.random.default_rng(5)
     return criterion(
         groups,
-        gradients=rng.normal(size=groups.shape) if criterion.needs_gradients else None,
-        activations=rng.normal(size=(8, 4)) if criterion.needs_activations else None,
+        gradients=statistics(groups, 6) if criterion.needs_gradients else None,
+        activations=np.abs(statistics(groups, 7)) if criterion.needs_activations else None,
         rng=rng,
     )
+
+
+def statistics(groups, seed):
+    """Draw an array like groups, masked where they are."""
+    elements = groups.shape[1] - np.ma.getmaskarray(groups)[0].sum()
+    values = np.random.default_rng(seed).normal(size=(len(groups), elements))
+    if not np.ma.isMaskedArray(groups):
+        return values
+    padded = np.pad(values, ((0, 0), (0, groups.shape[1] - elements)))
+    return np.ma.masked_array(padded, groups.mask)
 
 
 @pytest.fixture
@@ -66,3 +77,15 @@ def test_masked_entries_do_not_count(criterion, groups):
     scores = score(criterion, padded)
     assert type(scores) is np.ndarray
     np.testing.assert_allclose(scores, score(criterion, groups), rtol=1e-6)
+
+
+@every_criterion
+def test_what_is_summed_is_the_same_of_arrays_and_tensors(criterion):
+    rng = np.random.default_rng(4)
+    weights, gradients = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    tensors = map(keras.ops.convert_to_tensor, (weights, gradients))
+    np.testing.assert_allclose(
+        criterion.gradient_statistic(*tensors),
+        criterion.gradient_statistic(weights, gradients),
+        rtol=1e-6,
+    )

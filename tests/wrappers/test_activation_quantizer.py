@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_compress.graph.graph import trace
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.phase import Phase
@@ -88,3 +89,15 @@ def test_half_precision_goes_in_and_comes_out():
     outputs = layer(keras.ops.cast(X, "float16"), training=True)
     assert keras.backend.standardize_dtype(outputs.dtype) == "float16"
     assert layer.minimum.dtype == "float32"
+
+
+def test_a_graph_holds_the_step_of_the_grid():
+    inputs = keras.Input((2,))
+    quantizer = ActivationQuantizer(fixed_range=(0.0, 255.0))
+    rounded, step = quantizer(inputs), quantizer.step_for(inputs)
+    model = keras.Model(inputs, [rounded, step])
+    assert step.shape == ()
+    quantizer.set_phase(Phase.LEARNING)
+    assert float(model(np.ones((1, 2)))[1]) == pytest.approx(1.0)
+    asks = [quantizer.asks_for_step(call.kwargs) for call in trace(model).calls]
+    assert sorted(asks) == [False, True]

@@ -8,6 +8,9 @@ import numbers
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.plugins import Plugin
 
+# How far to look ahead for the next update before asking again.
+_HORIZON = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(Plugin, abc.ABC):
@@ -39,6 +42,24 @@ class Schedule(Plugin, abc.ABC):
         Returns:
             Boolean.
         """
+
+    def last_update(self, since: int, step: int) -> int | None:
+        """Return the last update step in (since, step], or `None`.
+
+        Args:
+            since: Integer, the step up to which updates have been made.
+            step: Integer, the number of weight updates so far.
+        """
+        return next((s for s in range(step, since, -1) if self.should_update(s)), None)
+
+    def next_update(self, step: int) -> int:
+        """Return the first update step after a step, or how far was looked for one.
+
+        Args:
+            step: Integer, the number of weight updates so far.
+        """
+        ahead = range(step + 1, step + 1 + _HORIZON)
+        return next((s for s in ahead if self.should_update(s)), ahead.stop)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""The penalty of network slimming: scales of batch normalization train towards zero in `fit`."""
+
+import keras
+
+from keras_compress.callbacks.step_callback import check_built, remake_functions
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import all_layers
+
+
+class SlimmingCallback(keras.callbacks.Callback):
+    """Adds `strength * sum(|gamma|)` to the loss of `fit`, over all batch normalizations.
+
+    The penalty drives the scales of useless channels to zero, so that `kc.slim_prune` can tell
+    them. It holds during `fit` alone: nothing of it is saved with the model. A layer that has a
+    `gamma_regularizer` of its own keeps that one.
+
+    Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming",
+    ICCV 2017, equation 1.
+
+    Args:
+        strength: Weight of the penalty; the paper takes 1e-5 to 1e-4.
+
+    Raises:
+        InvalidArgumentError: A strength below zero, or, when training begins, a model that is
+            not built or has no BatchNormalization that scales.
+
+    Example:
+        >>> callback = SlimmingCallback(strength=1e-4)
+    """
+
+    def __init__(self, strength=1e-4):
+        super().__init__()
+        if not strength >= 0:
+            raise InvalidArgumentError(
+                f"strength must be a number of 0 or more. Received: strength={strength!r}"
+            )
+        self.strength = strength
+        self._penalized = []
+
+    def set_model(self, model):
+        """Put the penalty on the scales before the training step is traced."""
+        super().set_model(model)
+        scales = _scales(model)
+        if not scales:
+            raise InvalidArgumentError(
+                "Network slimming needs BatchNormalization layers with scale=True. "
+                f"Received: {model.name}, which has none"
+            )
+        self._penalized = [scale for scale in scales if scale.regularizer is None]
+        self._set(keras.regularizers.L1(self.strength))
+
+    def on_train_end(self, logs=None):
+        """Take the penalty off again."""
+        self._set(None)
+
+    def _set(self, regularizer):
+        for scale in self._penalized:
+            scale.regularizer = regularizer
+        # Steps that were traced before do not know of the change, and a validation during `fit`
+        # counts the penalty in.
+        remake_functions(self.model)
+
+
+def _scales(model):
+    """Return the scales of the batch normalizations of a model, nested ones too."""
+    normalizations = [
+        layer
+        for layer in all_layers(model)
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
+    ]
+    check_built(model, normalizations)
+    return [layer.gamma for layer in normalizations]

@@ -1,0 +1,40 @@
+"""The criterion of weights that move away from zero."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.pruning.criteria.base import Criterion
+
+
+@dataclasses.dataclass(frozen=True)
+class Movement(Criterion):
+    """How far training moves a group away from zero: score = -sum over steps of sum(w * dL/dw).
+
+    The sum goes over all observed steps of a training, of which `observed_steps` of
+    `kc.PruningCallback` says how many lie before each mask; as many as the schedule's `frequency`
+    leave none out, as in the paper. A group of zeros scores lowest: in a plain model, where pruned
+    weights are zeros, it stays pruned. The learning rate of the paper's scores scales them alone.
+
+    Source: Sanh et al., "Movement Pruning: Adaptive Sparsity by Fine-Tuning", NeurIPS 2020,
+    arXiv:2005.07683, section 4 (straight through the mask).
+
+    Example:
+        >>> criterion = Movement()
+        >>> sums = criterion.gradient_statistic(np.array([[1.0], [2.0]]), np.array([[0.5], [-1.0]]))
+        >>> criterion(np.array([[1.0], [2.0]]), gradients=sums)
+        array([-0.5,  2. ])
+    """
+
+    needs_gradients: ClassVar[bool] = True
+    sums_all_training: ClassVar[bool] = True
+
+    def gradient_statistic(self, weights, gradients):
+        """Return `-w * dL/dw`."""
+        return -weights * gradients
+
+    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+        """Score groups of weights."""
+        zeros = np.asarray(np.abs(groups).sum(axis=1)) == 0
+        return np.where(zeros, -np.inf, np.asarray(gradients.sum(axis=1)))

@@ -1,0 +1,30 @@
+"""The criterion of connection sensitivity."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.pruning.criteria.base import Criterion
+
+
+@dataclasses.dataclass(frozen=True)
+class Snip(Criterion):
+    """How strongly the loss reacts to the weights of a group: score = sum(|w * dL/dw|).
+
+    The gradient is that of the observed steps together, as of one large batch. To prune at
+    initialization, as the paper does, take `kc.OneShot` and an `observed_steps` of 1.
+
+    Source: Lee et al., "SNIP: Single-shot Network Pruning based on Connection Sensitivity",
+    ICLR 2019, arXiv:1810.02340, equation 5, which its normalization leaves in the same order.
+
+    Example:
+        >>> Snip()(np.array([[1.0], [2.0]]), gradients=np.array([[0.5], [-1.0]]))
+        array([0.5, 2. ])
+    """
+
+    needs_gradients: ClassVar[bool] = True
+
+    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+        """Score groups of weights."""
+        return np.asarray(np.abs(groups * gradients).sum(axis=1))

@@ -1,0 +1,33 @@
+"""The criterion of the first-order Taylor expansion of the loss."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.pruning.criteria.base import Criterion
+
+
+@dataclasses.dataclass(frozen=True)
+class Taylor(Criterion):
+    """Squared change of the loss, to first order: score = sum over steps of sum((w * dL/dw) ** 2).
+
+    Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
+    arXiv:1906.10771, section 3 (the importance of a group as the sum of those of its weights).
+
+    Example:
+        >>> criterion = Taylor()
+        >>> sums = criterion.gradient_statistic(np.array([[1.0], [2.0]]), np.array([[0.5], [-1.0]]))
+        >>> criterion(np.array([[1.0], [2.0]]), gradients=sums)
+        array([0.25, 4.  ])
+    """
+
+    needs_gradients: ClassVar[bool] = True
+
+    def gradient_statistic(self, weights, gradients):
+        """Return `(w * dL/dw) ** 2`."""
+        return (weights * gradients) ** 2
+
+    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+        """Score groups of weights."""
+        return np.asarray(gradients.sum(axis=1))

@@ -1,0 +1,32 @@
+"""The criterion of weights times the norms of their inputs."""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from keras_compress.pruning.criteria.base import Criterion
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanda(Criterion):
+    """Weights by the size of what they multiply: score = mean(|w| * norm(x)).
+
+    `norm(x)` is the L2 norm of the input channel that a weight reads, over the samples and
+    positions of the observed steps. The paper compares the weights of one output with each other;
+    here the pattern decides what is compared: `pattern="2:4"` the four beside each other, as the
+    paper's 2:4 does, `"unstructured"` all of a layer.
+
+    Source: Sun et al., "A Simple and Effective Pruning Approach for Large Language Models", ICLR
+    2024, arXiv:2306.11695, equation 1.
+
+    Example:
+        >>> Wanda()(np.array([[1.0], [-2.0]]), activations=np.array([[3.0], [1.0]]))
+        array([3., 2.])
+    """
+
+    needs_activations: ClassVar[bool] = True
+
+    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+        """Score groups of weights."""
+        return np.asarray((np.abs(groups) * activations).mean(axis=1))
