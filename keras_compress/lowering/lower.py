@@ -25,7 +25,7 @@ def lower(graph):
     made = {}
     split_normalization(graph)
     for call in list(graph.calls):
-        if type(call.operation).__name__ == "SeparableConv2D":
+        if type(call.operation) is keras.layers.SeparableConv2D:
             call = _split_separable(graph, call, made)
         if _has_inner_activation(call.operation):
             call = _split_activation(graph, call, made)

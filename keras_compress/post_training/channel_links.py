@@ -7,16 +7,9 @@ import keras
 
 from keras_compress.graph.graph import Call
 from keras_compress.layers import base as layer_types
-from keras_compress.layers.roles import Role, activation_name, role
-
-# f(x / s) = f(x) / s for every s > 0, channel by channel.
-_HOMOGENEOUS = {
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "Identity"),
-    *("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "UpSampling1D"),
-    *("UpSampling2D", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
-    *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"),
-    *("GlobalAveragePooling2D", "Flatten", "LeakyReLU", "PReLU"),
-}
+from keras_compress.layers import operations
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import activation_name, role
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,9 +72,9 @@ def _follow(graph, call):
             norm = operation
         elif role(operation) is Role.RELU:
             capped += [reader] if _is_capped(operation) else []
-        elif type(operation).__name__ not in _HOMOGENEOUS and not _is_linear(operation):
+        elif not operations.of(operation).homogeneous and not _is_linear(operation):
             return None
-        if type(operation).__name__ == "Flatten":
+        if operations.of(operation).form == "flatten":
             repeats = reader.output.shape[-1] // value.shape[-1]
         value = reader.output
     used = [first, operation] + ([] if norm is None else [norm])
