@@ -6,7 +6,12 @@ from collections.abc import Mapping
 import keras
 
 from keras_compress.clustering.initializers.base import CentroidInitializer
-from keras_compress.compression.checks import check_finite, check_known, check_plain, check_pruning
+from keras_compress.compression.checks import (
+    check_finite,
+    check_plain,
+    check_pruning,
+    check_quantized,
+)
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
 from keras_compress.errors import InvalidArgumentError
@@ -119,7 +124,7 @@ def compress(
             settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
         )
         placement = place(lower(graph))
-        check_known(graph, settings.layer_bits)
+        check_quantized(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
     return keep_class(compressor.build(), model)

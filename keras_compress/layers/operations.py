@@ -44,7 +44,8 @@ class Operation:
         propagation: Name of the rule in `shrinking.propagation` that follows channels through
             it; `None` where no rule does, so that the channels that reach it are kept.
         homogeneous: Whether it is known that f(x / s) = f(x) / s, channel by channel, for s > 0.
-        form: Which member of a family it is, where those who ask treat members differently.
+        form: Which member of a family it is, for those who treat members differently: rules of
+            propagation (`"permute"`), rewrites (`"square"`), range placement (`"averages"`).
         activation: Name of the activation function that it computes.
         applies_activation: Whether it applies the function in its attribute `activation`.
         inherited: Whether a subclass of the user's counts as the Keras class.

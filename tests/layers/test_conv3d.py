@@ -6,6 +6,9 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
+from keras_compress.errors import InvalidArgumentError
+from keras_compress.graph.graph import trace
+from keras_compress.post_training.channel_links import channel_links
 from keras_compress.tflite import flatbuffer
 
 
@@ -73,3 +76,39 @@ def test_the_converter_quantizes_no_kernel_of_three_dimensions_by_itself(volumes
     operators = flatbuffer.read(converted.content).operators
     (weights,) = [op.inputs[1] for op in operators if op.name == "CONV_3D"]
     assert weights.dtype.is_float
+
+
+def chain():
+    keras.utils.set_random_seed(0)
+    stack = [
+        layers.Conv3D(4, 2, activation="relu", name="first"),
+        layers.MaxPooling3D(2),
+        layers.Conv3D(6, 2, name="second"),
+        layers.GlobalAveragePooling3D(),
+        layers.Dense(2, name="head"),
+    ]
+    return keras.Sequential([keras.Input((5, 5, 5, 2)), *stack])
+
+
+def test_its_channels_can_be_scaled_on_both_sides(volumes):
+    model = chain()
+    assert len(channel_links(trace(model))) == 2
+    equalized = kc.equalize(model)
+    np.testing.assert_allclose(equalized(volumes), model(volumes), atol=1e-5)
+    kernels = [np.asarray(m.get_layer("first").kernel) for m in (model, equalized)]
+    assert not np.allclose(*kernels)
+
+
+def test_its_weights_can_be_shared(volumes):
+    model = kc.compress(chain(), clustering=kc.Clustering(clusters=4))
+    model.compile("sgd", "mse")
+    model.fit(volumes, np.ones((16, 2)), epochs=2, verbose=0, callbacks=[kc.ClusteringCallback(0)])
+    stripped = kc.strip(model)
+    kernel = np.asarray(stripped.get_layer("first").kernel)
+    assert all(len(np.unique(kernel[..., channel])) <= 4 for channel in range(4))
+
+
+def test_a_width_for_it_is_refused():
+    quantization = kc.Quantization(weight_bits={"first": 4})
+    with pytest.raises(InvalidArgumentError, match="Conv3D is in float.*'first'"):
+        kc.compress(chain(), quantization=quantization)
