@@ -1,6 +1,7 @@
 """What a layer type tells about its layers: their kernels and the axes of these."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -266,10 +267,14 @@ def find(layer):
     """
     if callable(getattr(layer, "compressed_weights", None)):
         return Custom()
-    for parent in type(layer).__mro__:
-        if parent.__module__.split(".")[0] != "keras":
-            continue
-        for name in names():
-            if name.replace("_", "") == parent.__name__.lower():
-                return plugins.get(PACKAGE, name)()
-    return None
+    name = _name_of(type(layer))
+    return None if name is None else plugins.get(PACKAGE, name)()
+
+
+@functools.cache
+def _name_of(kind):
+    """The layer type of the nearest Keras parent that has one, or `None`."""
+    files = {name.replace("_", ""): name for name in names()}
+    parents = (parent for parent in kind.__mro__ if parent.__module__.split(".")[0] == "keras")
+    types = (files.get(parent.__name__.lower()) for parent in parents)
+    return next(filter(None, types), None)
