@@ -35,8 +35,8 @@ def lower(graph):
 
 
 def _has_inner_activation(operation):
-    found = layer_types.find(operation)
-    if found is None or not found.applies_activation or not hasattr(operation, "activation"):
+    layer_type = layer_types.find(operation)
+    if layer_type is None or not layer_type.applies_activation:
         return False
     return not (activation_name(operation) == "linear" or is_fusable(operation))
 

@@ -50,10 +50,10 @@ def channel_links(graph):
 
 
 def _own_activation_allows(call):
-    found = layer_types.find(call.operation)
-    if found is None or len(found.kernels(call.operation)) != 1:
+    layer_type = layer_types.find(call.operation)
+    if layer_type is None or len(layer_type.kernels(call.operation)) != 1:
         return False
-    kernel = found.kernels(call.operation)[0]
+    kernel = layer_type.kernels(call.operation)[0]
     activation = activation_name(call.operation)
     return kernel.input_axis is not None and activation in (None, "linear", "relu")
 
@@ -84,10 +84,10 @@ def _follow(graph, call):
 
 
 def _takes_channels(operation):
-    found = layer_types.find(operation)
-    if found is None or getattr(operation, "groups", 1) != 1:
+    layer_type = layer_types.find(operation)
+    if layer_type is None or getattr(operation, "groups", 1) != 1:
         return False
-    kernels = found.kernels(operation)
+    kernels = layer_type.kernels(operation)
     return len(kernels) == 1 and kernels[0].input_axis is not None
 
 

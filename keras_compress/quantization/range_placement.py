@@ -138,24 +138,24 @@ class _Planner:
         self.governing[value] = choice.get("tied_to") or value
 
     def visit(self, call):
-        found = role(call.operation)
-        if found is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
+        kind = role(call.operation)
+        if kind is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
             self.folded[call] = norm
             self.governing[call.output] = None
-        elif found is Role.LOOKUP:
+        elif kind is Role.LOOKUP:
             self.governing[call.output] = None
-        elif found in (Role.KERNEL, Role.FUSABLE):
+        elif kind in (Role.KERNEL, Role.FUSABLE):
             self._materialise(call.output, fused_relu=True)
-        elif found is Role.RELU:
+        elif kind is Role.RELU:
             self._relu(call)
-        elif found is Role.PASS:
+        elif kind is Role.PASS:
             self._pass(call)
-        elif found is Role.SAME_SCALE:
+        elif kind is Role.SAME_SCALE:
             self._tie(call)
-        elif found is Role.FIXED:
+        elif kind is Role.FIXED:
             self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation)])
         else:
-            if found is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
+            if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)
             if operations.of(call.operation).form == "masks_scores":
                 self.give_range(call.output, masked=True)
