@@ -19,7 +19,8 @@ from keras_compress.converters.deployed_kernel import (
     deployed_kernels,
 )
 from keras_compress.errors import ConversionError
-from keras_compress.graph.graph import Value, all_layers, rebuild, trace
+from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.graph.replay import rebuild
 from keras_compress.lowering.attention_layers import AttentionProjection
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer

@@ -18,7 +18,8 @@ from keras_compress.converters import frozen_graph
 from keras_compress.converters.deployment import FixedQuantizer
 from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph.graph import Value, trace
+from keras_compress.graph.graph import trace
+from keras_compress.graph.replay import replay
 
 # What TensorFlow takes as the name of a scope, in other words.
 _SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
@@ -192,15 +193,7 @@ class _Replay:
     def __call__(self, *tensors):
         """Run the graph and return its outputs by name."""
         self.scopes = {}
-        values = dict(zip(self._graph.flat_inputs, tensors, strict=True))
-        for call in self._graph.calls:
-            self.place = f"Layer {_path(call)!r}: "
-            args, kwargs = keras.tree.map_structure(
-                lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf,
-                (call.args, call.kwargs),
-            )
-            outputs = self._run(call, args, kwargs)
-            values.update(zip(call.outputs, keras.tree.flatten(outputs), strict=True))
+        values = replay(self._graph, tensors, self._run)
         self.place = ""
         results = (values[value] for value in self._graph.flat_outputs)
         return dict(zip(self.outputs, results, strict=True))
@@ -208,6 +201,7 @@ class _Replay:
     def _run(self, call, args, kwargs):
         import tensorflow as tf
 
+        self.place = f"Layer {_path(call)!r}: "
         operation = call.operation
         with contextlib.ExitStack() as stack:
             if call.scope:

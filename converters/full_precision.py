@@ -2,7 +2,8 @@
 
 import keras
 
-from keras_compress.graph.graph import Value, all_layers, rebuild, trace
+from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.graph.replay import rebuild
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phase import PhasedLayer
 

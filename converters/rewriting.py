@@ -5,7 +5,8 @@ import dataclasses
 
 import keras
 
-from keras_compress.graph.graph import Value, rebuild, trace
+from keras_compress.graph.graph import Value, trace
+from keras_compress.graph.replay import rebuild
 from keras_compress.support import plugins
 from keras_compress.wrappers.copies import LayerCopies
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import keras
 
-from keras_compress.layers.roles import Role, activation_name, role
-
-_OPERATIONS = {"HardSilu": "hard_silu", "LeakyRelu": "leaky_relu"}
+from keras_compress.layers import operations
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import activation_name, role
 
 
 class Rewrite(abc.ABC):
@@ -15,14 +15,14 @@ class Rewrite(abc.ABC):
 
     Attributes:
         layers: Classes of the Keras layers that it may replace; a subclass counts as its parent.
-        operations: Class names of the Keras operations that it may replace.
+        forms: Forms of the Keras operations that it may replace (`layers.operations`).
         activations: Names of the activations that it may replace, wherever they are applied.
         keeps_tensors: Whether each tensor with a range of its own stays one. Only such a rewrite
             is applied to a model that has learned its ranges.
     """
 
     layers: ClassVar[tuple[type, ...]] = ()
-    operations: ClassVar[tuple[str, ...]] = ()
+    forms: ClassVar[tuple[str, ...]] = ()
     activations: ClassVar[tuple[str, ...]] = ()
     keeps_tensors: ClassVar[bool] = False
 
@@ -35,8 +35,8 @@ class Rewrite(abc.ABC):
         """
         return (
             isinstance(operation, cls.layers)
-            or type(operation).__name__ in cls.operations
-            or (bool(cls.activations) and applied(operation) in cls.activations)
+            or operations.of(operation).form in cls.forms
+            or activation_name(operation) in cls.activations
         )
 
     @abc.abstractmethod
@@ -119,18 +119,13 @@ def apart(operation, names, function, input_shape):
     Returns:
         A `Rewritten`, or `None` where the operation applies none of these activations.
     """
-    if applied(operation) not in names:
+    if activation_name(operation) not in names:
         return None
     if not getattr(operation, "weights", ()):
         return Rewritten(function, name=operation.name)
     linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
     linear = part(linear, input_shape, operation.get_weights())
     return Rewritten(lambda inputs: function(linear(inputs)), [linear], name=operation.name)
-
-
-def applied(operation):
-    """Return the name of the activation that a layer or an operation applies, or `None`."""
-    return activation_name(operation) or _OPERATIONS.get(type(operation).__name__)
 
 
 def is_relu(operation):

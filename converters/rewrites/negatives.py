@@ -8,7 +8,7 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten
 class Negatives(Rewrite):
     """-1 * x for `keras.ops.negative(x)`, which the converter leaves in float."""
 
-    operations = ("Negative",)
+    forms = ("negative",)
 
     def is_needed(self, profile):
         """For every integer target."""

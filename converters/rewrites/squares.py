@@ -8,7 +8,7 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten
 class Squares(Rewrite):
     """x * x for `keras.ops.square(x)`, which the converter leaves in float."""
 
-    operations = ("Square",)
+    forms = ("square",)
 
     def is_needed(self, profile):
         """For every integer target."""

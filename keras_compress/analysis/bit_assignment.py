@@ -189,24 +189,11 @@ def _costs(model):
     for call in trace(_compressed(model, 8, "abs_max").model).calls:
         if not isinstance(call.operation, CompressedLayer):
             continue
-        wrapper = call.operation
-        shapes = {k.attribute: tuple(wrapper.variable(k).shape) for k in wrapper.kernels}
-        sizes[wrapper.name] = sum(map(math.prod, shapes.values()))
-        positions = _positions(call, wrapper, shapes)
-        macs[wrapper.name] = macs.get(wrapper.name, 0) + sizes[wrapper.name] * positions
+        wrapper, shapes = call.operation, (call.inputs[0].shape, call.output.shape)
+        sizes[wrapper.name] = sum(math.prod(wrapper.variable(k).shape) for k in wrapper.kernels)
+        of_call = wrapper.layer_type.macs(wrapper.layer, *shapes)
+        macs[wrapper.name] = macs.get(wrapper.name, 0) + of_call
     return sizes, macs
-
-
-def _positions(call, wrapper, shapes):
-    """How often one sample multiplies with each weight."""
-    kind = type(wrapper.layer).__name__
-    if kind == "Embedding":
-        return 0
-    if kind.endswith("Transpose"):
-        return math.prod(call.inputs[0].shape[1:-1])
-    kernel = wrapper.kernels[0]
-    channels = math.prod(shapes[kernel.attribute][axis] for axis in kernel.channel_axes)
-    return math.prod(call.output.shape[1:]) // channels
 
 
 def _sensitivities(model, batches, widths, quantizer, layers):

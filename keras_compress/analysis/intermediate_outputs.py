@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from keras_compress.compression.apply import compress
-from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.graph.graph import all_layers, trace
+from keras_compress.graph.replay import replay
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phase import Phase
@@ -115,17 +116,7 @@ class ObservableModel:
         ]
 
     def _run(self, inputs):
-        values = dict(
-            zip(self._graph.flat_inputs, map(keras.ops.convert_to_tensor, inputs), strict=True)
-        )
-        for call in self._graph.calls:
-            args, kwargs = keras.tree.map_structure(
-                lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf,
-                (call.args, call.kwargs),
-            )
-            outputs = keras.tree.flatten(call.operation(*args, **kwargs))
-            values.update(zip(call.outputs, outputs, strict=True))
-        return values
+        return replay(self._graph, map(keras.ops.convert_to_tensor, inputs))
 
 
 def _input_names(graph):

@@ -6,14 +6,21 @@ from collections.abc import Mapping
 import keras
 
 from keras_compress.clustering.initializers.base import CentroidInitializer
-from keras_compress.compression.checks import check_finite, check_known, check_plain, check_pruning
+from keras_compress.compression.checks import (
+    check_finite,
+    check_plain,
+    check_pruning,
+    check_quantized,
+)
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import keep_class
-from keras_compress.graph.graph import Graph, Value, rebuild, trace
+from keras_compress.graph.graph import Graph, Value, trace
+from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
-from keras_compress.layers.roles import Role, activation_name, role
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import activation_name, role
 from keras_compress.lowering import whole
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
@@ -117,7 +124,7 @@ def compress(
             settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
         )
         placement = place_ranges(lower(graph))
-        check_known(graph, settings.layer_bits)
+        check_quantized(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
     return keep_class(compressor.build(), model)
@@ -311,7 +318,8 @@ class _Compressor:
         return self.clustering if any(kernel.prunable for kernel in kernels) else None
 
     def _quantization_of(self, layer):
-        if self.settings is None or layer_types.find(layer) is None:
+        layer_type = layer_types.find(layer)
+        if self.settings is None or layer_type is None or not layer_type.is_quantized:
             return None
         if self.settings.layers is not None and not self.settings.layers(layer):
             return None

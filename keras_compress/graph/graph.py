@@ -1,4 +1,4 @@
-"""The graph of a Keras model: read it as calls and values, and build a model from it again.
+"""The graph of a Keras model, read as calls and values.
 
 Keras has no public way to walk the calls of a functional model, so this is the one place that
 reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_functional`,
@@ -7,7 +7,6 @@ reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_
 
 import dataclasses
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -128,38 +127,6 @@ def trace(model):
     )
     input_layers = [tensor._keras_history.operation for tensor in functional.inputs]
     return Graph(model.name, inputs, outputs, calls, input_layers)
-
-
-def rebuild(graph, apply: Callable, name=None, batch_size=None):
-    """Build a functional model by replaying a graph.
-
-    Args:
-        graph: A `Graph`.
-        apply: `apply(call, args, kwargs) -> outputs`, called for each call in order with the
-            new tensors in place of values. It is also called with each input, as
-            `apply(value, (tensor,), {}) -> tensor`.
-        name: Name of the new model; the graph's by default.
-        batch_size: Fixed batch size of the new inputs; `None` leaves the batch free.
-
-    Returns:
-        A `keras.Model` with the graph's input and output structure.
-    """
-    tensors = {}
-    new_inputs = []
-    for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
-        tensor = _new_input(layer, value, batch_size)
-        new_inputs.append(tensor)
-        tensors[value] = apply(value, (tensor,), {})
-    for call in graph.calls:
-        args, kwargs = keras.tree.map_structure(
-            lambda leaf: tensors[leaf] if isinstance(leaf, Value) else leaf,
-            (call.args, call.kwargs),
-        )
-        outputs = keras.tree.flatten(apply(call, args, kwargs))
-        tensors.update(zip(call.outputs, outputs, strict=True))
-    inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
-    outputs = keras.tree.map_structure(lambda value: tensors[value], graph.outputs)
-    return keras.Model(inputs, outputs, name=name or graph.name)
 
 
 def insert_after(graph, value, operation, arguments=None):
@@ -345,10 +312,3 @@ def _inline(functional, arguments, node, values, calls, scope):
     _expand(functional, inner, calls, scope, arguments[1].get("training"))
     for tensor, result in zip(node.outputs, functional.outputs, strict=True):
         values[id(tensor)] = inner[id(result)]
-
-
-def _new_input(layer, value, batch_size):
-    shape = value.shape[1:]
-    return keras.Input(
-        shape=shape, batch_size=batch_size or value.shape[0], dtype=value.dtype, name=layer.name
-    )

@@ -1,6 +1,9 @@
 """What a layer type tells about its layers: their kernels and the axes of these."""
 
 import dataclasses
+import functools
+import math
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,8 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.layers"
+# Modules of the package that hold no layer type.
+_OTHERS = ("macs", "operations", "roles")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +82,19 @@ class LayerType:
     bias is stored as integers of the step input x kernel, whether its `activation` is applied to
     its outputs, and whether LiteRT's kernel for weights of 4 bits rounds its sums twice
     (`quantization/requantization.py`).
+
+    Attributes:
+        is_quantized: Whether its kernels are integers in a TFLite file. Those of other types can
+            be pruned and clustered, and stay in float in training too.
+        is_lookup: Whether its outputs are rows of its kernel, on the grid that they have there.
+        propagation: Name of the rule in `shrinking.propagation` that follows channels through it,
+            or `None`.
     """
 
     applies_activation = True
+    is_quantized = True
+    is_lookup = False
+    propagation: str | None = None
     fuses_batch_norm = False
     has_integer_bias = False
     rounds_twice_when_packed = False
@@ -118,6 +133,45 @@ class LayerType:
             Axes of the input, or `None` for a type whose inputs stay in float.
         """
         return None
+
+    def macs(self, layer: Any, input_shape: tuple, output_shape: tuple) -> int:
+        """Count the multiply-accumulates of one call on one sample.
+
+        Args:
+            layer: A built Keras layer of this type.
+            input_shape: Shape of its input, with the batch.
+            output_shape: Shape of its output, with the batch.
+
+        Returns:
+            Weights of all kernels * `weight_uses`.
+
+        Example:
+            >>> import keras
+            >>> layer = keras.layers.Conv2D(4, 3)
+            >>> layer.build((None, 8, 8, 2))
+            >>> find(layer).macs(layer, (None, 8, 8, 2), (None, 6, 6, 4))  # 36 * 3 * 3 * 2 * 4
+            2592
+        """
+        shapes = [getattr(layer, kernel.attribute).shape for kernel in self.kernels(layer)]
+        return self.weight_uses(layer, input_shape, output_shape) * sum(map(math.prod, shapes))
+
+    def weight_uses(self, layer: Any, input_shape: tuple, output_shape: tuple) -> int:
+        """Count how often one sample multiplies with each weight.
+
+        Args:
+            layer: A built Keras layer of this type.
+            input_shape: Shape of its input, with the batch.
+            output_shape: Shape of its output, with the batch.
+
+        Returns:
+            Output values of a sample / output channels; 0 for a lookup.
+        """
+        if self.is_lookup:
+            return 0
+        kernel = self.kernels(layer)[0]
+        shape = getattr(layer, kernel.attribute).shape
+        channels = math.prod(shape[axis] for axis in kernel.channel_axes)
+        return math.prod(size or 1 for size in output_shape[1:]) // channels
 
     def fold(self, kernel, factor):
         """Multiply each output channel of a kernel by a factor.
@@ -171,6 +225,31 @@ def _kernel(layer, attribute, axis):
     )
 
 
+def is_of_compress(layer: Any) -> bool:
+    """Tell whether `kc.compress` put a layer into a model, rather than the user.
+
+    Args:
+        layer: A layer, or an operation of `keras.ops`.
+
+    Returns:
+        Its attribute `is_of_compress`; false where it has none.
+    """
+    return getattr(layer, "is_of_compress", False)
+
+
+def names() -> tuple[str, ...]:
+    """List the layer types.
+
+    Returns:
+        Names of their files, sorted.
+
+    Example:
+        >>> names()[:3]
+        ('conv1d', 'conv2d', 'conv2d_transpose')
+    """
+    return tuple(name for name in plugins.names(PACKAGE) if name not in _OTHERS)
+
+
 def find(layer):
     """Return the layer type of a Keras layer.
 
@@ -188,10 +267,14 @@ def find(layer):
     """
     if callable(getattr(layer, "compressed_weights", None)):
         return Custom()
-    for parent in type(layer).__mro__:
-        if parent.__module__.split(".")[0] != "keras":
-            continue
-        for name in plugins.names(PACKAGE):
-            if name.replace("_", "") == parent.__name__.lower():
-                return plugins.get(PACKAGE, name)()
-    return None
+    name = _name_of(type(layer))
+    return None if name is None else plugins.get(PACKAGE, name)()
+
+
+@functools.cache
+def _name_of(kind):
+    """The layer type of the nearest Keras parent that has one, or `None`."""
+    files = {name.replace("_", ""): name for name in names()}
+    parents = (parent for parent in kind.__mro__ if parent.__module__.split(".")[0] == "keras")
+    types = (files.get(parent.__name__.lower()) for parent in parents)
+    return next(filter(None, types), None)

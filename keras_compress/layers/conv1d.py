@@ -8,6 +8,7 @@ from keras_compress.layers.base import Kernel, LayerType
 class Conv1D(LayerType):
     """`keras.layers.Conv1D`."""
 
+    propagation = "conv"
     fuses_batch_norm = True
     has_integer_bias = True
     rounds_twice_when_packed = True

@@ -8,6 +8,7 @@ from keras_compress.layers.base import Kernel, LayerType
 class Conv2D(LayerType):
     """`keras.layers.Conv2D`, grouped ones included."""
 
+    propagation = "conv"
     fuses_batch_norm = True
     has_integer_bias = True
     rounds_twice_when_packed = True

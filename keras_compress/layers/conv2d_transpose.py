@@ -3,11 +3,13 @@
 from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers._run_time_axes import of_samples
 from keras_compress.layers.base import Kernel, LayerType
+from keras_compress.layers.macs import positions
 
 
 class Conv2DTranspose(LayerType):
     """`keras.layers.Conv2DTranspose`, whose Keras kernel is (height, width, out, in)."""
 
+    propagation = "transposed_conv"
     fuses_batch_norm = True
     has_integer_bias = True
 
@@ -26,3 +28,8 @@ class Conv2DTranspose(LayerType):
     def fold(self, kernel, factor):
         """See `LayerType.fold`."""
         return kernel * factor[:, None]
+
+    def weight_uses(self, layer, input_shape, output_shape):
+        """See `LayerType.weight_uses`."""
+        channels_first = layer.data_format == "channels_first"
+        return positions(input_shape, 1 if channels_first else -1)

@@ -8,6 +8,7 @@ from keras_compress.layers.base import DepthwiseKernel, LayerType
 class DepthwiseConv2D(LayerType):
     """`keras.layers.DepthwiseConv2D`; not pruned unless named: few weights, much accuracy."""
 
+    propagation = "depthwise_conv"
     fuses_batch_norm = True
     has_integer_bias = True
     rounds_twice_when_packed = True

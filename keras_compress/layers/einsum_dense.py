@@ -9,6 +9,8 @@ class EinsumDense(LayerType):
     The kernel's letters that the output has and the input has not are its output channels.
     """
 
+    propagation = "einsum_dense"
+
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         left, output = layer.equation.replace(" ", "").split("->")

@@ -6,6 +6,10 @@ from keras_compress.layers.base import Kernel, LayerType
 class Embedding(LayerType):
     """`keras.layers.Embedding`; its lookup takes one scale for the whole table."""
 
+    applies_activation = False
+    is_lookup = True
+    propagation = "embedding"
+
     def kernels(self, layer):
         """See `LayerType.kernels`."""
         return (Kernel("embeddings", channel_axes=(1,), permutation=(0, 1), per_channel=False),)

@@ -1,10 +1,13 @@
 """SeparableConv2D: a DEPTHWISE_CONV_2D and a CONV_2D; quantization takes the two apart."""
 
 from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType
+from keras_compress.layers.macs import positions
 
 
 class SeparableConv2D(LayerType):
     """`keras.layers.SeparableConv2D`; only the pointwise kernel is pruned unless named."""
+
+    propagation = "separable_conv"
 
     def kernels(self, layer):
         """See `LayerType.kernels`."""
@@ -18,3 +21,8 @@ class SeparableConv2D(LayerType):
             ),
             Kernel("pointwise_kernel", channel_axes=(3,), permutation=(3, 0, 1, 2)),
         )
+
+    def weight_uses(self, layer, input_shape, output_shape):
+        """See `LayerType.weight_uses`."""
+        channels_first = layer.data_format == "channels_first"
+        return positions(output_shape, 1 if channels_first else -1)

@@ -25,7 +25,7 @@ def lower(graph):
     made = {}
     split_normalization(graph)
     for call in list(graph.calls):
-        if type(call.operation).__name__ == "SeparableConv2D":
+        if type(call.operation) is keras.layers.SeparableConv2D:
             call = _split_separable(graph, call, made)
         if _has_inner_activation(call.operation):
             call = _split_activation(graph, call, made)
@@ -35,8 +35,8 @@ def lower(graph):
 
 
 def _has_inner_activation(operation):
-    found = layer_types.find(operation)
-    if found is None or not found.applies_activation or not hasattr(operation, "activation"):
+    layer_type = layer_types.find(operation)
+    if layer_type is None or not layer_type.applies_activation:
         return False
     return not (activation_name(operation) == "linear" or is_fusable(operation))
 

@@ -7,16 +7,9 @@ import keras
 
 from keras_compress.graph.graph import Call
 from keras_compress.layers import base as layer_types
-from keras_compress.layers.roles import Role, activation_name, role
-
-# f(x / s) = f(x) / s for every s > 0, channel by channel.
-_HOMOGENEOUS = {
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "GaussianDropout", "Identity"),
-    *("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "UpSampling1D"),
-    *("UpSampling2D", "MaxPooling1D", "MaxPooling2D", "AveragePooling1D", "AveragePooling2D"),
-    *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling1D"),
-    *("GlobalAveragePooling2D", "Flatten", "LeakyReLU", "PReLU"),
-}
+from keras_compress.layers import operations
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import activation_name, role
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,10 +50,10 @@ def channel_links(graph):
 
 
 def _own_activation_allows(call):
-    found = layer_types.find(call.operation)
-    if found is None or len(found.kernels(call.operation)) != 1:
+    layer_type = layer_types.find(call.operation)
+    if layer_type is None or len(layer_type.kernels(call.operation)) != 1:
         return False
-    kernel = found.kernels(call.operation)[0]
+    kernel = layer_type.kernels(call.operation)[0]
     activation = activation_name(call.operation)
     return kernel.input_axis is not None and activation in (None, "linear", "relu")
 
@@ -79,9 +72,9 @@ def _follow(graph, call):
             norm = operation
         elif role(operation) is Role.RELU:
             capped += [reader] if _is_capped(operation) else []
-        elif type(operation).__name__ not in _HOMOGENEOUS and not _is_linear(operation):
+        elif not operations.of(operation).homogeneous and not _is_linear(operation):
             return None
-        if type(operation).__name__ == "Flatten":
+        if operations.of(operation).form == "flatten":
             repeats = reader.output.shape[-1] // value.shape[-1]
         value = reader.output
     used = [first, operation] + ([] if norm is None else [norm])
@@ -91,10 +84,10 @@ def _follow(graph, call):
 
 
 def _takes_channels(operation):
-    found = layer_types.find(operation)
-    if found is None or getattr(operation, "groups", 1) != 1:
+    layer_type = layer_types.find(operation)
+    if layer_type is None or getattr(operation, "groups", 1) != 1:
         return False
-    kernels = found.kernels(operation)
+    kernels = layer_type.kernels(operation)
     return len(kernels) == 1 and kernels[0].input_axis is not None
 
 

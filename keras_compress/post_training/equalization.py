@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph.graph import Value, rebuild, trace
+from keras_compress.graph.graph import Value, trace
+from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
 from keras_compress.post_training.channel_links import channel_links
 from keras_compress.post_training.layerwise_outputs import LayerwiseOutputs, collect

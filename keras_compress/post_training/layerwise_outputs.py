@@ -13,8 +13,10 @@ from keras_compress.data.reading import read
 from keras_compress.data.source import count_samples
 from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph.graph import Value, all_layers, trace
-from keras_compress.layers.roles import Role, role
+from keras_compress.graph.graph import all_layers, trace
+from keras_compress.graph.replay import arguments
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import role
 from keras_compress.support.progress import progress_bar
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
@@ -250,8 +252,5 @@ class LayerwiseOutputs:
                 del self.values[value]
 
     def _outputs(self, call, operation, index):
-        args, kwargs = keras.tree.map_structure(
-            lambda leaf: self.values[leaf][index] if isinstance(leaf, Value) else leaf,
-            (call.args, call.kwargs),
-        )
+        args, kwargs = arguments(call, {value: self.values[value][index] for value in call.inputs})
         return [np.asarray(leaf) for leaf in keras.tree.flatten(operation(*args, **kwargs))]

@@ -7,9 +7,10 @@ import keras
 
 from keras_compress.graph.graph import Value
 from keras_compress.layers import base as layer_types
-from keras_compress.layers.roles import FIXED_RANGES, Role, activation_name, is_fusable, role
+from keras_compress.layers import operations
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import FIXED_RANGES, activation_name, is_fusable, role
 from keras_compress.lowering import attention, normalization
-from keras_compress.lowering.attention_layers import AttentionMask
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,16 +104,16 @@ def warn_unknown(calls):
     names = sorted({f"{call.name} ({_kind(call)})" for call in calls})
     if names:
         warnings.warn(
-            f"No quantization is trained inside {len(names)} layer(s) of a type that is not "
-            f"known: {', '.join(names)}. They stay in float in training; conversion quantizes "
-            "them by calibration, so the file's accuracy may differ from the one seen in fit.",
+            f"No quantization is trained inside {len(names)} layer(s): {', '.join(names)}. They "
+            "stay in float in training; conversion quantizes by calibration what TFLite computes "
+            "in integers, so the file's accuracy may differ from the one seen in fit.",
             stacklevel=3,
         )
 
 
 def _kind(call):
-    """The type of a layer, and why it was not taken apart where others of its type are."""
-    kind, reason = type(call.operation).__name__, None
+    """The type of a layer, and why no quantization is trained inside it."""
+    kind, reason = type(call.operation).__name__, operations.of(call.operation).reason
     if attention.is_attention(call.operation):
         reason = attention.obstacle(call)
     elif isinstance(call.operation, keras.layers.LayerNormalization):
@@ -137,27 +138,26 @@ class _Planner:
         self.governing[value] = choice.get("tied_to") or value
 
     def visit(self, call):
-        found = role(call.operation)
-        if found is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
+        kind = role(call.operation)
+        if kind is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
             self.folded[call] = norm
             self.governing[call.output] = None
-        elif isinstance(call.operation, keras.layers.Embedding):
-            # What is looked up lies on the grid of the table already.
+        elif kind is Role.LOOKUP:
             self.governing[call.output] = None
-        elif found in (Role.KERNEL, Role.FUSABLE):
+        elif kind in (Role.KERNEL, Role.FUSABLE):
             self._materialise(call.output, fused_relu=True)
-        elif found is Role.RELU:
+        elif kind is Role.RELU:
             self._relu(call)
-        elif found is Role.PASS:
+        elif kind is Role.PASS:
             self._pass(call)
-        elif found is Role.SAME_SCALE:
+        elif kind is Role.SAME_SCALE:
             self._tie(call)
-        elif found is Role.FIXED:
+        elif kind is Role.FIXED:
             self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation)])
         else:
-            if found is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
+            if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)
-            if isinstance(call.operation, AttentionMask):
+            if operations.of(call.operation).form == "masks_scores":
                 self.give_range(call.output, masked=True)
                 return
             for value in call.outputs:
@@ -194,7 +194,7 @@ class _Planner:
         if source is None:
             self.give_range(call.output)
         else:
-            averages = type(call.operation).__name__.startswith("AveragePool")
+            averages = operations.of(call.operation).form == "averages"
             self.give_range(call.output, tied_to=source, averages=averages)
 
     def _source(self, call):

@@ -3,9 +3,10 @@
 import dataclasses
 from typing import Any
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 
-RESIDUAL = ("Add", "CustomScaleLayer")
+ADDITIONS = ("sum", "scaled_sum")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +75,7 @@ def alive(graph, skipped):
 
 
 def _residual(graph, call):
-    if type(call.operation).__name__ not in RESIDUAL or len(call.inputs) != 2:
+    if operations.of(call.operation).form not in ADDITIONS or len(call.inputs) != 2:
         return None
     for skip, branch in (call.inputs, reversed(call.inputs)):
         if skip.shape == branch.shape == call.output.shape and skip is not branch:

@@ -8,9 +8,9 @@ import numpy as np
 
 from keras_compress.errors import UnknownNameError, UnsupportedModelError
 from keras_compress.graph.graph import trace
+from keras_compress.layers import base as layer_types
 from keras_compress.shrinking.channels import Channels
 from keras_compress.shrinking.propagation._lookup import Unknown, rule_of
-from keras_compress.wrappers.phase import PhasedLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,11 +121,18 @@ class DependencyGraph:
         """Tell whether a layer reads its inputs through a slot, rather than makes channels."""
         return (id(slot.weight), slot.axis) in self._read
 
-    def macs(self, keep=None):
-        """Return the multiply-accumulates of one sample, by call name, for a mask of groups."""
+    def macs(self, keep=None, calls=None):
+        """Return the multiply-accumulates of one sample, by call name.
+
+        Args:
+            keep: Mask of the groups that stay. Default: all.
+            calls: The calls that stay. Default: all.
+        """
         keep = np.ones(self.size, bool) if keep is None else keep
         result = collections.Counter()
         for call, coefficient, factors in self.costs:
+            if calls is not None and call not in calls:
+                continue
             counts = [np.count_nonzero(keep[factor]) for factor in factors]
             result[call.name] += coefficient * int(np.prod(counts, dtype=object))
         return dict(result)
@@ -199,7 +206,7 @@ class DependencyGraph:
 
 def _refuse_compressed(graph):
     """Refuse wrapped layers: their masks, ranges and codebooks are shaped like the whole layer."""
-    wrapped = [call.name for call in graph.calls if isinstance(call.operation, PhasedLayer)]
+    wrapped = [call.name for call in graph.calls if layer_types.is_of_compress(call.operation)]
     if wrapped:
         raise UnsupportedModelError(
             "Channels are removed from plain models: shrink before kc.compress, or take the "

@@ -24,7 +24,7 @@ class DepthCosts:
         """Return the cost of a kind when `{Call: Value}` are skipped."""
         calls = alive(self.graph, skipped)
         if kind == "macs":
-            return sum(self.macs(calls).values())
+            return sum(self.graph.macs(calls=calls).values())
         if kind == "latency":
             times = LatencyCosts(self.graph, self._latencies).latencies
             return sum(times.get(name, 0) for name in {call.name for call in calls})
@@ -37,15 +37,6 @@ class DepthCosts:
             for w in weights.values()
         ]
         return sum(sizes)
-
-    def macs(self, calls):
-        """Return the multiply-accumulates of some calls, `{name: macs}`."""
-        result = {}
-        for call, coefficient, factors in self.graph.costs:
-            if call in calls:
-                cost = coefficient * int(np.prod([len(f) for f in factors], dtype=object))
-                result[call.name] = result.get(call.name, 0) + cost
-        return result
 
 
 def choose_blocks(graph, scores, costs, kind, target):

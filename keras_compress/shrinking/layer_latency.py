@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_compress.graph.graph import trace
+from keras_compress.graph.replay import arguments
 
 
 def with_latency(report, model, smaller, repeats=20):
@@ -63,10 +64,7 @@ def _samples(call):
 def _median(call, arrays, repeats):
     import tensorflow as tf
 
-    def fill(leaf):
-        return arrays.get(leaf, leaf) if leaf.__hash__ else leaf
-
-    args, kwargs = keras.tree.map_structure(fill, (call.args, call.kwargs))
+    args, kwargs = arguments(call, arrays)
     run = tf.function(lambda: call.operation(*args, **kwargs))
     run()
     found = []

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph.graph import Value, rebuild
+from keras_compress.graph.graph import Value
+from keras_compress.graph.replay import rebuild
 
 
 class Kept:

@@ -23,9 +23,11 @@ class PhasedLayer(keras.layers.Layer):
 
     Attributes:
         quantizes: Whether its phase is that of quantization.
+        is_of_compress: Whether `kc.compress` put it into the model (`layers.base`).
     """
 
     quantizes = True
+    is_of_compress = True
 
     def __init__(self, **kwargs):
         kwargs["autocast"] = False

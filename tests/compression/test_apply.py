@@ -121,7 +121,7 @@ def test_a_type_that_is_not_known_is_left_in_float_with_one_warning():
         warnings.simplefilter("always")
         compressed = kc.compress(model, quantization="generic_int8")
     (text,) = (str(warning.message) for warning in caught if warning.category is UserWarning)
-    assert "memory (LSTM)" in text and "stay in float" in text
+    assert "memory (LSTM: its steps run in a loop" in text and "stay in float" in text
     assert wrapped(compressed) == {"head"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -5,13 +5,15 @@ import pytest
 from keras import layers, ops
 
 from keras_compress.graph.graph import trace
-from keras_compress.layers.roles import Role, activation_name, is_fusable, role
+from keras_compress.layers.operations import Role
+from keras_compress.layers.roles import activation_name, is_fusable, role
 
 LAYERS = [
     (layers.Conv2D(2, 3), Role.KERNEL),
     (layers.Conv2D(2, 3, activation="relu"), Role.KERNEL),
     (layers.Dense(2, activation="softmax"), Role.KERNEL),
-    (layers.Embedding(4, 2), Role.KERNEL),
+    (layers.Embedding(4, 2), Role.LOOKUP),
+    (layers.Conv3D(2, 3), Role.UNKNOWN),
     (layers.BatchNormalization(), Role.FUSABLE),
     (layers.Add(), Role.FUSABLE),
     (layers.Multiply(), Role.FUSABLE),
@@ -71,6 +73,8 @@ def test_layers(layer, expected):
         (lambda x: ops.reshape(x, (-1, 2, 2)), Role.PASS),
         (lambda x: x[:, 1:], Role.PASS),
         (ops.erf, Role.UNKNOWN),
+        (keras.activations.relu, Role.RELU),
+        (lambda x: keras.activations.relu(x, max_value=5), Role.OWN),
     ],
 )
 def test_operations(function, expected):

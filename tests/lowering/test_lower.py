@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from keras_compress.graph import graph as graphs
+from keras_compress.graph.replay import rebuild
 from keras_compress.lowering.lower import lower
 
 X = np.random.default_rng(0).normal(size=(3, 6, 6, 4)).astype(np.float32)
@@ -22,7 +23,7 @@ def replay(graph):
     def apply(call, args, kwargs):
         return args[0] if isinstance(call, graphs.Value) else call.operation(*args, **kwargs)
 
-    return graphs.rebuild(graph, apply)
+    return rebuild(graph, apply)
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,16 @@ def test_a_rule_of_the_user_frees_a_custom_layer():
     assert smaller.get_layer("conv1").filters < 32
 
 
+def test_what_reduces_over_channels_protects_them():
+    """keras.ops.average shares its name with a layer that merges channels one by one."""
+    inputs = keras.Input((8, 6))
+    x = layers.Dense(8, name="hidden")(layers.Dense(32)(inputs))
+    averaged = keras.Model(inputs, layers.Dense(2)(keras.ops.average(x, axis=-1)))
+    smaller, report = kc.shrink(averaged, macs=0.5, return_report=True)
+    assert smaller.get_layer("hidden").units == 8
+    assert "hidden" in report.protected
+
+
 def test_lambda_layers_are_kept():
     custom = network(layers.Lambda(lambda x: 2 * x, name="twice"))
     assert kc.shrink(custom, macs=0.7).get_layer("conv1").filters == 32

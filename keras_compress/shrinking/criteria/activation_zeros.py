@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.criteria.base import StructuralCriterion
 
-ACTIVATIONS = ("relu", "relu6", "ReLU", "Relu", "Relu6")
+ACTIVATIONS = ("relu", "relu6")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,6 @@ class ActivationZeros(StructuralCriterion):
 
 
 def _is_relu(operation):
-    function = getattr(operation, "activation", None)
-    return type(operation).__name__ in ACTIVATIONS or (
-        getattr(function, "__name__", None) in ACTIVATIONS
-    )
+    row = operations.of(operation)
+    applied = getattr(getattr(operation, "activation", None), "__name__", row.activation)
+    return row.form == "rectifier" or applied in ACTIVATIONS

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
+import keras
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
@@ -29,7 +30,7 @@ class BatchNormGamma(StructuralCriterion):
         """Score the groups."""
         total, count = np.zeros(evidence.graph.size), np.zeros(evidence.graph.size)
         for slot in evidence.graph.slots:
-            if type(slot.layer).__name__ == "BatchNormalization" and is_gamma(slot):
+            if isinstance(slot.layer, keras.layers.BatchNormalization) and is_gamma(slot):
                 np.add.at(total, slot.groups, np.abs(np.asarray(slot.weight)))
                 np.add.at(count, slot.groups, 1)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

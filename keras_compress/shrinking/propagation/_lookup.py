@@ -2,6 +2,7 @@
 
 import functools
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.support import plugins
 
@@ -29,15 +30,10 @@ def rule_of(operation, rules=()):
     for rule in rules:
         if kind.__name__ in rule.operations:
             return rule
-    if kind.__module__.split(".")[0] == "keras":
-        return _known().get(kind.__name__) or Unknown()
-    return Unknown()
+    of_keras = kind.__module__.split(".")[0] == "keras"
+    return _rule_named(operations.of(operation).propagation if of_keras else None)
 
 
 @functools.cache
-def _known():
-    found = {}
-    for name in plugins.names(PACKAGE):
-        rule = plugins.get(PACKAGE, name)()
-        found.update(dict.fromkeys(rule.operations, rule))
-    return found
+def _rule_named(name):
+    return Unknown() if name is None else plugins.get(PACKAGE, name)()

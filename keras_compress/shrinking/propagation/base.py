@@ -1,7 +1,5 @@
 """What a rule is: how the channels of a family of layers pass from its inputs to its outputs."""
 
-import math
-
 import keras
 import numpy as np
 
@@ -17,11 +15,12 @@ ELEMENTWISE_ACTIVATIONS = frozenset(
 
 
 class Rule:
-    """Base of all rules: a family of layers or operations, by the names of their classes.
+    """Base of all rules, each for a family of layers or operations.
 
     The axes of a tensor that hold channels are a dict, `{axis: ids}`; an axis that is not in it
-    has a fixed size. A rule serves the classes of Keras that its `operations` name; one for a
-    layer of your own goes to `kc.shrink(..., rules=[MyRule()])`.
+    has a fixed size. Which of Keras' layers and operations a rule of this package serves stands in
+    `layers.operations` and on the layer types. A rule for a layer of your own goes to
+    `kc.shrink(..., rules=[MyRule()])` and names the layer's class in `operations`.
 
     Example:
         >>> class Scale(Rule):  # a layer with one factor for each channel
@@ -127,12 +126,6 @@ def activate(activation, values):
     known = np.nan_to_num(values).astype("float32")
     result = keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(known)))
     return np.where(np.isnan(values), np.nan, result)
-
-
-def positions(call, axis):
-    """Return the output positions of one sample; axes of free size count as 1."""
-    shape = call.output.shape
-    return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != axis)
 
 
 def rows_in_use(weight, axis):

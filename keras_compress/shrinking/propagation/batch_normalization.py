@@ -8,8 +8,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class BatchNormalization(Rule):
     """BatchNormalization: each channel has its own statistics, scale and shift."""
 
-    operations = ("BatchNormalization",)
-
     def propagate(self, call, inputs, channels):
         """Bind the four weights."""
         layer, (axes,) = call.operation, inputs

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.shrinking.propagation.recurrent import (
     GATES,
@@ -14,8 +15,6 @@ from keras_compress.shrinking.propagation.recurrent import (
 class Bidirectional(Rule):
     """Bidirectional around LSTM, GRU or SimpleRNN: unit i goes in both directions at once."""
 
-    operations = ("Bidirectional",)
-
     def propagate(self, call, inputs, channels):
         """Bind both cells to the same units."""
         layer, axes = call.operation, inputs[0]
@@ -24,7 +23,7 @@ class Bidirectional(Rule):
             return self._give_up(call, inputs, channels)
         units = channels.new(both[0].units, call.name)
         for half in both:
-            bind_cell(layer, half.cell, axes.get(2), units, channels)
+            bind_cell(layer, half, axes.get(2), units, channels)
             count_cell(call, half, axes.get(2), units, channels)
         channels.protect(axes.get(1), f"{call.name} runs along their axis")
         ids = np.concatenate([units, units]) if layer.merge_mode == "concat" else units
@@ -71,5 +70,5 @@ class Bidirectional(Rule):
 
 
 def _alike(forward, backward):
-    kinds = {type(forward).__name__, type(backward).__name__}
-    return len(kinds) == 1 and kinds <= set(GATES) and forward.units == backward.units
+    forms = {operations.of(forward).form, operations.of(backward).form}
+    return len(forms) == 1 and forms <= set(GATES) and forward.units == backward.units

@@ -8,8 +8,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class Concatenate(Rule):
     """Concatenate: along its axis channels stand one after the other, along others they meet."""
 
-    operations = ("Concatenate",)
-
     def propagate(self, call, inputs, channels):
         """Chain the ids along the axis, tie them along all others."""
         along = call.operation.axis % len(call.output.shape)

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
+from keras_compress.layers.macs import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
     channel_axis,
-    positions,
     protect_mixed,
     protect_others,
     rows_in_use,
@@ -22,8 +22,6 @@ class Conv(Rule):
     outputs with inputs; where there are few, the channels of the same place in each group are
     tied, and inputs and outputs stay apart.
     """
-
-    operations = ("Conv1D", "Conv2D", "Conv3D")
 
     def propagate(self, call, inputs, channels):
         """Bind kernel and bias; make a channel for each filter."""
@@ -41,7 +39,7 @@ class Conv(Rule):
             channels.bind(layer, layer.bias, 0, after)
         size = layer.kernel.shape[-2] if rows is None else rows
         taps = math.prod(layer.kernel_size)
-        channels.count(call, positions(call, axis) * taps, size, after)
+        channels.count(call, positions(call.output.shape, axis) * taps, size, after)
         protect_mixed(call, layer.activation, after, channels)
         return [{axis: after}]
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from keras_compress.layers.macs import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
-    positions,
     protect_mixed,
     rows_in_use,
 )
@@ -13,8 +13,6 @@ from keras_compress.shrinking.propagation.base import (
 
 class Dense(Rule):
     """Dense: the units are new channels on the last axis; the other axes pass."""
-
-    operations = ("Dense",)
 
     def propagate(self, call, inputs, channels):
         """Bind kernel and bias; make a channel for each unit."""
@@ -26,7 +24,7 @@ class Dense(Rule):
         if layer.use_bias:
             channels.bind(layer, layer.bias, 0, after)
         size = layer.kernel.shape[0] if before is None else before
-        channels.count(call, positions(call, axis), size, after)
+        channels.count(call, positions(call.output.shape, axis), size, after)
         protect_mixed(call, layer.activation, after, channels)
         return [{**axes, axis: after}]
 

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
+from keras_compress.layers.macs import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
     channel_axis,
-    positions,
     protect_mixed,
     protect_others,
 )
@@ -16,8 +16,6 @@ from keras_compress.shrinking.propagation.base import (
 
 class DepthwiseConv(Rule):
     """DepthwiseConv1D and 2D: each input channel gives `depth_multiplier` channels of its own."""
-
-    operations = ("DepthwiseConv1D", "DepthwiseConv2D")
 
     def propagate(self, call, inputs, channels):
         """Repeat each input channel; bind kernel and bias."""
@@ -30,7 +28,9 @@ class DepthwiseConv(Rule):
         if layer.use_bias:
             channels.bind(layer, layer.bias, 0, after)
         size = call.output.shape[axis] if after is None else after
-        channels.count(call, positions(call, axis) * math.prod(layer.kernel_size), size)
+        channels.count(
+            call, positions(call.output.shape, axis) * math.prod(layer.kernel_size), size
+        )
         protect_mixed(call, layer.activation, after, channels)
         return [{} if after is None else {axis: after}]
 

@@ -14,8 +14,6 @@ class EinsumDense(Rule):
     over or runs along, one of input and output passes.
     """
 
-    operations = ("EinsumDense",)
-
     def propagate(self, call, inputs, channels):
         """Bind the kernel's axes by their letters."""
         layer, (axes,) = call.operation, inputs

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -9,23 +10,9 @@ from keras_compress.shrinking.propagation.base import (
     protect_mixed,
 )
 
-LAYERS = (
-    "Activation ReLU LeakyReLU ELU Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D "
-    "GaussianNoise GaussianDropout AlphaDropout ActivityRegularization Identity StochasticDepth "
-    "Rescaling Masking"
-)
-OPERATIONS = (
-    "Relu Relu6 Sigmoid SparseSigmoid Softplus Softsign SoftShrink SparsePlus Silu Squareplus "
-    "LogSigmoid LeakyRelu HardSigmoid HardSilu Elu Selu Gelu Celu TanhShrink HardTanh HardShrink "
-    "Threshold Absolute Abs Negative Square Sqrt Rsqrt Erf Exp Expm1 Log Log1p Tanh Sin Cos Sign "
-    "Reciprocal Floor Ceil Round Clip Cast Copy StopGradient"
-)
-
 
 class Elementwise(Rule):
     """Activations, dropout, noise, scaling by one number: channels pass as they are."""
-
-    operations = tuple(f"{LAYERS} {OPERATIONS}".split())
 
     def propagate(self, call, inputs, channels):
         """Pass the axes on, or protect what a softmax or an unknown function may mix."""
@@ -54,12 +41,13 @@ def keeps_channels_apart_here(operation):
 
 
 def _problem(operation):
-    if type(operation).__name__ == "Masking":
+    form = operations.of(operation).form
+    if form == "masking":
         return "decides over all of them which steps to skip"
-    if type(operation).__name__ == "Rescaling":
+    if form == "scaling":
         parts = (operation.scale, operation.offset)
         return None if all(np.size(part) == 1 for part in parts) else "has a factor for each"
-    if type(operation).__name__ == "Clip":
+    if form == "clipping":
         parts = (operation.x_min, operation.x_max)
         return None if all(np.size(part) == 1 for part in parts) else "has a limit for each"
     return None

@@ -6,8 +6,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class Embedding(Rule):
     """Embedding: each feature of the table is a new channel."""
 
-    operations = ("Embedding",)
-
     def propagate(self, call, inputs, channels):
         """Bind the table's second axis."""
         layer = call.operation

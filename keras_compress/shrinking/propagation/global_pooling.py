@@ -10,10 +10,6 @@ from keras_compress.shrinking.propagation.base import (
 class GlobalPooling(Rule):
     """Global average and max pooling, with or without kept dimensions: channels pass."""
 
-    operations = tuple(
-        f"Global{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)
-    )
-
     def propagate(self, call, inputs, channels):
         """Move the axis of channels to where the output has it."""
         layer, axes = call.operation, inputs[0]

@@ -10,8 +10,6 @@ class GroupNormalization(Rule):
     With a single group it is a layer normalization.
     """
 
-    operations = ("GroupNormalization",)
-
     def propagate(self, call, inputs, channels):
         """Bind scale and shift; tie the channels of each group."""
         layer, (axes,) = call.operation, inputs

@@ -10,8 +10,6 @@ REASON = "{} takes its statistics over these channels, so removing some changes 
 class LayerNormalization(Rule):
     """LayerNormalization and RMSNormalization: channels pass, but are not independent."""
 
-    operations = ("LayerNormalization", "RMSNormalization")
-
     def propagate(self, call, inputs, channels):
         """Bind scale and shift; mark the channels that share statistics."""
         layer, (axes,) = call.operation, inputs

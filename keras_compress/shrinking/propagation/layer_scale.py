@@ -8,8 +8,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class LayerScale(Rule):
     """LayerScale: one factor for each channel of the last axis."""
 
-    operations = ("LayerScale",)
-
     def propagate(self, call, inputs, channels):
         """Bind the factors."""
         layer, axes = call.operation, inputs[0]

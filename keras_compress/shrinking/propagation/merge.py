@@ -2,17 +2,12 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Merge(Rule):
     """Add, Multiply and their like: channels that meet go together; a size of 1 broadcasts."""
-
-    operations = (
-        *("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "DivideNoNan", "Power"),
-        *("Average", "Maximum", "Minimum", "Mod", "FloorDivide", "SquaredDifference"),
-        *("Logaddexp", "Arctan2", "Where", "CustomScaleLayer"),
-    )
 
     def propagate(self, call, inputs, channels):
         """Tie the channels of all inputs, axis by axis, counted from the last."""
@@ -32,13 +27,13 @@ class Merge(Rule):
         if any(values is None for values in inputs) or len({len(v) for v in inputs}) > 1:
             return [None]
         stacked = np.stack(inputs)
-        kind = type(call.operation).__name__
-        if kind == "Multiply":
+        form = operations.of(call.operation).form
+        if form == "product":
             zero = np.any(stacked == 0, axis=0)
             return [np.where(zero, 0.0, stacked.prod(axis=0))] if _plain(call) else [None]
-        function = {"Add": stacked.sum, "Average": stacked.mean, "Maximum": stacked.max}.get(kind)
+        function = {"sum": stacked.sum, "mean": stacked.mean, "maximum": stacked.max}.get(form)
         if function is None or not _plain(call):
-            zero = np.all(stacked == 0, axis=0) & (kind in ("Subtract", "CustomScaleLayer"))
+            zero = np.all(stacked == 0, axis=0) & (form in ("difference", "scaled_sum"))
             return [np.where(zero, 0.0, np.nan)]
         return [function(axis=0)]
 

@@ -10,8 +10,6 @@ class MultiHeadAttention(Rule):
     Heads Really Better than One?", NeurIPS 2019, is the source of removing whole heads).
     """
 
-    operations = ("MultiHeadAttention",)
-
     def propagate(self, call, inputs, channels):
         """Bind the four projections."""
         layer, values = call.operation, _values(call)

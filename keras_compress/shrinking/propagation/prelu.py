@@ -8,8 +8,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class PReLU(Rule):
     """PReLU: its slopes follow the channels, unless they are shared along the axis."""
 
-    operations = ("PReLU",)
-
     def propagate(self, call, inputs, channels):
         """Bind the slopes along each axis that is not shared."""
         layer, (axes,) = call.operation, inputs

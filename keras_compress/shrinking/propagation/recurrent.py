@@ -2,17 +2,16 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import Rule, rows_in_use
 
-GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}
+GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 # Which gate proposes the new state: its weights at zero (tanh of zero) keep a unit at zero.
-PROPOSAL = {"LSTM": 2, "GRU": 2, "SimpleRNN": 0}
+PROPOSAL = {"lstm": 2, "gru": 2, "simple_rnn": 0}
 
 
 class Recurrent(Rule):
     """LSTM, GRU and SimpleRNN: a unit is a column in every gate and a row of the recurrence."""
-
-    operations = tuple(GATES)
 
     def propagate(self, call, inputs, channels):
         """Bind the cell's weights; outputs and states hold the units."""
@@ -22,7 +21,7 @@ class Recurrent(Rule):
         units = channels.new(layer.units, call.name)
         for state in inputs[1:]:
             channels.tie(units, state.get(1), f"{call.name} starts from a state of fixed size")
-        bind_cell(layer, layer.cell, axes.get(2), units, channels)
+        bind_cell(layer, layer, axes.get(2), units, channels)
         count_cell(call, layer, axes.get(2), units, channels)
         channels.protect(axes.get(1), f"{call.name} runs along their axis")
         first = {2: units} if layer.return_sequences else {1: units}
@@ -54,9 +53,9 @@ class Recurrent(Rule):
         return [{} for _ in call.outputs]
 
 
-def bind_cell(owner, cell, before, units, channels):
-    """Bind the weights of a cell, which `owner` holds among its weights."""
-    columns = np.tile(units, GATES[type(cell).__name__.removesuffix("Cell")])
+def bind_cell(owner, layer, before, units, channels):
+    """Bind the weights of a layer's cell, which `owner` holds among its weights."""
+    cell, columns = layer.cell, np.tile(units, GATES[operations.of(layer).form])
     channels.bind(owner, cell.kernel, 0, before)
     channels.bind(owner, cell.kernel, 1, columns)
     channels.bind(owner, cell.recurrent_kernel, 0, units)
@@ -68,7 +67,7 @@ def bind_cell(owner, cell, before, units, channels):
 def count_cell(call, layer, before, units, channels):
     """Count both products of every step."""
     steps, features = call.inputs[0].shape[1:3]
-    gates = GATES[type(layer).__name__]
+    gates = GATES[operations.of(layer).form]
     size = features if before is None else before
     channels.count(call, (steps or 1) * gates, size, units)
     channels.count(call, (steps or 1) * gates, units, units)
@@ -82,7 +81,7 @@ def _followed(layer):
 
 def idle(layer, cell):
     """Tell for each unit whether its proposal gate has no weights at all."""
-    gate, units = PROPOSAL[type(layer).__name__], layer.units
+    gate, units = PROPOSAL[operations.of(layer).form], layer.units
     weights = [cell.kernel, cell.recurrent_kernel, *([cell.bias] if cell.use_bias else [])]
     live = np.zeros(units, bool)
     for weight in weights:

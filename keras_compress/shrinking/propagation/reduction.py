@@ -8,8 +8,6 @@ from keras_compress.shrinking.propagation.base import Rule
 class Reduction(Rule):
     """Mean, Sum, Max and Min over axes: channels along the others pass."""
 
-    operations = ("Mean", "Sum", "Max", "Min", "Amax", "Amin", "Var", "Std", "Prod")
-
     def propagate(self, call, inputs, channels):
         """Drop the reduced axes; what is reduced over channels cannot lose any."""
         operation, rank = call.operation, len(call.inputs[0].shape)

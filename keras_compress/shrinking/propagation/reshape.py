@@ -15,8 +15,6 @@ class Reshape(Rule):
     those along the others are tied (a channel shuffle).
     """
 
-    operations = ("Reshape", "Flatten", "Ravel")
-
     def propagate(self, call, inputs, channels):
         """Lay the ids over the new axes."""
         axes = inputs[0]

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
+from keras_compress.layers.macs import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
     channel_axis,
-    positions,
     protect_mixed,
     protect_others,
     rows_in_use,
@@ -17,8 +17,6 @@ from keras_compress.shrinking.propagation.base import (
 
 class SeparableConv(Rule):
     """SeparableConv1D and 2D: the filters of the pointwise half are new channels."""
-
-    operations = ("SeparableConv1D", "SeparableConv2D")
 
     def propagate(self, call, inputs, channels):
         """Bind both kernels and the bias; make a channel for each filter."""
@@ -33,7 +31,7 @@ class SeparableConv(Rule):
         if layer.use_bias:
             channels.bind(layer, layer.bias, 0, after)
         size = layer.pointwise_kernel.shape[-2] if between is None else between
-        places = positions(call, axis)
+        places = positions(call.output.shape, axis)
         channels.count(call, places * math.prod(layer.kernel_size), size)
         channels.count(call, places, size, after)
         protect_mixed(call, layer.activation, after, channels)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import (
     Rule,
     channel_axis,
@@ -12,12 +13,6 @@ from keras_compress.shrinking.propagation.base import (
 class Spatial(Rule):
     """Pooling, padding, cropping, up-sampling and resizing: channels pass."""
 
-    operations = tuple(
-        f"{kind}{rank}D"
-        for kind in ("MaxPooling", "AveragePooling", "ZeroPadding", "Cropping", "UpSampling")
-        for rank in (1, 2, 3)
-    ) + ("Resizing",)
-
     def propagate(self, call, inputs, channels):
         """Pass the axis of channels, protect channels along any other."""
         axis = channel_axis(call.operation, call.output)
@@ -27,6 +22,6 @@ class Spatial(Rule):
     def constants(self, call, inputs, axes):
         """A constant plane stays one; padded with zeros only zeros do."""
         values = inputs[0]
-        if values is not None and type(call.operation).__name__.startswith("ZeroPadding"):
+        if values is not None and operations.of(call.operation).form == "zero_padding":
             values = np.where(values == 0, 0.0, np.nan)
         return [values]

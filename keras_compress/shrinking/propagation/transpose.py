@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Transpose(Rule):
     """Permute, Transpose, Swapaxes, ExpandDims, Squeeze, RepeatVector: axes move."""
-
-    operations = ("Permute", "Transpose", "Swapaxes", "ExpandDims", "Squeeze", "RepeatVector")
 
     def propagate(self, call, inputs, channels):
         """Find the new place of each axis by moving their numbers."""
@@ -25,22 +24,22 @@ class Transpose(Rule):
 
 def _moved(operation, shape):
     """Return the old axis at each new place; -1 where a new axis was put in."""
-    rank, kind = len(shape), type(operation).__name__
+    rank, form = len(shape), operations.of(operation).form
     order = list(range(rank))
-    if kind == "Permute":
+    if form == "permute":
         return [0, *operation.dims]
-    if kind == "Transpose":
+    if form == "transpose":
         return order[::-1] if operation.axes is None else [a % rank for a in operation.axes]
-    if kind == "Swapaxes":
+    if form == "swap_axes":
         first, second = operation.axis1, operation.axis2
         order[first], order[second] = order[second], order[first]
-    elif kind == "ExpandDims":
+    elif form == "expand":
         axes = np.atleast_1d(operation.axis)
         for axis in sorted(int(a) % (rank + len(axes)) for a in axes):
             order.insert(axis, -1)
-    elif kind == "RepeatVector":
+    elif form == "repeat_vector":
         order.insert(1, -1)
-    elif kind == "Squeeze":
+    elif form == "squeeze":
         order = [axis for axis in order if axis not in _squeezed(operation, shape)]
     return order
 

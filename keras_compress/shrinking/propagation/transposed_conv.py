@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_compress.layers.macs import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -17,8 +18,6 @@ from keras_compress.shrinking.propagation.base import (
 class TransposedConv(Rule):
     """Conv1DTranspose, 2D and 3D: like a convolution, the kernel's last two axes swapped."""
 
-    operations = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-
     def propagate(self, call, inputs, channels):
         """Bind kernel and bias; make a channel for each filter."""
         layer, (axes,) = call.operation, inputs
@@ -31,7 +30,7 @@ class TransposedConv(Rule):
             channels.bind(layer, layer.bias, 0, after)
         channels.count(
             call,
-            _input_positions(call, axis) * math.prod(layer.kernel_size),
+            positions(call.inputs[0].shape, axis) * math.prod(layer.kernel_size),
             layer.kernel.shape[-1] if before is None else before,
             after,
         )
@@ -54,8 +53,3 @@ class TransposedConv(Rule):
         if layer.use_bias:
             result = result + np.asarray(layer.bias)
         return [activate(layer.activation, result)]
-
-
-def _input_positions(call, axis):
-    shape = call.inputs[0].shape
-    return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != axis)

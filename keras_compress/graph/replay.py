@@ -1,0 +1,90 @@
+"""Run the calls of a graph again: on arrays or tensors, or to build a model from them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import keras
+
+from keras_compress.graph.graph import Call, Graph, Value
+
+
+def arguments(call: Call, values: Mapping[Value, Any]) -> tuple[tuple, dict]:
+    """Return the arguments of a call, with what stands for its values in their places.
+
+    Args:
+        call: A `Call`.
+        values: What stands for each of its inputs.
+
+    Returns:
+        Tuple (positional arguments, keyword arguments).
+    """
+    return keras.tree.map_structure(
+        lambda leaf: values[leaf] if isinstance(leaf, Value) else leaf, (call.args, call.kwargs)
+    )
+
+
+def run_operation(call: Call, args: tuple, kwargs: dict) -> Any:
+    """Run a call as it is: `call.operation(*args, **kwargs)`."""
+    return call.operation(*args, **kwargs)
+
+
+def replay(
+    graph: Graph,
+    inputs: Iterable[Any],
+    run: Callable[[Call, tuple, dict], Any] = run_operation,
+) -> dict[Value, Any]:
+    """Run the calls of a graph in their order.
+
+    Args:
+        graph: A `Graph`.
+        inputs: What stands for each of its flat inputs.
+        run: `run(call, args, kwargs) -> outputs`, called for each call. Default: its operation.
+
+    Returns:
+        Dict from each value of the graph to what stands for it.
+
+    Example:
+        >>> from keras_compress.graph.graph import trace
+        >>> graph = trace(keras.Sequential([keras.Input((2,)), keras.layers.ReLU()]))
+        >>> values = replay(graph, [keras.ops.array([[-1.0, 3.0]])])
+        >>> keras.ops.convert_to_numpy(values[graph.flat_outputs[0]]).tolist()
+        [[0.0, 3.0]]
+    """
+    values = dict(zip(graph.flat_inputs, inputs, strict=True))
+    for call in graph.calls:
+        outputs = keras.tree.flatten(run(call, *arguments(call, values)))
+        values.update(zip(call.outputs, outputs, strict=True))
+    return values
+
+
+def rebuild(
+    graph: Graph, apply: Callable, name: str | None = None, batch_size: int | None = None
+) -> keras.Model:
+    """Build a functional model by replaying a graph.
+
+    Args:
+        graph: A `Graph`.
+        apply: `apply(call, args, kwargs) -> outputs`, called for each call in order with the
+            new tensors in place of values. It is also called with each input, as
+            `apply(value, (tensor,), {}) -> tensor`.
+        name: Name of the new model; the graph's by default.
+        batch_size: Fixed batch size of the new inputs; `None` leaves the batch free.
+
+    Returns:
+        A `keras.Model` with the graph's input and output structure.
+    """
+    new_inputs, tensors = [], []
+    for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
+        new_inputs.append(_new_input(layer, value, batch_size))
+        tensors.append(apply(value, (new_inputs[-1],), {}))
+    values = replay(graph, tensors, apply)
+    inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
+    outputs = keras.tree.map_structure(lambda value: values[value], graph.outputs)
+    return keras.Model(inputs, outputs, name=name or graph.name)
+
+
+def _new_input(layer, value, batch_size):
+    shape = value.shape[1:]
+    return keras.Input(
+        shape=shape, batch_size=batch_size or value.shape[0], dtype=value.dtype, name=layer.name
+    )
