@@ -41,7 +41,7 @@ def test_forms_are_told_without_tensorflow_keras_or_torch():
         (lambda: None, "a function that returned NoneType"),
         (lambda: len, "a function that returned builtin_function_or_method"),
     ],
-    ids=str,
+    ids=["None", "number", "bytes", "object", "csv", "function of None", "function of a function"],
 )
 def test_what_holds_no_samples_is_refused(data, words):
     with pytest.raises(InvalidArgumentError, match=re.escape(words)):
