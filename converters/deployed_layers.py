@@ -10,9 +10,9 @@ import math
 import keras
 import numpy as np
 
+from keras_compress.layers.base import batch_norm_affine
 from keras_compress.lowering.attention_layers import AttentionMask
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
-from keras_compress.quantization.folding import batch_norm_affine
 
 
 def replacement(part, call, copies, ranges):

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_compress.compression.apply import strip
 from keras_compress.converters import deployed_layers
-from keras_compress.converters.deployed_kernel import (
+from keras_compress.converters.promises import (
     DeployedKernel,
     deployed_bias,
     deployed_kernel,

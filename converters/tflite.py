@@ -5,19 +5,22 @@ import os
 import warnings
 
 import keras
-import numpy as np
 
 from keras_compress.compression.apply import strip
 from keras_compress.converters import export, keras2
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
-from keras_compress.converters.expected_zeros import expected_zeros
 from keras_compress.converters.full_precision import HALF_PRECISION, in_float32
-from keras_compress.converters.learned_ranges import require_learned_ranges
 from keras_compress.converters.options import ConversionOptions, Mode
+from keras_compress.converters.promises import expected_zeros
 from keras_compress.converters.rewriting import rewrite
-from keras_compress.converters.verification import read_back, require, verify
+from keras_compress.converters.verification import (
+    read_back,
+    require,
+    require_learned_ranges,
+    verify,
+)
 from keras_compress.converters.weight_scales import carry_scales
 from keras_compress.data import representative_dataset
 from keras_compress.edge_profiles import profile as edge_profile
@@ -26,7 +29,6 @@ from keras_compress.graph.graph import all_layers, trace
 from keras_compress.support import plugins
 from keras_compress.support.files import temporary_folder
 from keras_compress.support.progress import ProgressBar
-from keras_compress.tflite import signature_order
 from keras_compress.tflite._reader import operator_names
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
@@ -103,6 +105,7 @@ def convert(
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
+    carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
     with temporary_folder() as folder:
         path = os.path.join(folder, "saved_model")
         exported = export.export(deployable.model, path, inputs, batch_size)
@@ -110,10 +113,8 @@ def convert(
         for _ in range(_ATTEMPTS):
             with ProgressBar("Calibrating", progress, leave=False) as bar:
                 content = engine.convert(exported, calibration, options, bar.update)
-            if options.has_integer_weights:
-                content = carry_scales(content, deployable.kernels, int4=target.int4)
-            names = [spec.name for spec in inputs]
-            content = signature_order.reorder(content, names, exported.outputs)
+            if options.has_integer_weights and carried:
+                content = carry_scales(content, carried, int4=target.int4)
             emitted = read_back(
                 content,
                 options,
@@ -209,9 +210,7 @@ def _calibration(dataset, inputs, deployable, options, calibration_samples):
     if not options.is_quantized:
         return None
     if dataset is None and deployable.quantized and options.mode is Mode.INT8:
-        # The converter asks for samples even where every range is in the graph.
-        zeros = {spec.name: np.zeros((1, *spec.shape), spec.dtype) for spec in inputs}
-        return representative_dataset.RepresentativeDataset(zeros)
+        return None
     calibration = representative_dataset.normalize(dataset, inputs, calibration_samples)
     for message in calibration.warnings:
         warnings.warn(message, stacklevel=3)

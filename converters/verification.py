@@ -1,13 +1,20 @@
 """Read a converted file back and prove what was promised of it."""
 
+import numpy as np
+
 from keras_compress.converters.checks.base import EmittedFile
+from keras_compress.converters.deployment import FixedQuantizer
 from keras_compress.errors import ConversionError
+from keras_compress.graph.graph import all_layers
+from keras_compress.layers.roles import FIXED_RANGES
+from keras_compress.quantization.fake_quant import activation_grid
 from keras_compress.support import plugins
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
 
 CHECKS = "keras_compress.converters.checks"
 _SHOWN = 8
+_SAME_SCALE = 1e-4  # relative
 
 
 def read_back(source, options, *, scopes=None, outputs=(), zeros=(), kernels=()):
@@ -71,3 +78,36 @@ def require(findings):
     raise ConversionError(
         f"The converted file breaks {count}:\n" + "\n".join(lines), findings=findings
     )
+
+
+def require_learned_ranges(emitted, model):
+    """Raise where a file converted without samples holds a range that nobody learned.
+
+    Layers that become several operators (softplus, normalisation) have tensors inside them that
+    training sees no range of; without samples their ranges would be those of zeros.
+
+    Args:
+        emitted: The `EmittedFile` of the file.
+        model: The deployed Keras model.
+
+    Raises:
+        ConversionError: There is such a range; the message names its layers.
+    """
+    ranges = [(q.minimum, q.maximum) for q in all_layers(model) if isinstance(q, FixedQuantizer)]
+    scales = np.array([_scale(*ends) for ends in (*ranges, *FIXED_RANGES.values())])
+    unlearned = {}
+    for operator, layers in emitted.operators():
+        for tensor in operator.outputs:
+            if tensor.scales.size and not np.isclose(tensor.scales[0], scales, _SAME_SCALE).any():
+                unlearned[layers.first(operator) or operator.name] = operator.name
+    if unlearned:
+        places = ", ".join(f"{layer!r} ({operator})" for layer, operator in unlearned.items())
+        raise ConversionError(
+            f"Training has learned no range for tensors inside layer {places}: show them with "
+            "representative_dataset, a hundred samples as in training. "
+            "Received: representative_dataset=None"
+        )
+
+
+def _scale(minimum, maximum):
+    return float(activation_grid(minimum, maximum, 8)[0])

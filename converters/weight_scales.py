@@ -20,7 +20,6 @@ from keras_compress.tflite.operators import OperandRole
 # integer ones. It refuses TRANSPOSE_CONV.
 _TAKE_INT4_BESIDE_FLOAT = ("CONV_2D", "FULLY_CONNECTED")
 _TAKE_INT4 = (*_TAKE_INT4_BESIDE_FLOAT, "DEPTHWISE_CONV_2D")
-_CONVERTER_LIMIT = 127
 
 
 def carry_scales(content, kernels, int4=False):
@@ -28,25 +27,22 @@ def carry_scales(content, kernels, int4=False):
 
     Args:
         content: Bytes of a `.tflite` file with integer weights.
-        kernels: `DeployedKernel`s of the model it was made from. Those whose grid the converter
-            finds by itself are left alone.
+        kernels: `DeployedKernel`s of the model it was made from whose grid the converter does not
+            find by itself: those with scales of their own or with one scale.
         int4: Whether weights of at most 4 bits are stored packed, two to a byte, in the
             operators that run so. Otherwise they are stored one to a byte, which every int8
             runtime takes.
 
     Returns:
-        Bytes of the file with the trained scales; `content` itself if there is nothing to do.
+        Bytes of the file with the trained scales.
 
     Raises:
         ConversionError: The weights of a kernel were not found in the file.
     """
-    wanted = [kernel for kernel in kernels if needs_carrying(kernel) or _is_whole(kernel)]
-    if not wanted:
-        return content
     editor = _Editor(content)
-    for kernel in wanted:
+    for kernel in kernels:
         sites = editor.sites(kernel)
-        if not needs_carrying(kernel):
+        if not kernel.has_scales_of_its_own:
             # The converter gives a scale a channel where the ranges stand in the graph.
             sites = [site for site in sites if len(site.weights.quantization.scale) > 1]
         elif not sites and not editor.holds_in_float(kernel):
@@ -54,20 +50,6 @@ def carry_scales(content, kernels, int4=False):
         for site in sites:
             editor.write(site, kernel, pack=int4 and kernel.bits <= 4)
     return editor.pack()
-
-
-def needs_carrying(kernel):
-    """Tell whether the converter would take another scale than the one that was trained.
-
-    Args:
-        kernel: A `DeployedKernel`.
-    """
-    if kernel.bits is None:
-        return False
-    axes = tuple(axis for axis in range(kernel.weights.ndim) if not _is_channel(kernel, axis))
-    largest = np.abs(kernel.weights).max(axis=axes)
-    alike = np.isclose(kernel.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
-    return not np.all(alike | (largest == 0))
 
 
 def integers(kernel):
@@ -79,19 +61,10 @@ def integers(kernel):
     return np.round(kernel.weights / _broadcast(kernel.scales, kernel)).astype(np.int8)
 
 
-def _is_channel(kernel, axis):
-    return np.ndim(kernel.scales) == 1 and axis == kernel.channel_axis
-
-
 def _broadcast(scales, kernel):
     scales = np.where(scales > 0, scales, 1.0)
-    shape = [-1 if _is_channel(kernel, axis) else 1 for axis in range(kernel.weights.ndim)]
+    shape = [-1 if kernel.is_channel(axis) else 1 for axis in range(kernel.weights.ndim)]
     return np.reshape(scales, shape)
-
-
-def _is_whole(kernel):
-    """Whether one scale serves all channels of a quantized kernel."""
-    return kernel.bits is not None and np.ndim(kernel.scales) == 0
 
 
 def _not_found(kernel):

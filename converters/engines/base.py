@@ -24,12 +24,13 @@ class Engine(abc.ABC):
         Args:
             exported: The SavedModel. An engine may write beside its folder; the caller takes
                 all of it away afterwards.
-            calibration: Samples; `None` where the options ask for no quantization.
+            calibration: Samples; `None` where the options ask for no quantization, and where
+                training has learned every range.
             options: What is asked for.
             progress: To be called with (samples calibrated, samples in all) now and then.
 
         Returns:
-            The bytes of a TFLite file.
+            The bytes of a TFLite file with inputs and outputs in the order of the Keras model.
 
         Raises:
             ConversionError: The conversion failed; the message says where and what to do.

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from keras_compress.converters.engines.base import Engine
-from keras_compress.converters.engines.tensorflow import Tensorflow
+from keras_compress.converters.engines.tensorflow import Tensorflow, samples
 from keras_compress.converters.options import Mode
 from keras_compress.converters.tensor_values import TensorValues
 from keras_compress.converters.trained_ranges import take_ranges
@@ -58,7 +58,8 @@ class Litert(Engine):
         if not options.is_quantized:
             return _quantize(content, None, options)
         content, learned = take_ranges(content)
-        ranges = {**_observed_ranges(content, calibration, options, progress), **learned}
+        arrays = samples(exported, calibration)
+        ranges = {**_observed_ranges(content, arrays, options, progress), **learned}
         return _quantize(content, ranges, options)
 
 
@@ -72,12 +73,12 @@ def _require_package():
         ) from error
 
 
-def _observed_ranges(content, calibration, options, progress):
+def _observed_ranges(content, arrays, options, progress):
     """Return the (minimum, maximum) of each float activation over all samples, by name."""
     values = TensorValues(content)
     tensors = [t for t in values.activations if t.dtype.is_float]
-    inputs = [calibration.arrays[name] for name in _input_names(values)]
-    total, size = len(calibration), options.batch_size
+    inputs = [arrays[name] for name in _input_names(values)]
+    total, size = len(inputs[0]), options.batch_size
     low = {t.name: np.inf for t in tensors}
     high = {t.name: -np.inf for t in tensors}
     for start in range(0, total, size):

@@ -13,6 +13,7 @@ from keras_compress.converters.engines.base import Engine
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.tflite import flatbuffer
+from keras_compress.tflite._reader import schema
 from keras_compress.tflite.layer_names import LayerNames
 
 _TAIL_LINES = 12
@@ -47,14 +48,57 @@ class Tensorflow(Engine):
         outcome = _converter_process.run(job, self.timeout_s, lambda: progress(*_count(job)))
         progress(*_count(job))
         if outcome.exit_code == 0:
-            return (job / "model.tflite").read_bytes()
+            names = [spec.name for spec in exported.inputs]
+            return reorder((job / "model.tflite").read_bytes(), names, exported.outputs)
         raise _Failure(job, exported, outcome).error(self.timeout_s)
+
+
+def reorder(content, inputs, outputs):
+    """Sort the inputs and outputs of the first subgraph by their names in the signature.
+
+    TensorFlow's converter lists inputs in alphabetical order and outputs in an order of its own,
+    so that `interpreter.get_output_details()[0]` need not be the model's first output. Only the
+    two lists of indices are rewritten; no byte moves.
+
+    Args:
+        content: The bytes of a TFLite file with one signature.
+        inputs: Names of the inputs in the signature, in the order wanted.
+        outputs: Names of the outputs, likewise.
+
+    Returns:
+        The bytes of the reordered file.
+    """
+    content = bytearray(content)
+    model = schema().Model.GetRootAs(content, 0)
+    graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
+    for names, list_of, listed in (
+        (inputs, graph.InputsAsNumpy(), signature.Inputs),
+        (outputs, graph.OutputsAsNumpy(), signature.Outputs),
+    ):
+        entries = (listed(position) for position in range(len(names)))
+        index = {entry.Name().decode(): entry.TensorIndex() for entry in entries}
+        list_of[:] = [index[name] for name in names]
+    return bytes(content)
+
+
+def samples(exported, calibration):
+    """Return the samples to calibrate with, by input.
+
+    TensorFlow's converter asks for some even where every range stands in the graph: zeros do then.
+
+    Args:
+        exported: The `ExportedModel`.
+        calibration: The `RepresentativeDataset`, or `None` where training has learned all ranges.
+    """
+    if calibration is not None:
+        return calibration.arrays
+    return {spec.name: np.zeros((1, *spec.shape), spec.dtype) for spec in exported.inputs}
 
 
 def _write_job(job, exported, calibration, options):
     files = {}
-    if calibration is not None:
-        for number, (name, array) in enumerate(calibration.arrays.items()):
+    if options.is_quantized:
+        for number, (name, array) in enumerate(samples(exported, calibration).items()):
             files[name] = f"calibration_{number}.npy"
             np.save(job / files[name], array)
     description = {

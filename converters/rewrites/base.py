@@ -35,8 +35,8 @@ class Rewrite(abc.ABC):
         """
         return (
             isinstance(operation, cls.layers)
-            or operations.of(operation).form in cls.forms
-            or activation_name(operation) in cls.activations
+            or (bool(cls.forms) and operations.of(operation).form in cls.forms)
+            or (bool(cls.activations) and activation_name(operation) in cls.activations)
         )
 
     @abc.abstractmethod

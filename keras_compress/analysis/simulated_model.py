@@ -8,7 +8,7 @@ from keras_compress.analysis.layer_statistics import (
     WeightStatistics,
 )
 from keras_compress.analysis.quantized_form import QuantizedForm
-from keras_compress.converters.deployed_kernel import deployed_kernel
+from keras_compress.converters.promises import deployed_kernel
 
 
 class SimulatedModel:

@@ -17,8 +17,9 @@ from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError
 
-# The first form that recognizes the data reads them: special ones before general ones.
-_FORMS = (numpy_file, image_folder, tf_data, py_dataset, torch_loader, arrays, iterables)
+# The first form that recognizes the data reads them: the most frequent one first, and the most
+# general one, which takes whatever can be gone through, last.
+_FORMS = (arrays, numpy_file, image_folder, tf_data, py_dataset, torch_loader, iterables)
 
 
 def read(data: Any, inputs: Sequence[InputSpec] | None) -> Source:

@@ -208,6 +208,16 @@ def is_functional(layer):
     return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
 
 
+def computes_by_itself(model):
+    """Tell whether a class has a `call` of its own, which a functional graph knows nothing of.
+
+    Args:
+        model: A Keras model or layer.
+    """
+    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
+    return definer.__module__.split(".")[0] != "keras"
+
+
 def _functional(model):
     if not isinstance(model, keras.Model):
         raise UnsupportedModelError(_not_a_keras_model(model))
@@ -223,7 +233,7 @@ def _functional(model):
 
 def _is_plain(model):
     """Whether all that a model computes is in its graph."""
-    return is_functional(model) and not subclassed.computes_by_itself(model)
+    return is_functional(model) and not computes_by_itself(model)
 
 
 def _not_a_keras_model(model):

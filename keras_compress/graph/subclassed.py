@@ -12,16 +12,6 @@ _WAY_OUT = (
 )
 
 
-def computes_by_itself(model):
-    """Tell whether a class has a `call` of its own, which a functional graph knows nothing of.
-
-    Args:
-        model: A Keras model or layer.
-    """
-    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
-    return definer.__module__.split(".")[0] != "keras"
-
-
 def functional(model, inputs=None):
     """Return a functional model that shares the layers of one whose `call` is its own code.
 

@@ -1,4 +1,4 @@
-"""What a layer type tells about its layers: their kernels and the axes of these."""
+"""What a layer type tells about its layers: their kernels, the axes of these, and folding."""
 
 import dataclasses
 import functools
@@ -6,13 +6,14 @@ import math
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.layers"
 # Modules of the package that hold no layer type.
-_OTHERS = ("macs", "operations", "roles")
+_OTHERS = ("operations", "roles")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +249,42 @@ def names() -> tuple[str, ...]:
         ('conv1d', 'conv2d', 'conv2d_transpose')
     """
     return tuple(name for name in plugins.names(PACKAGE) if name not in _OTHERS)
+
+
+def positions(shape: tuple, channel_axis: int = -1) -> int:
+    """Count the positions of one sample: what is left without the batch and the channels.
+
+    Args:
+        shape: Shape of a tensor, with the batch. Axes of free size (`None`) count as 1.
+        channel_axis: Its axis of channels. Default: the last.
+
+    Returns:
+        The number of positions.
+
+    Example:
+        >>> positions((None, 8, 8, 3)), positions((None, 3, 8, 8), channel_axis=1)
+        (64, 64)
+    """
+    channels = channel_axis % len(shape)
+    return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != channels)
+
+
+def batch_norm_affine(norm):
+    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
+
+    factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
+
+    Args:
+        norm: A built `BatchNormalization`.
+
+    Returns:
+        Two tensors of one value a channel.
+    """
+    factor = 1.0 / ops.sqrt(ops.convert_to_tensor(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        factor = factor * norm.gamma
+    shift = -norm.moving_mean * factor
+    return factor, shift + norm.beta if norm.center else shift
 
 
 def find(layer):

@@ -2,8 +2,7 @@
 
 from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers._run_time_axes import of_samples
-from keras_compress.layers.base import Kernel, LayerType
-from keras_compress.layers.macs import positions
+from keras_compress.layers.base import Kernel, LayerType, positions
 
 
 class Conv2DTranspose(LayerType):

@@ -288,6 +288,18 @@ FUNCTIONS = {
 _NO_ROW = Operation(reason="not a class of Keras")
 
 
+# Names of the activation functions that compute each value from itself alone.
+ELEMENTWISE_ACTIVATIONS = frozenset(
+    (
+        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu"),
+        *("swish", "hard_silu", "hard_swish", "mish", "sigmoid", "hard_sigmoid"),
+        *("log_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink"),
+        *("softplus", "softsign", "exponential", "squareplus", "sparse_plus"),
+        *("sparse_sigmoid", "threshold"),
+    )
+)
+
+
 def of(operation: Any) -> Operation:
     """Return the row of a layer or operation.
 

@@ -1,7 +1,6 @@
 """SeparableConv2D: a DEPTHWISE_CONV_2D and a CONV_2D; quantization takes the two apart."""
 
-from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType
-from keras_compress.layers.macs import positions
+from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType, positions
 
 
 class SeparableConv2D(LayerType):

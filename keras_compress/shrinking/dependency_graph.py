@@ -10,7 +10,7 @@ from keras_compress.errors import UnknownNameError, UnsupportedModelError
 from keras_compress.graph.graph import trace
 from keras_compress.layers import base as layer_types
 from keras_compress.shrinking.channels import Channels
-from keras_compress.shrinking.propagation._lookup import Unknown, rule_of
+from keras_compress.shrinking.propagation.base import Unknown, rule_of
 
 
 @dataclasses.dataclass(frozen=True)

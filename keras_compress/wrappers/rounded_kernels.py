@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_compress.layers import base as layer_types
-from keras_compress.quantization.folding import batch_norm_affine
+from keras_compress.layers.base import batch_norm_affine
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.projection import Projection

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from keras_compress.converters import verification
-from keras_compress.converters.expected_zeros import ExpectedZeros
 from keras_compress.converters.options import ConversionOptions
+from keras_compress.converters.promises import ExpectedZeros
 from keras_compress.errors import ConversionError
 from keras_compress.support import plugins
 from keras_compress.support.findings import Finding
@@ -236,7 +236,7 @@ def test_require_names_what_is_broken():
 
 def test_every_check_is_found_by_its_file_name():
     names = plugins.names(verification.CHECKS)
-    assert {"full_integer", "io_types", "weight_grids", "kept_zeros"} <= set(names)
+    assert {"tensor_types", "weight_grids", "kept_zeros"} <= set(names)
     nothing = types.SimpleNamespace(
         model=types.SimpleNamespace(subgraphs=(), inputs=(), outputs=()),
         options=ConversionOptions(),

@@ -8,7 +8,7 @@ from keras import layers
 import keras_compress as kc
 from keras_compress.graph.graph import trace
 from keras_compress.layers import base
-from keras_compress.layers.macs import positions
+from keras_compress.layers.base import positions
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.tflite import flatbuffer, macs
 

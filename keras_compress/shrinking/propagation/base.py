@@ -1,17 +1,14 @@
 """What a rule is: how the channels of a family of layers pass from its inputs to its outputs."""
 
+import functools
+
 import keras
 import numpy as np
 
-ELEMENTWISE_ACTIVATIONS = frozenset(
-    (
-        *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu"),
-        *("swish", "hard_silu", "hard_swish", "mish", "sigmoid", "hard_sigmoid"),
-        *("log_sigmoid", "tanh", "hard_tanh", "tanh_shrink", "hard_shrink", "soft_shrink"),
-        *("softplus", "softsign", "exponential", "squareplus", "sparse_plus"),
-        *("sparse_sigmoid", "threshold"),
-    )
-)
+from keras_compress.layers import operations
+from keras_compress.support import plugins
+
+PACKAGE = "keras_compress.shrinking.propagation"
 
 
 class Rule:
@@ -109,7 +106,9 @@ def keeps_channels_apart(activation):
     """Tell whether an activation function works on each element by itself."""
     name = getattr(activation, "__name__", None)
     module = getattr(activation, "__module__", "") or ""
-    return activation is None or (module.startswith("keras.") and name in ELEMENTWISE_ACTIVATIONS)
+    return activation is None or (
+        module.startswith("keras.") and name in operations.ELEMENTWISE_ACTIVATIONS
+    )
 
 
 def protect_mixed(call, activation, ids, channels):
@@ -132,3 +131,33 @@ def rows_in_use(weight, axis):
     """Return for each position along an axis of a weight whether anything there is not zero."""
     rows = np.moveaxis(np.asarray(weight), axis, 0)
     return np.any(rows.reshape(len(rows), -1) != 0, axis=1)
+
+
+class Unknown(Rule):
+    """What has no rule: its inputs are protected and its outputs have fixed sizes."""
+
+    def propagate(self, call, inputs, channels):
+        """Protect all channels that come in."""
+        kind = type(call.operation).__name__
+        for axes in inputs:
+            for ids in axes.values():
+                channels.protect(ids, f"{call.name} is a {kind}, which has no rule")
+        return [{} for _ in call.outputs]
+
+
+def rule_of(operation, rules=()):
+    """Return the rule for an operation: the user's first, then the package's, else `Unknown`.
+
+    Only classes of Keras itself are known by name: a subclass may compute something else.
+    """
+    kind = type(operation)
+    for rule in rules:
+        if kind.__name__ in rule.operations:
+            return rule
+    of_keras = kind.__module__.split(".")[0] == "keras"
+    return _rule_named(operations.of(operation).propagation if of_keras else None)
+
+
+@functools.cache
+def _rule_named(name):
+    return Unknown() if name is None else plugins.get(PACKAGE, name)()

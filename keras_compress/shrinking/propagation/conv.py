@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from keras_compress.layers.macs import positions
+from keras_compress.layers.base import positions
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,

@@ -1,7 +1,6 @@
-"""No operator of an integer file computes in float, unless it was allowed to."""
+"""Tensors have the types asked for: inputs, outputs, and in an integer file all others too."""
 
 from keras_compress.converters.checks.base import Check, EmittedFile, where
-from keras_compress.converters.options import Mode
 from keras_compress.support.findings import Finding
 from keras_compress.tflite import operators
 
@@ -13,31 +12,43 @@ _ADVICE = {
 }
 
 
-class FullInteger(Check):
-    """Every tensor is an integer, but those at inputs and outputs that are float on request.
+class TensorTypes(Check):
+    """Inputs and outputs have the types asked for; an integer file computes in integers.
+
+    Inputs and outputs that are integers in the Keras model itself (token ids, an argmax) have no
+    scale and keep their type; others have one scale where they are quantized.
 
     TensorFlow's converter leaves operators without an integer kernel in float between a
     DEQUANTIZE and a QUANTIZE, without a word and even if only integer operators are asked for.
-    Each such island is one finding, named after the operator in it.
+    Each such island is one finding, named after the operator in it, unless it was allowed.
     """
 
-    modes = (Mode.INT8, Mode.INT16X8)
-
     def run(self, emitted: EmittedFile) -> list[Finding]:
-        """Return one finding for each operator in float and each stray conversion."""
-        findings = []
-        for graph, layers in zip(emitted.model.subgraphs, emitted.layers, strict=True):
-            for operator in graph.operators:
-                if not _is_float(operator):
-                    continue
-                names = {operator.name, *_short(layers.of_operator(operator))}
-                if operators.row(operator.name).is_conversion:
-                    if not _is_explained(operator, graph, emitted.options.allow_float, layers):
-                        findings.append(_stray(operator, layers.first(operator)))
-                elif not names & emitted.options.allow_float:
-                    findings.append(_float_operator(operator, layers.first(operator)))
-            findings += _unused(graph)
-        return findings
+        """Return a finding for each float operator, stray conversion, and wrong input or output."""
+        options, model = emitted.options, emitted.model
+        findings = _float_islands(emitted) if options.is_quantized else []
+        return [
+            *findings,
+            *_wrong(model.inputs, options.input_type, "input"),
+            *_wrong(model.outputs, options.output_type, "output"),
+        ]
+
+
+def _float_islands(emitted):
+    """Find the operators in float and the stray conversions of an integer file."""
+    findings = []
+    for graph, layers in zip(emitted.model.subgraphs, emitted.layers, strict=True):
+        for operator in graph.operators:
+            if not _is_float(operator):
+                continue
+            names = {operator.name, *_short(layers.of_operator(operator))}
+            if operators.row(operator.name).is_conversion:
+                if not _is_explained(operator, graph, emitted.options.allow_float, layers):
+                    findings.append(_stray(operator, layers.first(operator)))
+            elif not names & emitted.options.allow_float:
+                findings.append(_float_operator(operator, layers.first(operator)))
+        findings += _unused(graph)
+    return findings
 
 
 def _is_float(operator):
@@ -107,4 +118,21 @@ def _unused(graph):
             yield Finding(
                 code="float_tensor",
                 message=f"Tensor {tensor.name!r} is {tensor.dtype} and no operator uses it.",
+            )
+
+
+def _wrong(tensors, promised, role):
+    for tensor in tensors:
+        if not tensor.scales.size and not tensor.dtype.is_float:
+            continue
+        if tensor.dtype != promised:
+            yield Finding(
+                code=f"{role}_type",
+                message=f"The {role} {tensor.name!r} is {tensor.dtype}, not {promised}.",
+                fix="Check that the representative dataset reaches it.",
+            )
+        elif not tensor.dtype.is_float and tensor.scales.size != 1:
+            yield Finding(
+                code=f"{role}_type",
+                message=f"The {role} {tensor.name!r} has {tensor.scales.size} scales, not one.",
             )

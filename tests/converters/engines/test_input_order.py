@@ -1,6 +1,7 @@
 import pytest
 
-from keras_compress.tflite import flatbuffer, signature_order
+from keras_compress.converters.engines.tensorflow import reorder
+from keras_compress.tflite import flatbuffer
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def content():
 @pytest.mark.parametrize("inputs", [["a", "b"], ["b", "a"]])
 def test_the_order_asked_for(content, inputs, outputs):
     before = flatbuffer.read(content)
-    after = flatbuffer.read(signature_order.reorder(content, inputs, outputs))
+    after = flatbuffer.read(reorder(content, inputs, outputs))
     (signature,) = after.signatures
     assert [signature.inputs[name] for name in inputs] == list(after.inputs)
     assert [signature.outputs[name] for name in outputs] == list(after.outputs)

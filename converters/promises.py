@@ -1,10 +1,15 @@
-"""What the file must hold for each kernel of a compressed model: weights, scales, zeros, bias."""
+"""What a file promises of the kernels of its model: weights, scales, zeros, bias."""
 
 import dataclasses
 
+import keras
 import numpy as np
 
-from keras_compress.quantization.folding import batch_norm_affine
+from keras_compress.graph.graph import trace
+from keras_compress.layers import base as layer_types
+from keras_compress.layers.base import batch_norm_affine
+
+_CONVERTER_LIMIT = 127
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,6 +39,44 @@ class DeployedKernel:
     pattern: object = None
     clusters: int | None = None
     one_codebook: bool = False
+
+    @property
+    def has_scales_of_its_own(self) -> bool:
+        """Whether TensorFlow's converter would take another scale than the one trained.
+
+        It takes the scale of a channel from its largest magnitude, at 8 bits.
+        """
+        if self.bits is None:
+            return False
+        axes = tuple(axis for axis in range(self.weights.ndim) if not self.is_channel(axis))
+        largest = np.abs(self.weights).max(axis=axes)
+        alike = np.isclose(self.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
+        return not np.all(alike | (largest == 0))
+
+    @property
+    def has_one_scale(self) -> bool:
+        """Whether one scale serves all channels of a quantized kernel."""
+        return self.bits is not None and np.ndim(self.scales) == 0
+
+    def is_channel(self, axis: int) -> bool:
+        """Tell whether an axis of the weights counts channels that have a scale each."""
+        return np.ndim(self.scales) == 1 and axis == self.channel_axis
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExpectedZeros:
+    """The zeros of one kernel.
+
+    Args:
+        layer: Name of the layer; a layer of a nested model has the path `"outer/inner"`.
+        zeros: Boolean array, true where the weight is zero.
+        placed: Whether the array has the layout of the file, so that places can be compared;
+            otherwise only the number of zeros can.
+    """
+
+    layer: str
+    zeros: np.ndarray
+    placed: bool = True
 
 
 def deployed_kernels(wrappers, input_steps):
@@ -136,3 +179,44 @@ def _mask(wrapper, kernel):
 def _factor(wrapper):
     """What the outputs of a layer are multiplied by: in the file, its weights are."""
     return getattr(wrapper.layer, "factor", 1.0)
+
+
+def expected_zeros(deployable):
+    """Collect the zeros of a model: those of its masks, and others in its weights.
+
+    Args:
+        deployable: A `Deployable`.
+
+    Returns:
+        Tuple of `ExpectedZeros`, one for each kernel that has zeros.
+    """
+    masked = [
+        ExpectedZeros(kernel.layer, ~kernel.mask)
+        for kernel in deployable.kernels
+        if kernel.mask is not None
+    ]
+    masked_layers = {kernel.layer for kernel in masked}
+    layers = {
+        call.operation: "/".join((*call.scope, call.name))
+        for call in trace(deployable.model).calls
+        if isinstance(call.operation, keras.layers.Layer)
+    }
+    others = [
+        kernel
+        for layer, name in layers.items()
+        if name not in masked_layers
+        for kernel in _of_layer(layer, name)
+    ]
+    return tuple(kernel for kernel in (*masked, *others) if kernel.zeros.any())
+
+
+def _of_layer(layer, name):
+    layer_type = layer_types.find(layer)
+    if layer_type is not None:
+        for kernel in layer_type.kernels(layer):
+            weights = np.asarray(getattr(layer, kernel.attribute))
+            yield ExpectedZeros(name, kernel.to_deployed(weights) == 0)
+        return
+    for weights in layer.weights:
+        if len(weights.shape) >= 2:
+            yield ExpectedZeros(name, np.asarray(weights) == 0, placed=False)

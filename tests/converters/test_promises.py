@@ -3,7 +3,7 @@ import numpy as np
 
 import keras_compress as kc
 from keras_compress.converters.deployment import prepare
-from keras_compress.converters.expected_zeros import expected_zeros
+from keras_compress.converters.promises import expected_zeros
 
 
 def test_zeros_of_a_plain_model_in_the_layout_of_the_file():
