@@ -292,13 +292,11 @@ def _search(request, data, form):
         return None
     seen = {}
 
-    def halving(model, train, validation, **_):
-        seen.update(train=TrainingData(train, BATCH, 20), validation=validation)
+    def run(plan, bar):
+        seen.update(train=TrainingData(plan.train, BATCH, 20), validation=plan.validation)
         raise _Seen
 
-    request.getfixturevalue("monkeypatch").setattr(
-        "keras_compress.searching.search.Halving", halving
-    )
+    request.getfixturevalue("monkeypatch").setattr("keras_compress.searching.search._run", run)
     train = data if form.is_counted else (X, Y)
     # A generator is read once: validation is what is seen of it.
     with pytest.raises(_Seen):
