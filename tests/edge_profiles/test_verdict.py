@@ -8,6 +8,7 @@ import pytest
 import keras_compress as kc
 from keras_compress.edge_profiles import profile
 from keras_compress.errors import FlatbufferError, ProfileError, UnknownNameError
+from tests.fixtures.work import count_calls
 
 
 def codes(verdict):
@@ -230,24 +231,35 @@ def test_path_bytes_and_converted_model_are_alike(classifier, tmp_path):
     }
 
 
-def test_five_megabytes_take_less_than_a_second_without_tensorflow(new_builder, tmp_path):
-    builder = new_builder()
-    source, target = builder.tensor((1, 1280)), builder.tensor((1, 4096))
-    data = np.random.default_rng(0).integers(-127, 128, (4096, 1280))
-    weights = builder.tensor((4096, 1280), data=data, scales=(0.1,) * 4096)
+def dense(builder, inputs, units):
+    """Return the bytes of one FULLY_CONNECTED."""
+    source, target = builder.tensor((1, inputs)), builder.tensor((1, units))
+    data = np.random.default_rng(0).integers(-127, 128, (units, inputs))
+    weights = builder.tensor((units, inputs), data=data, scales=(0.1,) * units)
     builder.operator("FULLY_CONNECTED", [source, weights, -1], [target], version=4)
-    path = tmp_path / "large.tflite"
-    path.write_bytes(builder.content([source], [target]))
-    assert path.stat().st_size > 5_000_000
+    return builder.content([source], [target])
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("ethos_u65", "runs"), ("cortex_m7", "does_not_run")]
+)
+def test_the_work_of_a_check_does_not_grow_with_the_weights(new_builder, name, verdict):
+    large, small = dense(new_builder(), 1280, 4096), dense(new_builder(), 16, 32)
+    assert len(large) > 5_000_000
+    assert kc.check(large, name).verdict == verdict
+    kc.check(small, name)  # reads the profile
+    # A finding about memory has a few more words.
+    assert count_calls(lambda: kc.check(large, name)) < 1.2 * count_calls(
+        lambda: kc.check(small, name)
+    )
+
+
+def test_a_check_imports_no_framework(new_builder, tmp_path):
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(dense(new_builder(), 16, 32))
     code = (
-        "import sys, time\nimport keras_compress as kc\n"
-        "for name in ('ethos_u65', 'cortex_m7'):\n"
-        "    start = time.process_time()\n"
-        f"    found = kc.check({str(path)!r}, name).verdict\n"
-        "    print(time.process_time() - start, found)\n"
+        "import sys, keras_compress as kc\n"
+        f"kc.check({str(path)!r}, 'ethos_u65')\n"
         "assert not {'tensorflow', 'keras', 'tf_keras', 'jax', 'torch'} & set(sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, found = zip(*(line.split() for line in done.stdout.splitlines()), strict=True)
-    assert found == ("runs", "does_not_run")
-    assert all(float(each) < 1.0 for each in seconds), f"the checks took {seconds} s"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -38,10 +36,8 @@ def test_a_crash_is_an_error(handmade):
 
 
 def test_what_never_ends_is_killed(files):
-    start = time.monotonic()
     with pytest.raises(EvaluationError, match="did not go on within 0.001 seconds"):
         probe(files.int8, timeout=0.001)
-    assert time.monotonic() - start < 10
 
 
 def test_truncated_files_are_errors_in_any_case(files):
