@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # tflite-micro is published as pre-releases only; no other package is taken as one.
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint types bench versions docs clean
+.PHONY: demo test lint types verify bench versions docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
@@ -22,7 +22,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/.dev
-	$(BIN)/mypy keras_compress converters edge_profiles
+	$(BIN)/mypy
+
+verify: test types
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/short.py
