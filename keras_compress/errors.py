@@ -1,6 +1,8 @@
 """The errors that users of the package meet, each with the person who reads it in mind."""
 
 import difflib
+from collections.abc import Iterable
+from typing import Any
 
 
 class CompressionError(Exception):
@@ -14,7 +16,7 @@ class InvalidArgumentError(CompressionError, ValueError):
 class UnknownNameError(InvalidArgumentError):
     """A name that no plugin, profile or layer carries; the message offers the nearest one."""
 
-    def __init__(self, kind, name, known):
+    def __init__(self, kind: str, name: object, known: Iterable[str]):
         known = sorted(known)
         near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -37,7 +39,7 @@ class ConversionError(CompressionError, RuntimeError):
         findings: Tuple of the single findings, for programs.
     """
 
-    def __init__(self, message, findings=()):
+    def __init__(self, message: str, findings: Iterable[Any] = ()):
         super().__init__(message)
         self.findings = tuple(findings)
 

@@ -3,9 +3,12 @@
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_compress.errors import InvalidArgumentError
+
+if TYPE_CHECKING:  # A board has no Keras.
+    import keras
 
 
 class Scope(enum.StrEnum):
@@ -40,11 +43,12 @@ class Pruning:
         'magnitude'
     """
 
+    # Names or instances of plugins, whose packages stand above this module.
     pattern: Any = "unstructured"
     criterion: Any = "magnitude"
-    scope: Scope = Scope.LAYER
+    scope: str = Scope.LAYER
     schedule: Any = None
-    layers: Callable[[Any], bool] | None = None
+    layers: Callable[["keras.Layer"], bool] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "scope", _member(Scope, self.scope, "scope"))
@@ -82,12 +86,12 @@ class Quantization:
     per_channel_dense: bool | None = None
     weight_quantizer: Any = "abs_max"
     calibrator: Any = "moving_average"
-    layers: Callable[[Any], bool] | None = None
+    layers: Callable[["keras.Layer"], bool] | None = None
 
     def __post_init__(self):
-        by_layer = isinstance(self.weight_bits, Mapping)
-        for bits in self.weight_bits.values() if by_layer else [self.weight_bits]:
-            if bits not in (*range(2, 9), None):
+        widths = self.weight_bits
+        for width in widths.values() if isinstance(widths, Mapping) else [widths]:
+            if width not in (*range(2, 9), None):
                 raise InvalidArgumentError(
                     f"weight_bits must be an integer from 2 to 8. Received: {self.weight_bits!r}"
                 )
@@ -124,7 +128,7 @@ class Clustering:
     clusters: int = 16
     initializer: Any = "kmeans_plus_plus"
     per_channel: bool = True
-    layers: Callable[[Any], bool] | None = None
+    layers: Callable[["keras.Layer"], bool] | None = None
 
     def __post_init__(self):
         if self.clusters not in range(2, 129):

@@ -35,7 +35,9 @@ def read_samples(x: Any, y: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
     return samples, targets if y is None else y
 
 
-def arrange_inputs(x, inputs, order=None):
+def arrange_inputs(
+    x: Any, inputs: Sequence[Any], order: Sequence[str] | None = None
+) -> list[np.ndarray]:
     """Bring input data into the order of a file's inputs.
 
     Args:
@@ -57,7 +59,7 @@ def arrange_inputs(x, inputs, order=None):
     return [_whole(array, tensor) for array, tensor in zip(arrays, inputs, strict=True)]
 
 
-def arrange_targets(y, outputs, samples):
+def arrange_targets(y: Any, outputs: Sequence[Any], samples: int) -> list[np.ndarray | None]:
     """Bring targets into the order of a model's outputs.
 
     Args:

@@ -1,8 +1,8 @@
 """The one way from what users have to batches."""
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeGuard
 
 from keras_compress.data.forms import (
     arrays,
@@ -15,6 +15,7 @@ from keras_compress.data.forms import (
 )
 from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.source import Source
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 
 # The first form that recognizes the data reads them: the most frequent one first, and the most
@@ -22,7 +23,7 @@ from keras_compress.errors import InvalidArgumentError
 _FORMS = (arrays, numpy_file, image_folder, tf_data, py_dataset, torch_loader, iterables)
 
 
-def read(data: Any, inputs: Sequence[InputSpec] | None) -> Source:
+def read(data: Samples, inputs: Sequence[InputSpec] | None) -> Source:
     """Return the samples of data, whatever form they have.
 
     Args:
@@ -61,7 +62,7 @@ def read(data: Any, inputs: Sequence[InputSpec] | None) -> Source:
     raise _refused(data)
 
 
-def is_function(data: Any) -> bool:
+def is_function(data: Any) -> TypeGuard[Callable[[], Any]]:
     """Return whether data are a function that makes them, and no object that can be called too."""
     return callable(data) and not isinstance(data, Iterable)
 

@@ -1,11 +1,14 @@
 """Calibration samples in whatever form users have them, as checked arrays for each input."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_compress.data.arrangement import arrange
+from keras_compress.data.input_spec import InputSpec
 from keras_compress.data.reading import read
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 
 # Ranges that differ by less than this factor are taken for the noise of sampling.
@@ -29,7 +32,9 @@ class RepresentativeDataset:
         return len(next(iter(self.arrays.values())))
 
 
-def normalize(dataset, inputs, calibration_samples=500):
+def normalize(
+    dataset: Samples, inputs: Sequence[InputSpec], calibration_samples: int = 500
+) -> RepresentativeDataset:
     """Bring calibration samples into one array for each input.
 
     Args:

@@ -116,11 +116,11 @@ def trace(model):
         ['head']
     """
     functional = _functional(model)
-    values = {}
+    values: dict[int, Value] = {}
     inputs = keras.tree.map_structure(
         lambda tensor: _remember(values, tensor), functional._inputs_struct
     )
-    calls = []
+    calls: list[Call] = []
     _expand(functional, values, calls, scope=())
     outputs = keras.tree.map_structure(
         lambda tensor: values[id(tensor)], functional._outputs_struct

@@ -1,6 +1,7 @@
 """The graph of a model or layer whose `call` is the user's own code, found by calling it."""
 
 import inspect
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -12,7 +13,9 @@ _WAY_OUT = (
 )
 
 
-def functional(model, inputs=None):
+def functional(
+    model: keras.Layer, inputs: keras.KerasTensor | Sequence | Mapping | None = None
+) -> keras.Model:
     """Return a functional model that shares the layers of one whose `call` is its own code.
 
     `call` runs on `keras.Input`s, once as in inference and once as in training. What it does with
@@ -55,8 +58,8 @@ def _inputs_as_built(model):
         return keras.tree.map_structure(
             lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), model.input
         )
-    config = model.get_build_config() if model.built else None
-    shapes = (config or {}).get("input_shape") or (config or {}).get("shapes_dict")
+    config = (model.get_build_config() if model.built else None) or {}
+    shapes = config.get("input_shape") or config.get("shapes_dict")
     if not shapes:
         raise UnsupportedModelError(
             "The subclassed model is not built: the shapes of its inputs are unknown. Call it "

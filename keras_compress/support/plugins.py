@@ -9,26 +9,30 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
 
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
+
+PluginT = TypeVar("PluginT")
 
 
 @dataclasses.dataclass(frozen=True)
 class Plugin:
     """Base of plugins that are frozen dataclasses: their fields are their configuration."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the arguments as a dict that JSON can hold."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Return the plugin that `get_config` described."""
         return cls(**config)
 
 
 @functools.cache
-def names(package):
+def names(package: str) -> tuple[str, ...]:
     """List the plugins of a package.
 
     Args:
@@ -47,7 +51,7 @@ def names(package):
 
 
 @functools.cache
-def get(package, name):
+def get(package: str, name: str) -> type[Any]:
     """Return the plugin class that a name stands for.
 
     Args:
@@ -74,7 +78,7 @@ def get(package, name):
     raise TypeError(f"{module.__name__} must define the class of its name in CamelCase.")
 
 
-def resolve(package, value, base):
+def resolve(package: str, value: str | PluginT, base: type[PluginT]) -> PluginT:
     """Return a plugin instance from a name or from an instance.
 
     A name that is no file's name is offered to the `from_name` class method of each plugin
@@ -107,12 +111,12 @@ def resolve(package, value, base):
     return get(package, value)()
 
 
-def _kind(package):
+def _kind(package: str) -> str:
     last = package.rsplit(".", 1)[-1]
     return {"criteria": "criterion"}.get(last, last.removesuffix("s")).replace("_", " ")
 
 
-def to_config(package, plugin):
+def to_config(package: str, plugin: Any) -> dict[str, Any] | None:
     """Describe a plugin instance by plain values, for a model file.
 
     Args:
@@ -133,7 +137,7 @@ def to_config(package, plugin):
     return keras.saving.serialize_keras_object(plugin)
 
 
-def from_config(package, config):
+def from_config(package: str, config: Mapping[str, Any] | None) -> Any:
     """Make the plugin instance that `to_config` described.
 
     Args:

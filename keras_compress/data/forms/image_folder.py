@@ -70,7 +70,9 @@ class _Images(LazyArray):
 
 
 def _image_shape(data, inputs):
-    shape = inputs[0].shape if inputs is not None and len(inputs) == 1 else ()
+    shape: tuple[int | None, ...] = (
+        inputs[0].shape if inputs is not None and len(inputs) == 1 else ()
+    )
     if len(shape) == 3 and None not in shape and shape[-1] in _MODES:
         return shape
     takes = "a model that is not known here" if inputs is None else ", ".join(map(str, inputs))
