@@ -36,7 +36,7 @@ def render():
     """Return the page as Markdown."""
     targets = [profile.get(name) for name in profile.profiles()]
     parts = [_INTRODUCTION, _overview(targets)]
-    shown = {table: [] for table in _TABLE_TITLES}
+    shown: dict[str, list] = {table: [] for table in _TABLE_TITLES}
     for target in targets:
         parts.append(_section(target, shown))
     return "\n".join(parts).rstrip() + "\n"

@@ -5,6 +5,7 @@ import enum
 from typing import Any
 
 from keras_compress.tflite import macs, operators, structure
+from keras_compress.tflite.operators import OperandRole
 
 
 class Where(enum.StrEnum):
@@ -115,14 +116,17 @@ def _map_to_fallback(operator, fallback, reasons, count):
 def _cut(mappings, graph, profile):
     """Move everything behind an operator that is not on the engine off the engine, too."""
     boundary = structure.read(graph).boundary
-    behind, cut = set(), []
+    behind: set[int] = set()
+    cut = []
     for mapping in mappings:
         op = mapping.operator
         inputs = {tensor.index for tensor in op.inputs if tensor is not None}
         if mapping.where is Where.ENGINE and inputs & behind:
             reason = ("behind", f"lies behind an operator that {profile.engine} does not take")
             mapping = _map_to_fallback(op, profile.fallback, (reason,), mapping.macs)
-        leads = op.index in boundary and operators.data(op).index not in behind
+        leads = (
+            op.index in boundary and operators.required(op, OperandRole.DATA).index not in behind
+        )
         if mapping.where is not Where.ENGINE and not leads:
             behind.update(tensor.index for tensor in op.outputs)
         cut.append(mapping)

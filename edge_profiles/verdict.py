@@ -11,6 +11,7 @@ from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
 from keras_compress.support.tables import html_table
 from keras_compress.tflite import arena, flatbuffer, wellformed
+from keras_compress.tflite.types import FileSource
 
 _VERDICT_WORDS = {
     "runs": "runs",
@@ -82,7 +83,7 @@ class Verdict:
         return f"<p><b>{head}</b></p><ul>{figures}</ul>{table}"
 
 
-def check(model, profile_or_name) -> Verdict:
+def check(model: FileSource, profile_or_name: str | os.PathLike | profile.Profile) -> Verdict:
     """Check whether a TFLite file runs on a target, without the target and without TensorFlow.
 
     The flatbuffer is read and each operator held against the profile's table; memory is compared

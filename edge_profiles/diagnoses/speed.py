@@ -41,7 +41,7 @@ def padded_channels(case):
             waste[placed.operator] = placed.macs * (rounded / channels - 1)
     if not total or sum(waste.values()) < _WASTE_WORTH_TELLING * total:
         return
-    worst = max(waste, key=waste.get)
+    worst = max(waste, key=waste.__getitem__)
     yield case.finding(
         "channel_padding",
         Severity.WARNING,

@@ -4,6 +4,7 @@ from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
 from keras_compress.tflite import operators
 from keras_compress.tflite.model import DECODE
+from keras_compress.tflite.operators import OperandRole
 
 
 def per_channel_dense(case):
@@ -28,7 +29,8 @@ def _has_dense_scales(placed):
     if placed.operator.name != "FULLY_CONNECTED":
         return False
     told = any(limit == "per_channel" for limit, _ in placed.reasons)
-    return operators.weights(placed.operator).scales.size > 1 and not told
+    weights = operators.required(placed.operator, OperandRole.WEIGHTS)
+    return weights.scales.size > 1 and not told
 
 
 def encoded_weights(case):

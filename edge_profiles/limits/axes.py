@@ -7,6 +7,7 @@ import numpy as np
 from keras_compress.edge_profiles.limits.base import FlagLimit, TableLimit
 from keras_compress.edge_profiles.limits.shapes import height_and_width
 from keras_compress.tflite import operators
+from keras_compress.tflite.model import Operator
 from keras_compress.tflite.operators import OperandRole
 
 
@@ -21,7 +22,7 @@ class BatchAxis(FlagLimit):
     rule = "not along the batch axis"
     set_by = False
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Say so where the first axis is worked along."""
         if not self._touches(operator):
             return None
@@ -45,7 +46,7 @@ class GatherBatch(FlagLimit):
 
     rule = "axis equal to batch_dims"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Give the two where they differ."""
         axis = operator.options.get("axis", 0)
         batch_dims = operator.options.get("batch_dims", 0)
@@ -71,7 +72,7 @@ class Reduction(TableLimit):
         "depth_needs_one": "true where channels are reduced only if height, width or they are 1",
     }
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Say which condition does not hold."""
         tensor, axes = operators.data(operator), operators.axes(operator)
         checks = (
@@ -85,7 +86,7 @@ class Reduction(TableLimit):
         problems = (check(tensor, axes) for check in checks)
         return next((problem for problem in problems if problem), None)
 
-    def describe(self):
+    def describe(self) -> str:
         """State the conditions."""
         value, texts = self.value, []
         if "axes" in value:

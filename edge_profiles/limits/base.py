@@ -23,7 +23,10 @@ class Limit(abc.ABC):
 
     value: Any
 
-    allowed: ClassVar[str]
+    @property
+    @abc.abstractmethod
+    def allowed(self) -> str:
+        """What the parameter may be, for the message of an error."""
 
     def __post_init__(self):
         if not self.accepts(self.value):
@@ -127,7 +130,7 @@ class TableLimit(Limit):
     parts: ClassVar[dict[str, str]]
 
     @property
-    def allowed(self):
+    def allowed(self) -> str:
         """The parts by name."""
         return "a table with " + ", ".join(f"{key} = {what}" for key, what in self.parts.items())
 

@@ -1,11 +1,13 @@
 """The inputs of an operator: how many there are, which are constants, and of what values."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from keras_compress.edge_profiles.limits.base import CountLimit, FlagLimit, Limit, TableLimit
 from keras_compress.tflite import operators
+from keras_compress.tflite.model import Operator
 from keras_compress.tflite.operators import OperandRole
 
 
@@ -19,7 +21,7 @@ class InputCount(CountLimit):
 
     counted = "inputs"
 
-    def count(self, operator):
+    def count(self, operator: Operator) -> int:
         """Count the inputs."""
         return len(operator.inputs)
 
@@ -34,7 +36,7 @@ class OutputCount(CountLimit):
 
     counted = "outputs"
 
-    def count(self, operator):
+    def count(self, operator: Operator) -> int:
         """Count the outputs."""
         return len(operator.outputs)
 
@@ -49,11 +51,11 @@ class ConstantInputs(Limit):
 
     allowed = "a list of positions, from 0"
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a list of whole numbers."""
         return isinstance(value, list) and all(type(position) is int for position in value)
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the first input that is computed."""
         for position in self.value:
             present = position < len(operator.inputs)
@@ -62,7 +64,7 @@ class ConstantInputs(Limit):
                 return f"computes its input {position} ({tensor.name}), which must be constant"
         return None
 
-    def describe(self):
+    def describe(self) -> str:
         """List the positions."""
         one = len(self.value) == 1
         return f"input{'' if one else 's'} {', '.join(map(str, self.value))} constant"
@@ -78,11 +80,11 @@ class ConcatenatedConstant(Limit):
 
     allowed = '"zeros"'
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take the one word."""
         return value == "zeros"
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Say what is wrong with a constant input."""
         constants = [t for t in operator.inputs if t is not None and t.is_constant]
         if not constants:
@@ -94,7 +96,7 @@ class ConcatenatedConstant(Limit):
             return f"has a constant that is not all zero (rule: {self.describe()})"
         return None
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule."""
         return "a constant input only of two, and all zero"
 
@@ -109,7 +111,7 @@ class AlphaPerChannel(FlagLimit):
 
     rule = "slopes vary over channels only"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Give the shape of slopes that vary over more."""
         alpha = operators.operand(operator, OperandRole.SLOPES)
         if alpha is None or math.prod(alpha.shape[:-1]) == 1:
@@ -127,27 +129,27 @@ class WeightSum(TableLimit):
 
     parts = {"int8": "the largest sum", "uint8": "the same", "int16": "the same"}
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a table of whole numbers."""
         return super().accepts(value) and all(type(number) is int for number in value.values())
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the sum where it is too large."""
         weights, data = operators.weights(operator), operators.data(operator)
-        if weights is None or not weights.is_constant or data is None:
+        channels = operators.row(operator.name).channel_axis
+        if weights is None or not weights.is_constant or data is None or channels is None:
             return None
         most = self.value.get(str(data.dtype))
         # An output cannot sum to more than 128 for each of its weights.
         if most is None or 128 * weights.size <= most:
             return None
-        channels = operators.row(operator.name).channel_axis
         values = np.moveaxis(weights.data, channels, 0).reshape(weights.shape[channels], -1)
         largest = int(np.abs(values, dtype=np.int32).sum(axis=1).max())
         if largest <= most:
             return None
         return f"has absolute weights that sum to {largest:,} (most: {most:,})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the bounds."""
         most = ", ".join(f"{number:,} ({kind})" for kind, number in self.value.items())
         return f"sum of absolute weights of an output at most {most}"
@@ -171,7 +173,7 @@ class PlainLstm(FlagLimit):
 
     rule = "no peephole, projection, gate normalization or coupled gate"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Name the first variant."""
         for variant, role in _VARIANTS.items():
             if any(tensor is not None for tensor in operators.operands(operator, role)):

@@ -1,5 +1,7 @@
 """The version and the options of an operator: activation, strides, dilation, windows, formats."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_compress.edge_profiles.limits.base import (
@@ -10,6 +12,7 @@ from keras_compress.edge_profiles.limits.base import (
     WholeLimit,
 )
 from keras_compress.tflite import operators
+from keras_compress.tflite.model import Operator
 from keras_compress.tflite.operators import OperandRole
 
 
@@ -21,13 +24,13 @@ class MaxVersion(WholeLimit):
         'version up to 5'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the version where it is too new."""
         if operator.version <= self.value:
             return None
         return f"has version {operator.version} (known: up to {self.value})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the version."""
         return f"version up to {self.value}"
 
@@ -42,13 +45,13 @@ class Activations(NamesLimit):
 
     allowed = 'a list of activations such as "NONE" and "RELU"'
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the activation where it is not in the list."""
         if operator.activation in self.value:
             return None
         return f"has {operator.activation} fused into it (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """List the activations."""
         if self.value == ["NONE"]:
             return "no fused activation"
@@ -65,7 +68,7 @@ class MaxStride(TableLimit):
 
     parts = {"any": "the largest stride", "larger": '"valid" where VALID padding lifts it'}
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a table with a whole number, and "valid" if anything more."""
         return (
             super().accepts(value)
@@ -73,7 +76,7 @@ class MaxStride(TableLimit):
             and value.get("larger", "valid") == "valid"
         )
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the stride where it is too large."""
         options = operator.options
         stride = options.get("stride_h", 1), options.get("stride_w", 1)
@@ -83,7 +86,7 @@ class MaxStride(TableLimit):
             return None
         return f"has stride {stride[0]}x{stride[1]} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule."""
         more = ", larger with VALID padding and no dilation" if "larger" in self.value else ""
         return f"stride up to {self.value['any']}{more}"
@@ -99,13 +102,13 @@ class TransposedStride(Limit):
 
     allowed = "a list of pairs of whole numbers"
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take pairs."""
         return isinstance(value, list) and all(
             isinstance(pair, list) and [type(v) for v in pair] == [int, int] for pair in value
         )
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the strides where they are not in the list."""
         stride = [operator.options["stride_h"], operator.options["stride_w"]]
         if stride in self.value or self._is_flat(operator, stride):
@@ -114,12 +117,13 @@ class TransposedStride(Limit):
 
     def _is_flat(self, operator, stride):
         """One direction has size 1 in map and kernel, so its stride of 1 stands for any."""
-        data, kernel = operators.data(operator), operators.weights(operator)
+        data = operators.required(operator, OperandRole.DATA)
+        kernel = operators.required(operator, OperandRole.WEIGHTS)
         largest = max(stride)
         flat = [data.shape[1 + i] == kernel.shape[1 + i] == stride[i] == 1 for i in range(2)]
         return any(flat) and [largest, largest] in self.value
 
-    def describe(self):
+    def describe(self) -> str:
         """List the strides."""
         return "stride " + ", ".join(f"{height}x{width}" for height, width in self.value)
 
@@ -132,7 +136,7 @@ class MaxDilation(WholeLimit):
         'no dilation'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the dilation where it is too large."""
         height = operator.options.get("dilation_h_factor", 1)
         width = operator.options.get("dilation_w_factor", 1)
@@ -140,7 +144,7 @@ class MaxDilation(WholeLimit):
             return None
         return f"has dilation {height}x{width} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule."""
         return "no dilation" if self.value == 1 else f"dilation up to {self.value}"
 
@@ -155,7 +159,7 @@ class EqualDilation(FlagLimit):
 
     rule = "same dilation in height and width"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Give the two dilations where they differ."""
         height = operator.options.get("dilation_h_factor", 1)
         width = operator.options.get("dilation_w_factor", 1)
@@ -178,11 +182,11 @@ class PoolWindow(TableLimit):
         "side_if_same": "the longest side with SAME padding, where area and height do not count",
     }
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take a table of whole numbers."""
         return super().accepts(value) and all(type(number) is int for number in value.values())
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the window where it is too large."""
         height, width = operator.options["filter_height"], operator.options["filter_width"]
         same = operator.options.get("padding") == "SAME" and "side_if_same" in self.value
@@ -195,7 +199,7 @@ class PoolWindow(TableLimit):
             return None
         return f"has a window of {height}x{width} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule."""
         parts = [f"{self.value['area']:,} elements"] if "area" in self.value else []
         parts += [f"{self.value['height']} high"] if "height" in self.value else []
@@ -218,11 +222,11 @@ class Slicing(TableLimit):
         "shrink_axis": "false where no axis may be removed",
     }
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take known words."""
         return super().accepts(value) and value.get("strides", "one") in ("one", "spatial")
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Say which stride or mask breaks the rule."""
         strides = operators.operand(operator, OperandRole.STRIDES)
         if strides is not None and strides.is_constant and not self._takes(np.ravel(strides.data)):
@@ -240,7 +244,7 @@ class Slicing(TableLimit):
         inner = strides[1:3] if strides.size == 4 else strides[:0]
         return bool(np.all(strides > 0)) and strides.prod() == inner.prod()
 
-    def describe(self):
+    def describe(self) -> str:
         """State the rule."""
         words = {"one": "strides of 1", "spatial": "strides above 1 only in height and width"}
         texts = [words[self.value["strides"]]] if "strides" in self.value else []
@@ -257,11 +261,11 @@ class WeightsFormat(NamesLimit):
         'weights in format DEFAULT'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the format where it is not in the list."""
         stored = operator.options.get("weights_format", "DEFAULT")
         return None if stored in self.value else f"stores its weights as {stored}"
 
-    def describe(self):
+    def describe(self) -> str:
         """List the formats."""
         return f"weights in format {', '.join(self.value)}"

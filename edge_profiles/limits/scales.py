@@ -1,7 +1,10 @@
 """The scales of quantized tensors."""
 
+from typing import Any
+
 from keras_compress.edge_profiles.limits.base import FlagLimit, Limit
 from keras_compress.tflite import operators
+from keras_compress.tflite.model import Operator
 
 
 class Quantized(FlagLimit):
@@ -14,7 +17,7 @@ class Quantized(FlagLimit):
 
     rule = "quantized tensors only"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Name the first tensor that has no scale."""
         tensors = (*operators.feature_maps(operator), operators.weights(operator))
         for tensor in tensors:
@@ -34,7 +37,7 @@ class PerChannel(FlagLimit):
     rule = "one scale per tensor"
     set_by = False
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Name the first tensor with more scales."""
         for tensor in (*operator.inputs, *operator.outputs):
             if tensor is not None and tensor.scales.size > 1:
@@ -52,7 +55,7 @@ class Int4OneScale(FlagLimit):
 
     rule = "int4 weights with one scale"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Count the scales of 4-bit weights."""
         weights = operators.weights(operator)
         if weights is None or weights.dtype != "int4":
@@ -72,7 +75,7 @@ class SameScale(FlagLimit):
 
     rule = "inputs quantized like the output"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Name the first tensor that is quantized otherwise."""
         output = operator.outputs[0]
         for tensor in operators.feature_maps(operator):
@@ -92,12 +95,12 @@ class ScaleRatio(Limit):
 
     allowed = "a list of the least and the largest ratio"
 
-    def accepts(self, value):
+    def accepts(self, value: Any) -> bool:
         """Take two numbers."""
         numbers = isinstance(value, list) and all(type(v) in (int, float) for v in value)
         return numbers and len(value) == 2
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the ratio where it is outside."""
         source, target = operators.data(operator), operator.outputs[0]
         if source is None or not source.scales.size or not target.scales.size:
@@ -107,6 +110,6 @@ class ScaleRatio(Limit):
             return None
         return f"has a ratio of scales of {ratio:.4g} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the range."""
         return f"input scale / output scale from {self.value[0]:g} to {self.value[1]:g}"

@@ -5,7 +5,8 @@ import math
 
 from keras_compress.edge_profiles.limits.base import FlagLimit, TableLimit, WholeLimit
 from keras_compress.tflite import operators
-from keras_compress.tflite.model import Tensor
+from keras_compress.tflite.model import Operator, Tensor
+from keras_compress.tflite.operators import OperandRole
 
 
 def height_and_width(tensor: Tensor) -> tuple[int, int]:
@@ -22,14 +23,14 @@ class MaxRank(WholeLimit):
         'up to 5 dimensions'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the number of dimensions where it is too large."""
         rank = max(len(tensor.shape) for tensor in operators.feature_maps(operator))
         if rank <= self.value:
             return None
         return f"works on {rank} dimensions (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"up to {self.value} dimensions"
 
@@ -42,14 +43,14 @@ class InnerDimensions(WholeLimit):
         'only the 3 innermost dimensions above 1'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the shape that has more."""
         for tensor in operators.feature_maps(operator):
             if any(size > 1 for size in tensor.shape[: -self.value]):
                 return f"works on shape {list(tensor.shape)} (rule: {self.describe()})"
         return None
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         if self.value == 1:
             return "only the innermost dimension above 1"
@@ -64,14 +65,14 @@ class OutputDimensions(WholeLimit):
         'output of 1 dimension above 1'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the shape that has more."""
         shape = operator.outputs[0].shape
         if all(size == 1 for size in shape[: -self.value]):
             return None
         return f"makes shape {list(shape)} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"output of {self.value} dimension{'s' if self.value > 1 else ''} above 1"
 
@@ -84,14 +85,14 @@ class MaxBatch(WholeLimit):
         'batch of 1'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the batch where it is too large."""
         tensor = operators.data(operator)
         if tensor is None or not tensor.shape or tensor.shape[0] <= self.value:
             return None
         return f"works on a batch of {tensor.shape[0]} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"batch of {self.value}" if self.value == 1 else f"batch up to {self.value}"
 
@@ -104,14 +105,14 @@ class MaxElements(WholeLimit):
         'up to 16,000 elements'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the number where it is too large."""
         tensor = operators.data(operator)
         if tensor is None or tensor.size <= self.value:
             return None
         return f"works on {tensor.size:,} elements (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"up to {self.value:,} elements"
 
@@ -124,14 +125,14 @@ class MaxArea(WholeLimit):
         'height times width up to 65,535'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the area where it is too large."""
-        height, width = height_and_width(operators.data(operator))
+        height, width = height_and_width(operators.required(operator, OperandRole.DATA))
         if height * width <= self.value:
             return None
         return f"works on {height}x{width} positions (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"height times width up to {self.value:,}"
 
@@ -144,16 +145,16 @@ class TransposedArea(WholeLimit):
         'product of any rank - 2 axes up to 65,536'
     """
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the product where it is too large."""
-        shape = operators.data(operator).shape
+        shape = operators.required(operator, OperandRole.DATA).shape
         chosen = itertools.combinations(shape, max(len(shape) - 2, 0))
         largest = max(math.prod(sizes) for sizes in chosen)
         if largest <= self.value:
             return None
         return f"transposes {list(shape)} (rule: {self.describe()})"
 
-    def describe(self):
+    def describe(self) -> str:
         """State the number."""
         return f"product of any rank - 2 axes up to {self.value:,}"
 
@@ -168,10 +169,11 @@ class TransposedShape(FlagLimit):
 
     rule = "output is input * stride (+ kernel - stride with VALID padding)"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Give the sizes where they do not fit."""
-        source, target = operators.data(operator).shape[1:3], operator.outputs[0].shape[1:3]
-        kernel = operators.weights(operator).shape[1:3]
+        source = operators.required(operator, OperandRole.DATA).shape[1:3]
+        kernel = operators.required(operator, OperandRole.WEIGHTS).shape[1:3]
+        target = operator.outputs[0].shape[1:3]
         stride = operator.options["stride_h"], operator.options["stride_w"]
         valid = operator.options.get("padding") == "VALID"
         expected = tuple(
@@ -200,9 +202,10 @@ class Resize(TableLimit):
         "power_of_two": "true where factors are powers of two",
     }
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Give the factors where they are not taken."""
-        source, target = operators.data(operator).shape[1:3], operator.outputs[0].shape[1:3]
+        source = operators.required(operator, OperandRole.DATA).shape[1:3]
+        target = operator.outputs[0].shape[1:3]
         if source in ((1, 1), target):
             return None
         shift = 1 if operator.options.get("align_corners") else 0
@@ -225,7 +228,7 @@ class Resize(TableLimit):
             power or not self.value.get("power_of_two")
         )
 
-    def describe(self):
+    def describe(self) -> str:
         """State the factors."""
         value, texts = self.value, []
         if "factors" in value:

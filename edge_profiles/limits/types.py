@@ -2,6 +2,7 @@
 
 from keras_compress.edge_profiles.limits.base import FlagLimit, NamesLimit
 from keras_compress.tflite import operators
+from keras_compress.tflite.model import Operator
 
 
 class Types(NamesLimit):
@@ -14,14 +15,14 @@ class Types(NamesLimit):
 
     allowed = 'a list of element types such as "int8"'
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the first type that is not in the list."""
         for tensor in operators.feature_maps(operator):
             if tensor.dtype not in self.value:
                 return f"works on {tensor.dtype} (taken: {', '.join(self.value)})"
         return None
 
-    def describe(self):
+    def describe(self) -> str:
         """List the types."""
         return ", ".join(self.value)
 
@@ -36,14 +37,14 @@ class InputTypes(NamesLimit):
 
     allowed = 'a list of element types such as "int8"'
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the first type that is not in the list."""
         for tensor in operator.inputs:
             if tensor is not None and tensor.dtype not in self.value:
                 return f"reads {tensor.dtype} (taken: {', '.join(self.value)})"
         return None
 
-    def describe(self):
+    def describe(self) -> str:
         """List the types."""
         return f"inputs {', '.join(self.value)}"
 
@@ -58,14 +59,14 @@ class WeightTypes(NamesLimit):
 
     allowed = 'a list of element types such as "int8"'
 
-    def problem(self, operator):
+    def problem(self, operator: Operator) -> str | None:
         """Name the type of the weights if it is not in the list."""
         weights = operators.weights(operator)
         if weights is None or weights.dtype in self.value:
             return None
         return f"has {weights.dtype} weights (taken: {', '.join(self.value)})"
 
-    def describe(self):
+    def describe(self) -> str:
         """List the types."""
         return f"weights {', '.join(self.value)}"
 
@@ -80,7 +81,7 @@ class SameType(FlagLimit):
 
     rule = "one type for inputs and outputs"
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """List the types where there are several."""
         types = sorted({str(tensor.dtype) for tensor in operators.feature_maps(operator)})
         if len(types) < 2:
@@ -99,7 +100,7 @@ class Hybrid(FlagLimit):
     rule = "no integer weights under float activations"
     set_by = False
 
-    def breach(self, operator):
+    def breach(self, operator: Operator) -> str | None:
         """Say so where the activations are float and the weights are not."""
         data, weights = operators.data(operator), operators.weights(operator)
         if weights is None or data is None:

@@ -68,7 +68,7 @@ def plan(buffers):
         >>> plan([(64, 0, 1), (32, 1, 2), (64, 2, 3)])
         96
     """
-    placed = []
+    placed: list[tuple[int, int, int, int]] = []
     last_first = list(buffers)[::-1]
     for size, first, last in sorted(last_first, key=lambda buffer: -buffer[0]):
         alive = sorted(b for b in placed if b[2] <= last and first <= b[3])
@@ -108,13 +108,15 @@ def _scratch(model):
 
 def _sums(op):
     """Sums of a mean of integers, one of 32 bits for each output."""
-    return [] if operators.data(op).dtype.is_float else [4 * op.outputs[0].size]
+    return (
+        [] if operators.required(op, OperandRole.DATA).dtype.is_float else [4 * op.outputs[0].size]
+    )
 
 
 def _positions(op):
     """The place in the input and the resolved axes."""
-    axes = operators.operand(op, OperandRole.AXES)
-    return [4 * len(operators.data(op).shape), 4 * axes.size]
+    data, axes = (operators.required(op, r) for r in (OperandRole.DATA, OperandRole.AXES))
+    return [4 * len(data.shape), 4 * axes.size]
 
 
 def _accumulators(op):
@@ -125,7 +127,7 @@ def _accumulators(op):
 
 def _transposed_operands(op):
     """A copy of each operand that the product wants the other way round."""
-    left, right = operators.data(op), operators.operand(op, OperandRole.OTHER)
+    left, right = (operators.required(op, r) for r in (OperandRole.DATA, OperandRole.OTHER))
     element_bytes = left.dtype.bits // 8
     copies = [left.size * element_bytes] if op.options.get("adj_x") else []
     return copies if op.options.get("adj_y") else [*copies, right.size * element_bytes]
@@ -154,10 +156,10 @@ def _operator_bytes(op):
         channels = op.outputs[0].shape[-1]
         return _OPERATOR_BYTES + _WEIGHTED_OPERATOR_BYTES + _CHANNEL_BYTES * channels
     if op.name == "FULLY_CONNECTED":
-        scales = operators.weights(op).scales.size
+        scales = operators.required(op, OperandRole.WEIGHTS).scales.size
         channels = scales if scales > 1 else 0
         return _OPERATOR_BYTES + _WEIGHTED_OPERATOR_BYTES + _CHANNEL_BYTES * channels
-    if op.name == "SOFTMAX" and operators.data(op).dtype == "int16":
+    if op.name == "SOFTMAX" and operators.required(op, OperandRole.DATA).dtype == "int16":
         return _OPERATOR_BYTES + _INT16_SOFTMAX_TABLES_BYTES
     return _OPERATOR_BYTES
 

@@ -33,6 +33,11 @@ def decode_weights(tensor, graph):
     place = [output.index for output in operator.outputs].index(tensor.index)
     data = operators.operands(operator, OperandRole.ENCODED)[place]
     ancillary = operators.operands(operator, OperandRole.ANCILLARY)[place]
+    if data is None or ancillary is None:
+        raise FlatbufferError(
+            f"A {DECODE} must have two inputs for each output. "
+            f"Received: operator {operator.index} without those of output {place}"
+        )
     encoded = Encoded(data.stored.tobytes(), ancillary.stored.tobytes())
     values = np.empty(tensor.shape, tensor.dtype.numpy)
     zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)

@@ -19,6 +19,7 @@ from keras_compress.tflite.model import (
     Subgraph,
     Tensor,
 )
+from keras_compress.tflite.types import FileSource
 
 __all__ = ["DataType", "Model", "Operator", "Signature", "Subgraph", "Tensor", "read"]
 
@@ -32,7 +33,7 @@ _MALFORMED = (
 )
 
 
-def read(source):
+def read(source: FileSource) -> Model:
     """Read a TFLite flatbuffer.
 
     Args:

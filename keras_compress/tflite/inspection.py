@@ -5,7 +5,9 @@ import dataclasses
 import html
 
 from keras_compress.support.tables import html_table, text_table
+from keras_compress.support.types import Json
 from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.types import FileSource
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class Inspection:
     float_tensors: int
     tensors: list[dict]
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return dataclasses.asdict(self)
 
@@ -48,7 +50,7 @@ class Inspection:
         return "".join(parts)
 
 
-def inspect(source):
+def inspect(source: FileSource) -> Inspection:
     """Read a TFLite file and say what it holds.
 
     Args:
@@ -100,13 +102,16 @@ def _summary(inspection):
 
 def _tables(inspection):
     """Yield (title, header, rows) of the tables that text and HTML show."""
-    header = ("name", "shape", "type", "scale", "zero point")
+    header = ["name", "shape", "type", "scale", "zero point"]
     yield "Inputs", header, [_row(tensor) for tensor in inspection.inputs]
     yield "Outputs", header, [_row(tensor) for tensor in inspection.outputs]
-    yield "Operators", ("operator", "count"), list(inspection.operators.items())
+    yield "Operators", ["operator", "count"], list(inspection.operators.items())
     weights = [tensor for tensor in inspection.tensors if tensor["zeros"] is not None]
-    header = ("name", "shape", "type", "scale", "zero point", "axis", "zeros")
-    yield "Weights", header, [(*_row(t), _axis(t), f"{t['sparsity']:.1%}") for t in weights]
+    yield (
+        "Weights",
+        [*header, "axis", "zeros"],
+        [(*_row(t), _axis(t), f"{t['sparsity']:.1%}") for t in weights],
+    )
 
 
 def _row(tensor):

@@ -57,7 +57,7 @@ class DataType(enum.StrEnum):
             return 0
         if self is DataType.BOOL:
             return 8
-        return int(re.search(r"\d+", self.value)[0])
+        return int(re.findall(r"\d+", self.value)[0])
 
     @property
     def numpy(self):
@@ -145,7 +145,7 @@ class Tensor:
         if not self.is_constant or self.is_sparse or not self.dtype.bits:
             return None
         zero_points = self.zero_points
-        if zero_points.size < 2:
+        if zero_points.size < 2 or self.axis is None:
             zero = int(zero_points[0]) if zero_points.size else 0
             return int(np.count_nonzero(self.data == zero))
         axis = [1] * len(self.shape)
@@ -210,7 +210,7 @@ class Subgraph:
     @functools.cached_property
     def consumers(self):
         """The operators that read a tensor, by tensor index."""
-        readers = {}
+        readers: dict[int, list[Operator]] = {}
         for op in self.operators:
             for index in {tensor.index for tensor in op.inputs if tensor is not None}:
                 readers.setdefault(index, []).append(op)

@@ -11,6 +11,7 @@ import enum
 import math
 from collections.abc import Callable, Iterator
 
+from keras_compress.errors import FlatbufferError
 from keras_compress.tflite.model import DECODE, Operator, Tensor
 
 
@@ -207,6 +208,25 @@ def operand(operator: Operator, role: OperandRole) -> Tensor | None:
     return next(iter(operands(operator, role)), None)
 
 
+def required(operator: Operator, role: OperandRole) -> Tensor:
+    """Return the first input of a role that the operator cannot do without.
+
+    Args:
+        operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
+        role: An `OperandRole`.
+
+    Raises:
+        FlatbufferError: The input is absent.
+    """
+    tensor = operand(operator, role)
+    if tensor is None:
+        raise FlatbufferError(
+            f"A {operator.name} must have an input of the role {str(role)!r}. "
+            f"Received: operator {operator.index} without it"
+        )
+    return tensor
+
+
 def data(operator: Operator) -> Tensor | None:
     """Return the feature map that an operator works on, `None` where it has none."""
     return operand(operator, OperandRole.DATA)
@@ -253,24 +273,26 @@ def axes(operator: Operator) -> tuple[int, ...]:
 
 def _convolution_macs(operator):
     """Output values * weights of one output channel."""
-    kernel, axis = weights(operator).shape, row(operator.name).channel_axis
-    return operator.outputs[0].size * math.prod((*kernel[:axis], *kernel[axis + 1 :]))
+    kernel, axis = required(operator, OperandRole.WEIGHTS).shape, row(operator.name).channel_axis
+    rest = (size for place, size in enumerate(kernel) if place != axis)
+    return operator.outputs[0].size * math.prod(rest)
 
 
 def _transposed_macs(operator):
     """Input values * the weights (out, height, width) that each of them meets."""
-    return data(operator).size * math.prod(weights(operator).shape[:3])
+    kernel = required(operator, OperandRole.WEIGHTS).shape
+    return required(operator, OperandRole.DATA).size * math.prod(kernel[:3])
 
 
 def _dense_macs(operator):
     """Rows * inputs * units."""
-    units, width = weights(operator).shape
-    return data(operator).size // width * width * units
+    units, width = required(operator, OperandRole.WEIGHTS).shape
+    return required(operator, OperandRole.DATA).size // width * width * units
 
 
 def _product_macs(operator):
     """Output values * columns of the left matrix."""
-    left = data(operator).shape
+    left = required(operator, OperandRole.DATA).shape
     inner = left[-2] if operator.options.get("adj_x") else left[-1]
     return operator.outputs[0].size * inner
 

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from keras_compress.tflite import operators
+from keras_compress.tflite.operators import OperandRole
 
 
 class Kind(enum.StrEnum):
@@ -56,7 +57,8 @@ def shape_operators(graph):
     Returns:
         Frozenset of operator indices.
     """
-    shapes, indices = set(), set()
+    shapes: set[int] = set()
+    indices = set()
     for op in graph.operators:
         inputs = {t.index for t in op.inputs if t is not None and not t.is_constant}
         if op.name == "SHAPE" or (inputs and shapes.issuperset(inputs)):
@@ -94,7 +96,9 @@ def _computes_in_integers(op):
 
 def _is_hybrid(op):
     weights, data = operators.weights(op), operators.data(op)
-    return weights is not None and weights.dtype.is_integer and data.dtype.is_float
+    if weights is None or data is None:
+        return False
+    return weights.dtype.is_integer and data.dtype.is_float
 
 
 def _is_boundary(op, graph):
@@ -102,7 +106,7 @@ def _is_boundary(op, graph):
     if not operators.row(op.name).is_conversion:
         return False
     fed, handed = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
-    if op.name == "QUANTIZE" and operators.data(op).index in fed:
+    if op.name == "QUANTIZE" and operators.required(op, OperandRole.DATA).index in fed:
         return True
     out = op.outputs[0].index
     return out in handed and out not in graph.consumers

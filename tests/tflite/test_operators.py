@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from keras_compress.errors import FlatbufferError
 from keras_compress.tflite import flatbuffer, operators, wellformed
 from keras_compress.tflite.model import DECODE
 from keras_compress.tflite.operators import OperandRole
@@ -297,6 +298,17 @@ def test_operator_without_a_required_input_is_malformed(read_operator, name):
         words = wellformed.problem(read_operator(fill, absent=position))
         lacks = len(row.inputs) > 1 and not operand.is_optional
         assert (words == f"lacks its {operand.role.replace('_', ' ')}") is lacks
+
+
+def test_a_required_input_that_is_absent_is_refused_by_its_role(read_operator):
+    def fill(builder):
+        inputs = [builder.tensor((1, 4, 4, 2)), -1]
+        builder.operator("CONV_2D", inputs, [builder.tensor((1, 4, 4, 2))], strideH=1, strideW=1)
+
+    op = read_operator(fill)
+    assert operators.required(op, OperandRole.DATA) is op.inputs[0]
+    with pytest.raises(FlatbufferError, match="A CONV_2D must have an input of the role 'weights'"):
+        operators.required(op, OperandRole.WEIGHTS)
 
 
 def test_inputs_of_an_unknown_operator_are_data(read_operator):

@@ -4,6 +4,7 @@ import abc
 import dataclasses
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _HEADER_BYTES = 16
 _HEADER_VERSION = 1
@@ -37,7 +38,9 @@ class Encoding(abc.ABC):
     code: int
 
     @abc.abstractmethod
-    def encode(self, values, zero_points, axis):
+    def encode(
+        self, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> Encoded | None:
         """Encode a tensor.
 
         Args:
@@ -50,7 +53,9 @@ class Encoding(abc.ABC):
         """
 
     @abc.abstractmethod
-    def decode(self, encoded, values, zero_points, axis):
+    def decode(
+        self, encoded: Encoded, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> None:
         """Undo `encode`, as the device does.
 
         Args:
@@ -60,7 +65,7 @@ class Encoding(abc.ABC):
             axis: As for `encode`.
         """
 
-    def header(self, *own):
+    def header(self, *own: int) -> bytes:
         """Return the 16 bytes that begin the ancillary tensor.
 
         Byte 0 is the encoding, byte 1 the header's version, bytes 4 to 15 the encoding's own.
@@ -74,12 +79,12 @@ class Encoding(abc.ABC):
         return bytes(header)
 
     @staticmethod
-    def body(encoded):
+    def body(encoded: Encoded) -> bytes:
         """Return what follows the header in the ancillary tensor, as bytes."""
         return encoded.ancillary[_HEADER_BYTES:]
 
 
-def along(axis, values, ndim):
+def along(axis: int | None, values: ArrayLike, ndim: int) -> np.ndarray:
     """Shape one value for each channel so that it broadcasts to a tensor.
 
     Args:
@@ -92,7 +97,7 @@ def along(axis, values, ndim):
     return np.asarray(values).reshape(shape)
 
 
-def unpack_bits(data, bits, count):
+def unpack_bits(data: bytes, bits: int, count: int) -> np.ndarray:
     """Undo `pack_bits`.
 
     Args:
@@ -107,7 +112,7 @@ def unpack_bits(data, bits, count):
     return np.packbits(np.pad(places, ((0, 0), (8 - bits, 0))), axis=1)[:, 0]
 
 
-def pack_bits(codes, bits):
+def pack_bits(codes: ArrayLike, bits: int) -> bytes:
     """Write codes behind each other, most significant bit first, without gaps.
 
     Args:

@@ -23,14 +23,18 @@ class Bitmap(Encoding):
 
     code = 2
 
-    def encode(self, values, zero_points, axis):
+    def encode(
+        self, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> Encoded | None:
         """See `Encoding.encode`."""
         if axis not in (None, 0, values.ndim - 1):
             return None
         stored = values != along(axis, zero_points, values.ndim)
         return Encoded(pack_bits(stored, 1), self.header(1) + values[stored].tobytes())
 
-    def decode(self, encoded, values, zero_points, axis):
+    def decode(
+        self, encoded: Encoded, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> None:
         """See `Encoding.decode`."""
         stored = unpack_bits(encoded.data, 1, values.size).reshape(values.shape) > 0
         values[...] = along(axis, zero_points, values.ndim)

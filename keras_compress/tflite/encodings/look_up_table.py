@@ -29,7 +29,9 @@ class LookUpTable(Encoding):
 
     code = 0
 
-    def encode(self, values, zero_points, axis):
+    def encode(
+        self, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> Encoded | None:
         """See `Encoding.encode`."""
         if axis not in (None, 0, values.ndim - 1):
             return None
@@ -44,7 +46,9 @@ class LookUpTable(Encoding):
         header = self.header(1, place << 4 | width, tables.shape[1])
         return Encoded(pack_bits(indices, width), header + tables.tobytes())
 
-    def decode(self, encoded, values, zero_points, axis):
+    def decode(
+        self, encoded: Encoded, values: np.ndarray, zero_points: np.ndarray, axis: int | None
+    ) -> None:
         """See `Encoding.decode`."""
         width, stride = encoded.ancillary[_WIDTH] & _LARGEST_WIDTH, encoded.ancillary[_STRIDE]
         tables = np.frombuffer(self.body(encoded), values.dtype).reshape(-1, stride)
