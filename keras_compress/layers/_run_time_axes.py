@@ -1,12 +1,14 @@
 """Over which values LiteRT takes the extremes of a grid that is found at run time."""
 
+import keras
 
-def of_samples(rank):
+
+def of_samples(rank: int) -> tuple[int, ...]:
     """Return the axes of a sample of a tensor of a rank: all but the first."""
     return tuple(range(1, rank))
 
 
-def of_convolution(layer, rank, packed):
+def of_convolution(layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...]:
     """Return the axes for a Conv1D or Conv2D.
 
     A convolution of one place and stride is a product of rows to XNNPACK, which has no kernel for

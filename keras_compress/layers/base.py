@@ -5,11 +5,14 @@ import functools
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.support import plugins
+from keras_compress.support.types import Tensor
 
 PACKAGE = "keras_compress.layers"
 # Modules of the package that hold no layer type.
@@ -38,7 +41,7 @@ class Kernel:
     per_channel: bool = True
     input_axis: int | None = None
 
-    def to_deployed(self, array):
+    def to_deployed(self, array: np.ndarray) -> np.ndarray:
         """Lay a Keras array out as the TFLite file does.
 
         Args:
@@ -49,7 +52,7 @@ class Kernel:
         """
         return np.transpose(array, self.permutation)
 
-    def from_deployed(self, array, shape):
+    def from_deployed(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Undo `to_deployed`.
 
         Args:
@@ -66,11 +69,11 @@ class Kernel:
 class DepthwiseKernel(Kernel):
     """A depthwise kernel: (height, width, channels, multiplier) becomes (1, height, width, out)."""
 
-    def to_deployed(self, array):
+    def to_deployed(self, array: np.ndarray) -> np.ndarray:
         """See `Kernel.to_deployed`."""
         return np.reshape(array, (1, *array.shape[:2], -1))
 
-    def from_deployed(self, array, shape):
+    def from_deployed(self, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """See `Kernel.from_deployed`."""
         return np.reshape(array, shape)
 
@@ -100,7 +103,7 @@ class LayerType:
     has_integer_bias = False
     rounds_twice_when_packed = False
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """List the kernels of a layer.
 
         Args:
@@ -111,7 +114,7 @@ class LayerType:
         """
         raise NotImplementedError
 
-    def matrix_form(self, layer):
+    def matrix_form(self, layer: keras.Layer) -> MatrixForm | None:
         """Return how the layer's kernel multiplies columns of its input.
 
         Args:
@@ -122,7 +125,7 @@ class LayerType:
         """
         return None
 
-    def run_time_axes(self, layer, rank, packed):
+    def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
         """Return over which values LiteRT takes the extremes of a grid that is found at run time.
 
         Args:
@@ -174,7 +177,7 @@ class LayerType:
         channels = math.prod(shape[axis] for axis in kernel.channel_axes)
         return math.prod(size or 1 for size in output_shape[1:]) // channels
 
-    def fold(self, kernel, factor):
+    def fold(self, kernel: Any, factor: Any) -> Any:
         """Multiply each output channel of a kernel by a factor.
 
         Args:
@@ -196,7 +199,7 @@ class Custom(LayerType):
 
     applies_activation = False
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         wanted = layer.compressed_weights()
         if not isinstance(wanted, dict) or not wanted:
@@ -269,7 +272,7 @@ def positions(shape: tuple, channel_axis: int = -1) -> int:
     return math.prod(shape[i] or 1 for i in range(1, len(shape)) if i != channels)
 
 
-def batch_norm_affine(norm):
+def batch_norm_affine(norm: keras.layers.BatchNormalization) -> tuple[Tensor, Tensor]:
     """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
 
     factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
@@ -287,7 +290,7 @@ def batch_norm_affine(norm):
     return factor, shift + norm.beta if norm.center else shift
 
 
-def find(layer):
+def find(layer: keras.Layer) -> LayerType | None:
     """Return the layer type of a Keras layer.
 
     Args:
@@ -304,8 +307,27 @@ def find(layer):
     """
     if callable(getattr(layer, "compressed_weights", None)):
         return Custom()
-    name = _name_of(type(layer))
+    kind: Any = type(layer)
+    name = _name_of(kind)
     return None if name is None else plugins.get(PACKAGE, name)()
+
+
+def type_of(layer: Any) -> LayerType:
+    """Return the layer type of a Keras layer that has one.
+
+    Args:
+        layer: As for `find`.
+
+    Raises:
+        InvalidArgumentError: The type is not known.
+    """
+    layer_type = find(layer)
+    if layer_type is None:
+        raise InvalidArgumentError(
+            f"A layer with kernels is one of {', '.join(names())}, or has a method "
+            f"compressed_weights (docs/custom_layers.md). Received: {type(layer).__name__}"
+        )
+    return layer_type
 
 
 @functools.cache

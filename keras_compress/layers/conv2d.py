@@ -1,5 +1,7 @@
 """Conv2D: CONV_2D, weights (out, height, width, in)."""
 
+import keras
+
 from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers._run_time_axes import of_convolution
 from keras_compress.layers.base import Kernel, LayerType
@@ -13,16 +15,16 @@ class Conv2D(LayerType):
     has_integer_bias = True
     rounds_twice_when_packed = True
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         return (Kernel("kernel", channel_axes=(3,), permutation=(3, 0, 1, 2), input_axis=2),)
 
-    def matrix_form(self, layer):
+    def matrix_form(self, layer: keras.Layer) -> MatrixForm | None:
         """See `LayerType.matrix_form`."""
         *window, channels, filters = layer.kernel.shape
         shape = (*window, channels, layer.groups, filters // layer.groups)
         return MatrixForm("filters", shape, outputs=4, inputs=(0, 1, 2), groups=3)
 
-    def run_time_axes(self, layer, rank, packed):
+    def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
         """See `LayerType.run_time_axes`."""
         return of_convolution(layer, rank, packed)

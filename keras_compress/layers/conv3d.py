@@ -1,5 +1,7 @@
 """Conv3D: CONV_3D, weights (depth, height, width, in, out), in float in every file."""
 
+import keras
+
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -12,7 +14,7 @@ class Conv3D(LayerType):
     is_quantized = False
     propagation = "conv"
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         return (
             Kernel(

@@ -1,8 +1,12 @@
 """DepthwiseConv2D: DEPTHWISE_CONV_2D, weights (1, height, width, out)."""
 
+from typing import Any
+
+import keras
+
 from keras_compress.layers._matrix_form import MatrixForm
 from keras_compress.layers._run_time_axes import of_samples
-from keras_compress.layers.base import DepthwiseKernel, LayerType
+from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType
 
 
 class DepthwiseConv2D(LayerType):
@@ -13,7 +17,7 @@ class DepthwiseConv2D(LayerType):
     has_integer_bias = True
     rounds_twice_when_packed = True
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         return (
             DepthwiseKernel(
@@ -26,15 +30,15 @@ class DepthwiseConv2D(LayerType):
             ),
         )
 
-    def matrix_form(self, layer):
+    def matrix_form(self, layer: keras.Layer) -> MatrixForm | None:
         """See `LayerType.matrix_form`."""
         shape = tuple(layer.kernel.shape)
         return MatrixForm("depth_multiplier", shape, outputs=3, inputs=(0, 1), groups=2)
 
-    def run_time_axes(self, layer, rank, packed):
+    def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
         """See `LayerType.run_time_axes`."""
         return of_samples(rank)
 
-    def fold(self, kernel, factor):
+    def fold(self, kernel: Any, factor: Any) -> Any:
         """See `LayerType.fold`."""
         return kernel * factor.reshape(kernel.shape[2:])

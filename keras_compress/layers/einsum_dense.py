@@ -1,5 +1,7 @@
 """EinsumDense: FULLY_CONNECTED or BATCH_MATMUL, by its equation."""
 
+import keras
+
 from keras_compress.layers.base import Kernel, LayerType
 
 
@@ -11,7 +13,7 @@ class EinsumDense(LayerType):
 
     propagation = "einsum_dense"
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         left, output = layer.equation.replace(" ", "").split("->")
         source, letters = left.split(",")
@@ -21,7 +23,7 @@ class EinsumDense(LayerType):
         rest = tuple(axis for axis in range(len(letters)) if axis not in channels)
         return (Kernel("kernel", channel_axes=channels, permutation=channels + rest),)
 
-    def run_time_axes(self, layer, rank, packed):
+    def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
         """See `LayerType.run_time_axes`: those that are summed over, where it is one product."""
         left, output = layer.equation.replace(" ", "").split("->")
         source, letters = left.split(",")

@@ -29,7 +29,7 @@ def role(operation: Any) -> Role:
         (<Role.RELU: 'relu'>, <Role.OWN: 'own'>)
     """
     row = operations.of(operation)
-    if layer_types.find(operation) is not None:
+    if layer_types.find(operation) is not None and not callable(row.role):
         return row.role
     if is_fusable(operation):
         return Role.RELU

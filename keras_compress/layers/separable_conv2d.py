@@ -1,5 +1,7 @@
 """SeparableConv2D: a DEPTHWISE_CONV_2D and a CONV_2D; quantization takes the two apart."""
 
+import keras
+
 from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType, positions
 
 
@@ -8,7 +10,7 @@ class SeparableConv2D(LayerType):
 
     propagation = "separable_conv"
 
-    def kernels(self, layer):
+    def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
         return (
             DepthwiseKernel(

@@ -64,7 +64,8 @@ def split_attention(graph, wanted=lambda name: True):
     Returns:
         Dict from the name of each attention that was taken apart to the names of its projections.
     """
-    made, parts = {}, {}
+    made: dict[tuple[keras.Operation, str], keras.Layer] = {}
+    parts = {}
     for call in list(graph.calls):
         layer = call.operation
         if not is_attention(layer) or not wanted(layer.name) or obstacle(call):

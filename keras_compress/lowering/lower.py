@@ -22,7 +22,7 @@ def lower(graph):
     Returns:
         The same graph. Layers that were taken apart are replaced by new, built ones.
     """
-    made = {}
+    made: dict[tuple[keras.Operation, str], keras.Layer] = {}
     split_normalization(graph)
     for call in list(graph.calls):
         if type(call.operation) is keras.layers.SeparableConv2D:

@@ -38,7 +38,7 @@ def split_normalization(graph):
     Args:
         graph: A traced `Graph`.
     """
-    made = {}
+    made: dict[tuple[keras.Operation, str], keras.Layer] = {}
     for call in list(graph.calls):
         if isinstance(call.operation, keras.layers.LayerNormalization) and not obstacle(call):
             _split(graph, call, made)

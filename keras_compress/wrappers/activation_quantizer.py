@@ -56,7 +56,10 @@ class ActivationQuantizer(PhasedLayer):
         self.masked = masked
         self.bits = bits
         self.calibrator = plugins.resolve(CALIBRATORS, calibrator, Calibrator)
-        self.fixed_range = None if fixed_range is None else tuple(map(float, fixed_range))
+        self.fixed_range: tuple[float, float] | None = None
+        if fixed_range is not None:
+            low, high = fixed_range
+            self.fixed_range = float(low), float(high)
         self.observer = None
 
     def build(self, input_shape):
@@ -135,11 +138,12 @@ class ActivationQuantizer(PhasedLayer):
         if self.phase == Phase.OFF:
             return inputs
         if self.fixed_range is not None:
-            return fake_quantize_activations(inputs, *self.fixed_range, self.bits)
+            low, high = self.fixed_range
+            return fake_quantize_activations(inputs, low, high, self.bits)
         if training and observe and self.learns:
-            ends = self._observe(inputs)
+            low, high = self._observe(inputs)
             single_pass = not (self.compiled_by_xla or self.calibrator.learned)
-            return fake_quantize_activations(inputs, *ends, self.bits, single_pass)
+            return fake_quantize_activations(inputs, low, high, self.bits, single_pass)
         minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
         if self.phase == Phase.FROZEN:
             minimum, maximum = ops.stop_gradient(minimum), ops.stop_gradient(maximum)
@@ -156,7 +160,8 @@ class ActivationQuantizer(PhasedLayer):
         if self.phase == Phase.OFF or self.observer is not None:
             return ops.zeros((), "float32")
         if self.fixed_range is not None:
-            return ops.convert_to_tensor(activation_grid(*self.fixed_range, self.bits)[0])
+            low, high = self.fixed_range
+            return ops.convert_to_tensor(activation_grid(low, high, self.bits)[0])
         minimum, maximum = (
             ops.stop_gradient(ops.convert_to_tensor(end)) for end in (self.minimum, self.maximum)
         )

@@ -111,7 +111,7 @@ class Codebook(PhasedLayer):
         centroids = ops.convert_to_tensor(self.centroids)
         if not self.keeps_zero:
             return centroids
-        return centroids * np.float32([0.0] + [1.0] * (self.clusters - 1))
+        return centroids * np.array([0.0] + [1.0] * (self.clusters - 1), "float32")
 
     def call(self, weights):
         """Return weights with shared values; see `share` for their gradients.

@@ -1,6 +1,7 @@
 """What `tf.distribute` asks for: strategies that Keras can fit, ranges of all replicas."""
 
 import sys
+from typing import Any
 
 from keras_compress.errors import InvalidArgumentError
 
@@ -14,7 +15,7 @@ def refuse_several_workers():
     Example:
         >>> refuse_several_workers()
     """
-    tensorflow = sys.modules.get("tensorflow")
+    tensorflow: Any = sys.modules.get("tensorflow")
     if tensorflow is None or not tensorflow.distribute.has_strategy():
         return
     strategy = tensorflow.distribute.get_strategy()
@@ -47,7 +48,7 @@ def extremes_of_all(minimum, maximum):
         >>> extremes_of_all(-1.0, 2.0)
         (-1.0, 2.0)
     """
-    tensorflow = sys.modules.get("tensorflow")
+    tensorflow: Any = sys.modules.get("tensorflow")
     context = None if tensorflow is None else tensorflow.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return minimum, maximum

@@ -1,6 +1,7 @@
 """A layer around another one whose kernels lie on grids: their steps, widths and biases."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -29,9 +30,9 @@ class RoundedKernels(PhasedLayer):
         self.layer = layer
         self.quantization = quantization
         self.batch_norm = batch_norm
-        self.layer_type = layer_types.find(layer)
+        self.layer_type = layer_types.type_of(layer)
         self._scales = {}
-        self._width = None
+        self._width: Any = None  # a Keras variable once it is built
 
     def build_quantization(self):
         """Create the steps of all kernels and the width."""
