@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from keras_compress.support.types import Tensor
 
-def nearest(weights, codebook):
+
+def nearest(weights: Tensor, codebook: Tensor) -> Tensor:
     """Return the place of the centroid that is nearest to each weight.
 
     Args:
@@ -35,7 +37,7 @@ def _count_below(middles, weights):
     return ops.sum(ops.cast(below, "int32"), axis=-1)
 
 
-def share(weights, codebook, places):
+def share(weights: Tensor, codebook: Tensor, places: Tensor) -> Tensor:
     """Replace weights by their centroids, with a straight-through gradient.
 
         y_i = c[k_i],   dL/dw_i = dL/dy_i,   dL/dc_k = mean of dL/dy_i over the weights of k

@@ -11,13 +11,15 @@ Gradients pass straight through the rounding and are zero outside the range (Ben
 import keras
 from keras import ops
 
+from keras_compress.support.types import Tensor
 
-def weight_limit(bits):
+
+def weight_limit(bits: int) -> int:
     """Return the largest integer of the symmetric narrow grid: 2**(bits - 1) - 1."""
     return 2 ** (bits - 1) - 1
 
 
-def fake_quantize_weights(weights, scale, bits):
+def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
     """Round weights to a symmetric narrow grid, with a straight-through gradient.
 
     Args:
@@ -41,7 +43,9 @@ def fake_quantize_weights(weights, scale, bits):
     return inside + ops.stop_gradient(rounded - inside)
 
 
-def activation_grid(minimum, maximum, bits):
+def activation_grid(
+    minimum: Tensor, maximum: Tensor, bits: int
+) -> tuple[Tensor, Tensor, float, float]:
     """Return the grid that TFLite lays over a range.
 
     The range is widened to hold zero, and moved so that zero is a grid point. At 16 bits the
@@ -67,7 +71,9 @@ def activation_grid(minimum, maximum, bits):
     return scale, zero_point, 0.0, levels
 
 
-def fake_quantize_activations(inputs, minimum, maximum, bits, single_pass=False):
+def fake_quantize_activations(
+    inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: int, single_pass: bool = False
+) -> Tensor:
     """Round activations to the grid over a range, with a straight-through gradient inside it.
 
     Args:
@@ -90,7 +96,7 @@ def fake_quantize_activations(inputs, minimum, maximum, bits, single_pass=False)
     return inside + ops.stop_gradient((quantized - zero_point) * scale - inside)
 
 
-def ties_away_from_zero(inputs, minimum, maximum, bits):
+def ties_away_from_zero(inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: int) -> Tensor:
     """Move values off the midpoints of a grid, to the side that TFLite's AVERAGE_POOL_2D takes.
 
     Means of a few integers often lie in the middle of two, and the operator rounds these away

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,30 +24,30 @@ class Histogram:
     maximum: float
 
     @property
-    def width(self):
+    def width(self) -> float:
         """Width of a bin."""
         return 2 * self.limit / len(self.counts)
 
     @functools.cached_property
-    def centers(self):
+    def centers(self) -> np.ndarray:
         """Middle of each bin that is not empty."""
         used = np.flatnonzero(self.counts)
         centers = -self.limit + (used + 0.5) * self.width
         return np.clip(centers, self.minimum, self.maximum)
 
     @functools.cached_property
-    def weights(self):
+    def weights(self) -> np.ndarray:
         """Share of the values in each bin that is not empty; they sum to 1."""
         used = self.counts[self.counts > 0].astype(np.float64)
         return used / used.sum()
 
     @property
-    def magnitudes(self):
+    def magnitudes(self) -> np.ndarray:
         """Counts of the absolute values in n_bins / 2 bins over [0, limit]."""
         half = len(self.counts) // 2
         return self.counts[half:] + self.counts[:half][::-1]
 
-    def quantile(self, fraction):
+    def quantile(self, fraction: float) -> float:
         """Return the value below which a fraction of the values lies.
 
         Args:
@@ -57,7 +58,7 @@ class Histogram:
         value = np.interp(fraction * total[-1], total, edges)
         return float(np.clip(value, self.minimum, self.maximum))
 
-    def error(self, minimum, maximum, bits):
+    def error(self, minimum: ArrayLike, maximum: ArrayLike, bits: int) -> np.ndarray:
         """Return the expected squared error of rounding the values to a range's grid.
 
         Args:
@@ -80,7 +81,7 @@ class Histogram:
         return ((rounded - self.centers) ** 2 * self.weights).sum(axis=-1)
 
 
-def histogram(values, bins=8192):
+def histogram(values: ArrayLike, bins: int = 8192) -> Histogram:
     """Make the histogram of an array.
 
     Args:

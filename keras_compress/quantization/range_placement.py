@@ -153,7 +153,7 @@ class _Planner:
         elif kind is Role.SAME_SCALE:
             self._tie(call)
         elif kind is Role.FIXED:
-            self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation)])
+            self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation) or ""])
         else:
             if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)

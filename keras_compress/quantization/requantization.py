@@ -4,8 +4,10 @@ import math
 
 from keras import ops
 
+from keras_compress.support.types import Tensor
 
-def rounded_twice(values, accumulator_step, output_step):
+
+def rounded_twice(values: Tensor, accumulator_step: Tensor, output_step: Tensor) -> Tensor:
     """Round values as kernels do that scale an accumulator in two steps.
 
         M = accumulator_step / output_step = m * 2^-n,  m in [1/2, 1)

@@ -1,6 +1,10 @@
 """Activations that are quantized at run time, on a grid of their own extremes."""
 
+from collections.abc import Sequence
+
 from keras import ops
+
+from keras_compress.support.types import Tensor
 
 # Both converters leave smaller kernels in float, where there is nothing to win.
 FEWEST_WEIGHTS = 1024
@@ -8,7 +12,7 @@ _LEVELS = 255.0
 _TINY = 1e-12
 
 
-def rounded_at_run_time(inputs, axes):
+def rounded_at_run_time(inputs: Tensor, axes: Sequence[int]) -> Tensor:
     """Round activations as LiteRT does before it multiplies them with integer weights.
 
         scale = (max(x, 0) - min(x, 0)) / 255,  zero_point = round(-128 - min(x, 0) / scale)

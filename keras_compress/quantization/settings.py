@@ -1,11 +1,16 @@
 """A quantization with every choice made: what the user said, then the profile, then int8."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
-from typing import Any
+
+import keras
 
 from keras_compress.edge_profiles import profile as profiles
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.quantization.calibrators.base import Calibrator
+from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.spec import Quantization
 
 # The width of activations that stay in float.
@@ -33,15 +38,17 @@ class Settings:
     activation_bits: int
     per_channel: bool
     per_channel_dense: bool
-    weight_quantizer: Any
-    calibrator: Any
-    layers: Callable | None
+    weight_quantizer: str | WeightQuantizer
+    calibrator: str | Calibrator
+    layers: Callable[[keras.Layer], bool] | None
     layer_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     packs_int4: bool = False
     at_run_time: bool = False
 
 
-def resolve_settings(quantization):
+def resolve_settings(
+    quantization: Quantization | str | os.PathLike | Profile | None,
+) -> Settings | None:
     """Make all choices of a quantization.
 
     Args:
@@ -60,9 +67,9 @@ def resolve_settings(quantization):
         quantization = Quantization(profile=quantization)
     target = profiles.get(quantization.profile or "generic_int8")
     bits = quantization.weight_bits
-    by_layer = isinstance(bits, Mapping)
-    layer_bits = dict(bits) if by_layer else {}
-    weight_bits = _first(None if by_layer else bits, min(8, target.weight_bits[0]))
+    layer_bits = dict(bits) if isinstance(bits, Mapping) else {}
+    everywhere = None if isinstance(bits, Mapping) else bits
+    weight_bits = _first(everywhere, min(8, target.weight_bits[0]))
     packed = target.int4 and min(weight_bits, *layer_bits.values(), 8) <= 4
     dense = target.int4_per_channel_dense if packed else target.per_channel_dense
     activation_bits = _first(quantization.activation_bits, target.activation_bits)

@@ -3,6 +3,8 @@
 import abc
 import dataclasses
 
+import numpy as np
+
 from keras_compress.support.plugins import Plugin
 
 
@@ -11,7 +13,7 @@ class CentroidInitializer(Plugin, abc.ABC):
     """A map from weights to the values that they begin to share."""
 
     @abc.abstractmethod
-    def __call__(self, weights, clusters, rng):
+    def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """Choose centroids.
 
         Args:

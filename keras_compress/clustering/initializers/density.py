@@ -20,6 +20,6 @@ class Density(CentroidInitializer):
         array([2., 6.])
     """
 
-    def __call__(self, weights, clusters, rng):
+    def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """See `CentroidInitializer.__call__`."""
         return np.quantile(weights, (np.arange(clusters) + 0.5) / clusters)

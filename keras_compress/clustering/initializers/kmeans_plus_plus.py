@@ -1,6 +1,7 @@
 """Centroids of least squared distance to the weights: k-means after careful seeding."""
 
 import dataclasses
+from typing import Self
 
 import numpy as np
 
@@ -28,11 +29,11 @@ class KMeansPlusPlus(CentroidInitializer):
     iterations: int = 30
 
     @classmethod
-    def from_name(cls, name):
+    def from_name(cls, name: str) -> Self | None:
         """Read `"kmeans++"`, the name in use elsewhere."""
         return cls() if name == "kmeans++" else None
 
-    def __call__(self, weights, clusters, rng):
+    def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """See `CentroidInitializer.__call__`."""
         centroids = np.sort(_seeds(weights, clusters, rng))
         for _ in range(self.iterations):

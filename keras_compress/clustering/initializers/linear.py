@@ -20,6 +20,6 @@ class Linear(CentroidInitializer):
         array([-1.,  0.,  1.])
     """
 
-    def __call__(self, weights, clusters, rng):
+    def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """See `CentroidInitializer.__call__`."""
         return np.linspace(weights.min(), weights.max(), clusters)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from keras_compress.clustering.initializers.base import CentroidInitializer
 
 
@@ -16,6 +18,6 @@ class Random(CentroidInitializer):
         array([4., 4.])
     """
 
-    def __call__(self, weights, clusters, rng):
+    def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """See `CentroidInitializer.__call__`."""
         return rng.choice(weights, clusters, replace=len(weights) < clusters)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from keras_compress.quantization.histogram import Histogram
 from keras_compress.support.plugins import Plugin
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,14 @@ class RunningCalibrator(Calibrator):
     """Updates a range by the extremes of each batch, on the graph."""
 
     @abc.abstractmethod
-    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+    def update(
+        self,
+        minimum: Tensor,
+        maximum: Tensor,
+        count: Tensor,
+        batch_minimum: Tensor,
+        batch_maximum: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """Take one more batch into account.
 
         Args:
@@ -44,7 +52,7 @@ class HistogramCalibrator(Calibrator):
     """Chooses a range from the distribution of all values that were observed."""
 
     @abc.abstractmethod
-    def range(self, histogram: Histogram, bits):
+    def range(self, histogram: Histogram, bits: int) -> tuple[float, float]:
         """Choose the range.
 
         Args:

@@ -5,6 +5,7 @@ import dataclasses
 from keras import ops
 
 from keras_compress.quantization.calibrators.base import RunningCalibrator
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,14 @@ class MinMax(RunningCalibrator):
         (-4.0, 2.0)
     """
 
-    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+    def update(
+        self,
+        minimum: Tensor,
+        maximum: Tensor,
+        count: Tensor,
+        batch_minimum: Tensor,
+        batch_maximum: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """See `RunningCalibrator.update`."""
         first = ops.equal(count, 0.0)
         return (

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.calibrators.base import RunningCalibrator
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,14 @@ class MovingAverage(RunningCalibrator):
         if not 0 <= self.decay < 1:
             raise InvalidArgumentError(f"decay must lie in [0, 1). Received: decay={self.decay}")
 
-    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+    def update(
+        self,
+        minimum: Tensor,
+        maximum: Tensor,
+        count: Tensor,
+        batch_minimum: Tensor,
+        batch_maximum: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """See `RunningCalibrator.update`."""
         rate = ops.maximum(1.0 - self.decay, 1.0 / (count + 1.0))
         return (

@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.calibrators.base import HistogramCalibrator
+from keras_compress.quantization.histogram import Histogram
 
 _ROUNDS = 2
 
@@ -40,7 +41,7 @@ class Mse(HistogramCalibrator):
                 f"candidates must be 2 or more. Received: candidates={self.candidates}"
             )
 
-    def range(self, histogram, bits):
+    def range(self, histogram: Histogram, bits: int) -> tuple[float, float]:
         """See `HistogramCalibrator.range`."""
         fractions = np.linspace(0, 1, self.candidates + 1)[1:]
         lowest, highest = min(histogram.minimum, 0.0), max(histogram.maximum, 0.0)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_compress.quantization.calibrators.base import HistogramCalibrator
+from keras_compress.quantization.histogram import Histogram
 
 _ITERATIONS = 50
 
@@ -30,7 +31,7 @@ class Octav(HistogramCalibrator):
         (2.5, -2.5)
     """
 
-    def range(self, histogram, bits):
+    def range(self, histogram: Histogram, bits: int) -> tuple[float, float]:
         """See `HistogramCalibrator.range`."""
         values, weights = histogram.centers, histogram.weights
         inside_cost = 1 / (12 * (2.0**bits - 1) ** 2)

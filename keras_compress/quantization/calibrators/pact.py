@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.calibrators.base import RunningCalibrator
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Pact(RunningCalibrator):
         if not self.decay >= 0:
             raise InvalidArgumentError(f"decay must be 0 or more. Received: decay={self.decay}")
 
-    def update(self, minimum, maximum, count, batch_minimum, batch_maximum):
+    def update(
+        self,
+        minimum: Tensor,
+        maximum: Tensor,
+        count: Tensor,
+        batch_minimum: Tensor,
+        batch_maximum: Tensor,
+    ) -> tuple[Tensor, Tensor]:
         """Return the range to begin with: that of the last batch."""
         return batch_minimum, batch_maximum

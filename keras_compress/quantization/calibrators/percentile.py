@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.calibrators.base import HistogramCalibrator
+from keras_compress.quantization.histogram import Histogram
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Percentile(HistogramCalibrator):
                 f"Received: percentile={self.percentile}"
             )
 
-    def range(self, histogram, bits):
+    def range(self, histogram: Histogram, bits: int) -> tuple[float, float]:
         """See `HistogramCalibrator.range`."""
         fraction = self.percentile / 100
         lower, upper = histogram.quantile(1 - fraction), histogram.quantile(fraction)

@@ -1,11 +1,13 @@
 """The largest magnitude sets the scale."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,7 @@ class AbsMax(WeightQuantizer):
         array([[0.01]], dtype=float32)
     """
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         largest = ops.max(ops.abs(weights), axis=axes, keepdims=True)
         return ops.where(largest > 0, largest, 1.0) / weight_limit(bits)

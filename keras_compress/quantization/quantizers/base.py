@@ -2,10 +2,12 @@
 
 import abc
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 from keras_compress.quantization.fake_quant import fake_quantize_weights
 from keras_compress.support.plugins import Plugin
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +21,9 @@ class WeightQuantizer(Plugin, abc.ABC):
 
     learned: ClassVar[bool] = False  # whether the step is trained by gradient
     projects: ClassVar[bool] = False  # whether weights are moved after each update
-    uniform: ClassVar[bool] = True  # whether every value of the grid may be taken
 
     @abc.abstractmethod
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """Choose the scale.
 
         Args:
@@ -34,7 +35,7 @@ class WeightQuantizer(Plugin, abc.ABC):
             Positive tensor, of size 1 along `axes`.
         """
 
-    def quantize(self, weights, scale, axes, bits):
+    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """Round weights, with a straight-through gradient.
 
         Args:
@@ -48,7 +49,12 @@ class WeightQuantizer(Plugin, abc.ABC):
         """
         return fake_quantize_weights(weights, scale, bits)
 
-    def stored_bits(self, bits):
+    @property
+    def uniform(self) -> bool:
+        """Whether every value of the grid may be taken."""
+        return True
+
+    def stored_bits(self, bits: int) -> int:
         """Return the width of the integers that the file holds.
 
         Args:
@@ -59,7 +65,7 @@ class WeightQuantizer(Plugin, abc.ABC):
         """
         return bits
 
-    def trained_scale(self, step, size, bits):
+    def trained_scale(self, step: Tensor, size: int, bits: int) -> Tensor:
         """Return the scale that a trained step stands for; only where `learned`.
 
         Args:
@@ -72,7 +78,7 @@ class WeightQuantizer(Plugin, abc.ABC):
         """
         return step
 
-    def project(self, weights, rounded, updates):
+    def project(self, weights: Tensor, rounded: Tensor, updates: Tensor) -> Tensor:
         """Return weights moved toward the grid after an update; only where `projects`.
 
         Args:

@@ -1,11 +1,13 @@
 """Weights are moved onto their grid after each update (projected gradient)."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.quantizers.least_squares import LeastSquares
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +39,11 @@ class GradientProjection(WeightQuantizer):
                 f"growth must be above 0, or None. Received: growth={self.growth}"
             )
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         return LeastSquares().scale(weights, axes, bits)
 
-    def project(self, weights, rounded, updates):
+    def project(self, weights: Tensor, rounded: Tensor, updates: Tensor) -> Tensor:
         """See `WeightQuantizer.project`."""
         if self.growth is None:
             return rounded

@@ -1,6 +1,7 @@
 """The step is a parameter that is trained with the weights (LSQ)."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import ClassVar
 
 from keras import ops
@@ -8,6 +9,7 @@ from keras import ops
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.quantizers.least_squares import LeastSquares
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +33,17 @@ class LearnedStep(WeightQuantizer):
 
     learned: ClassVar[bool] = True
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """Return the step to begin with; see `WeightQuantizer.scale`."""
         return LeastSquares().scale(weights, axes, bits)
 
-    def quantize(self, weights, scale, axes, bits):
+    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.quantize`."""
         limit = float(weight_limit(bits))
         ratio = ops.clip(ops.convert_to_tensor(weights) / scale, -limit, limit)
         return (ratio + ops.stop_gradient(ops.round(ratio) - ratio)) * scale
 
-    def trained_scale(self, step, size, bits):
+    def trained_scale(self, step: Tensor, size: int, bits: int) -> Tensor:
         """See `WeightQuantizer.trained_scale`."""
         damping = 1.0 / (size * weight_limit(bits)) ** 0.5
         return step * damping + ops.stop_gradient(step * (1.0 - damping))

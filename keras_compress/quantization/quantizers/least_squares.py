@@ -1,6 +1,7 @@
 """The step with the smallest squared error, by alternating least squares."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras import ops
 
@@ -8,6 +9,7 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.support.types import Tensor
 
 # Fractions of the abs_max step from which the search starts; the first one makes it no worse.
 _STARTS = (1.0, 0.85, 0.7, 0.55, 0.4)
@@ -44,7 +46,7 @@ class LeastSquares(WeightQuantizer):
                 f"iterations must be 1 or more. Received: iterations={self.iterations}"
             )
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         weights = ops.convert_to_tensor(weights)
         largest = AbsMax().scale(weights, axes, bits)

@@ -1,6 +1,7 @@
 """A codebook of values with the smallest squared error, instead of a grid of equal steps."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras import ops
 
@@ -9,6 +10,7 @@ from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.quantizers.least_squares import LeastSquares
+from keras_compress.support.types import Tensor
 
 _STORED_BITS = 8
 
@@ -34,7 +36,7 @@ class LloydMax(WeightQuantizer):
     iterations: int = 10
 
     @property
-    def uniform(self):
+    def uniform(self) -> bool:
         """Whether every value of the grid may be taken."""
         return False
 
@@ -44,11 +46,11 @@ class LloydMax(WeightQuantizer):
                 f"iterations must be 1 or more. Received: iterations={self.iterations}"
             )
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """Return the step of the 8-bit grid that the codes lie on; see `WeightQuantizer.scale`."""
         return AbsMax().scale(weights, axes, _STORED_BITS)
 
-    def quantize(self, weights, scale, axes, bits):
+    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.quantize`."""
         weights = ops.convert_to_tensor(weights)
         fixed = ops.stop_gradient(weights)
@@ -59,7 +61,7 @@ class LloydMax(WeightQuantizer):
         rounded = ops.sum(_nearest(fixed, codes) * codes, axis=-1)
         return weights + ops.stop_gradient(rounded - weights)
 
-    def codes(self, weights, axes, bits):
+    def codes(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """Return the codebook of each group of weights, before it is rounded.
 
         Args:
@@ -83,7 +85,7 @@ class LloydMax(WeightQuantizer):
             )
         return codes
 
-    def stored_bits(self, bits):
+    def stored_bits(self, bits: int) -> int:
         """See `WeightQuantizer.stored_bits`."""
         if bits > 7:
             raise InvalidArgumentError(

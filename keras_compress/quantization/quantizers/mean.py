@@ -1,11 +1,13 @@
 """Binary and ternary weights, scaled by their mean magnitude."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.support.types import Tensor
 
 # The threshold that minimises the error of ternary weights, as a share of the mean magnitude.
 _THRESHOLD = 0.7
@@ -44,7 +46,7 @@ class Mean(WeightQuantizer):
                 f"values must be 'ternary' or 'binary'. Received: values={self.values!r}"
             )
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         magnitudes = ops.abs(ops.convert_to_tensor(weights))
         kept = ops.cast(magnitudes > self._threshold(magnitudes, axes), magnitudes.dtype)
@@ -52,14 +54,14 @@ class Mean(WeightQuantizer):
         mean = ops.sum(magnitudes * kept, axis=axes, keepdims=True) / count
         return ops.where(mean > 0, mean, 1.0)
 
-    def quantize(self, weights, scale, axes, bits):
+    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.quantize`."""
         magnitudes = ops.abs(ops.convert_to_tensor(weights))
         kept = ops.cast(magnitudes > self._threshold(magnitudes, axes), magnitudes.dtype)
         rounded = ops.sign(weights) * kept * scale
         return weights + ops.stop_gradient(rounded - weights)
 
-    def stored_bits(self, bits):
+    def stored_bits(self, bits: int) -> int:
         """See `WeightQuantizer.stored_bits`."""
         if bits != 2:
             raise InvalidArgumentError(

@@ -1,12 +1,14 @@
 """A high percentile of the magnitudes sets the scale."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Percentile(WeightQuantizer):
                 f"Received: percentile={self.percentile}"
             )
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         magnitudes = ops.abs(ops.convert_to_tensor(weights))
         reach = ops.quantile(magnitudes, self.percentile / 100, axis=axes, keepdims=True)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 from keras import ops
 
@@ -9,6 +10,7 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.quantization.quantizers.base import WeightQuantizer
+from keras_compress.support.types import Tensor
 
 _LARGEST_POWER = 64  # the largest power of two among the 8-bit integers
 
@@ -47,11 +49,11 @@ class PowerOfTwo(WeightQuantizer):
             )
 
     @property
-    def uniform(self):
+    def uniform(self) -> bool:
         """Whether every value of the grid may be taken."""
         return self.values == "scales"
 
-    def scale(self, weights, axes, bits):
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         weights = ops.convert_to_tensor(weights)
         if self.values == "weights":
@@ -62,7 +64,7 @@ class PowerOfTwo(WeightQuantizer):
         errors = [_error(weights, scale, axes, bits) for scale in (large, large / 2)]
         return ops.where(errors[1] < errors[0], large / 2, large)
 
-    def quantize(self, weights, scale, axes, bits):
+    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.quantize`."""
         if self.values == "scales":
             return super().quantize(weights, scale, axes, bits)
@@ -74,7 +76,7 @@ class PowerOfTwo(WeightQuantizer):
         rounded = ops.where(zero, 0.0, ops.sign(weights) * ops.power(2.0, exponents) * scale)
         return weights + ops.stop_gradient(rounded - weights)
 
-    def stored_bits(self, bits):
+    def stored_bits(self, bits: int) -> int:
         """See `WeightQuantizer.stored_bits`."""
         if self.values == "scales":
             return bits
