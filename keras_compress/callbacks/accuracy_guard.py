@@ -3,8 +3,10 @@
 import dataclasses
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -57,12 +59,12 @@ class AccuracyGuard(StepCallback):
 
     def __init__(
         self,
-        monitor="val_accuracy",
-        reference=None,
-        tolerance=0.01,
-        patience=3,
-        mode="auto",
-        backup_dir=None,
+        monitor: str = "val_accuracy",
+        reference: float | None = None,
+        tolerance: float = 0.01,
+        patience: int = 3,
+        mode: str = "auto",
+        backup_dir: str | os.PathLike | None = None,
     ):
         super().__init__()
         _check_arguments(reference, tolerance, patience, mode)
@@ -74,27 +76,27 @@ class AccuracyGuard(StepCallback):
         self._given_reference = reference
         self._backup = None if backup_dir is None else Path(backup_dir) / "accuracy_guard.npz"
 
-    def begin(self):
+    def begin(self) -> None:
         """Forget the last training, or take up the one that was killed."""
         self.reference = self._given_reference
         self.epochs_below = 0
         self._last_good = None
         self._validated = self._measured = False
         if self._backup is not None and self._backup.exists():
-            self._load()
+            self._load(self._backup)
 
-    def resume(self, step):
+    def resume(self, step: int) -> None:
         """Hold the step where a training that was killed held it."""
         if self._last_good is not None:
             self._check_state(self._last_good)
         if self.epochs_below:
             self._step.hold()
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         """Note that this epoch has been validated."""
         self._validated = True
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Decide whether compression goes on."""
         super().on_epoch_end(epoch, logs)
         value = self._value(logs or {})
@@ -108,7 +110,7 @@ class AccuracyGuard(StepCallback):
         if self._backup is not None:
             self._save()
 
-    def end(self):
+    def end(self) -> None:
         """Go back if the metric is still below; let the step go."""
         if not self.running:
             return
@@ -120,7 +122,7 @@ class AccuracyGuard(StepCallback):
         if self._backup is not None:
             self._backup.unlink(missing_ok=True)
 
-    def is_good(self, value):
+    def is_good(self, value: float) -> bool:
         """Tell whether a value of the metric is within the tolerance of the reference."""
         if self.reference is None:
             return True
@@ -179,14 +181,14 @@ class AccuracyGuard(StepCallback):
 
     def _save(self):
         note = {"reference": self.reference, "epochs_below": self.epochs_below}
-        arrays = {} if self._last_good is None else self._last_good.to_arrays()
+        arrays: dict[str, Any] = {} if self._last_good is None else self._last_good.to_arrays()
         content = io.BytesIO()
         np.savez(content, note=json.dumps(note), **arrays)
         write_atomically(self._backup, content.getvalue())
 
-    def _load(self):
+    def _load(self, backup: Path):
         try:
-            with np.load(self._backup) as arrays:
+            with np.load(backup) as arrays:
                 note = json.loads(str(arrays["note"]))
                 if "step" in arrays:
                     self._last_good = _State.from_arrays(arrays)

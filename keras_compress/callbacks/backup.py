@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,12 +38,17 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         ['saved_2']
     """
 
-    def __init__(self, backup_dir, save_freq="epoch", delete_checkpoint=True):
+    def __init__(
+        self,
+        backup_dir: str | os.PathLike,
+        save_freq: str | int = "epoch",
+        delete_checkpoint: bool = True,
+    ):
         super().__init__(
             str(pathlib.Path(backup_dir)), save_freq, delete_checkpoint=delete_checkpoint
         )
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Restore the last whole backup, if there is one."""
         self._remove_unfinished()
         saved = self._saved()
@@ -57,7 +63,9 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         aside = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
         self._use(os.path.basename(aside))
         super()._save_model()
-        states = {str(n): np.asarray(state) for n, state in enumerate(self._generators())}
+        states: dict[str, Any] = {
+            str(n): np.asarray(state) for n, state in enumerate(self._generators())
+        }
         np.savez(os.path.join(aside, _GENERATORS), **states)
         older = self._saved()
         name = f"saved_{older[-1] + 1 if older else 1}"

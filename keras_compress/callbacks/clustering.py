@@ -33,7 +33,7 @@ class ClusteringCallback(PhaseCallback):
     Source: Han et al. 2016, "Deep Compression", section 3.
     """
 
-    def begin(self):
+    def begin(self) -> None:
         """Find the layers that cluster."""
         self._layers = [layer for layer in compressed_layers(self.model) if layer.codebooks]
         if not self._layers:
@@ -43,7 +43,7 @@ class ClusteringCallback(PhaseCallback):
                 f"Received: {self.model.name}, which has none"
             )
 
-    def update(self, step):
+    def update(self, step: int) -> None:
         """See `StepCallback.update`."""
         phase = self.phase_at(step)
         before = self._phases()

@@ -1,5 +1,7 @@
 """What callbacks share that begin something at one step of `fit` and freeze it at another."""
 
+from typing import Any
+
 from keras_compress.callbacks.step_callback import FAR, StepCallback
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.wrappers.phase import Phase
@@ -32,16 +34,16 @@ class PhaseCallback(StepCallback):
         self.begin_step = begin_step
         self.freeze_step = freeze_step
 
-    def next_change(self, step):
+    def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`."""
         return min((change for change in self.changes() if change > step), default=step + FAR)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Enter the phase that is due."""
         super().on_train_batch_begin(batch, logs)
         self.look()
 
-    def changes(self):
+    def changes(self) -> list[int]:
         """List the steps at which something changes."""
         return [self.begin_step, self.freeze_step or 0]
 

@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from keras_compress.callbacks.observation import Observation
-from keras_compress.callbacks.pruning_targets import find_targets
+from keras_compress.callbacks.pruning_targets import Target, find_targets
 from keras_compress.callbacks.schedule_callback import ScheduleCallback, check_schedule
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.masks import check_items, compute_masks
+from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.spec import Pruning
 
 
@@ -57,7 +59,13 @@ class PruningCallback(ScheduleCallback):
         ([0.5], 8)
     """
 
-    def __init__(self, schedule, pruning=None, initial_step=0, observed_steps=10):
+    def __init__(
+        self,
+        schedule: Schedule,
+        pruning: Pruning | Mapping[str, Pruning | None] | None = None,
+        initial_step: int = 0,
+        observed_steps: int = 10,
+    ):
         super().__init__(schedule, initial_step)
         _check_pruning(pruning)
         _check_observed_steps(observed_steps)
@@ -66,16 +74,16 @@ class PruningCallback(ScheduleCallback):
         self.sparsity = 0.0
 
     @property
-    def schedules(self):
+    def schedules(self) -> list[Schedule]:
         """See `ScheduleCallback.schedules`."""
         return list(self._groups)
 
     @property
-    def masked(self):
+    def masked(self) -> bool:
         """See `ScheduleCallback.masked`."""
         return any(target.counts()[0] for target in self._found.targets)
 
-    def begin(self):
+    def begin(self) -> None:
         """Find what there is to prune and check that it can be."""
         self._found = find_targets(self.model, self.pruning)
         self._groups = _by_schedule(self._found.targets, self.schedule)
@@ -84,7 +92,7 @@ class PruningCallback(ScheduleCallback):
             self._check_group(schedule, targets)
         self._step.outside.extend(self._found.outside)
 
-    def apply(self, schedule, sparsity):
+    def apply(self, schedule: Schedule, sparsity: float) -> None:
         """See `ScheduleCallback.apply`."""
         targets = self._groups[schedule]
         self._observation.check(targets)
@@ -94,40 +102,40 @@ class PruningCallback(ScheduleCallback):
         self._found.enforce()
         self._observation.reset(targets)
 
-    def ready(self, schedule):
+    def ready(self, schedule: Schedule) -> bool:
         """See `ScheduleCallback.ready`: gradients that a criterion needs must have been seen."""
         if not self._observation.concerns(self._groups[schedule]):
             return True
         return self._observation.missing(self._step.iterations) == 0
 
-    def resume(self, step):
+    def resume(self, step: int) -> None:
         """See `ScheduleCallback.resume`."""
         super().resume(step)
         self._observe(step)
 
-    def update(self, step):
+    def update(self, step: int) -> None:
         """See `ScheduleCallback.update`."""
         super().update(step)
         self._observe(step)
 
-    def next_change(self, step):
+    def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`; observation begins before an update is due."""
         coming = [begin for begin in self._observation_begins(step) if begin > step]
         if len(coming) < len(self._observed):
             coming.append(step + max(1, self._observation.missing(self._step.iterations)))
         return min([super().next_change(step), *coming])
 
-    def measure(self):
+    def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
         counts = [target.counts() for target in self._found.targets]
         zeros, sizes = zip(*counts, strict=True)
         self.sparsity = float(sum(zeros) / sum(sizes))
 
-    def logs(self):
+    def logs(self) -> dict[str, float]:
         """See `StepCallback.logs`."""
         return {"sparsity": self.sparsity}
 
-    def end(self):
+    def end(self) -> None:
         """Leave a plain model as plain as it was."""
         super().end()
         self._observation.end()
@@ -165,7 +173,7 @@ class PruningCallback(ScheduleCallback):
 
 def _by_schedule(targets, default):
     """Group targets that share a schedule: a global ranking is made within a group."""
-    groups = {}
+    groups: dict[Any, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.pruning.schedule or default, []).append(target)
     return groups

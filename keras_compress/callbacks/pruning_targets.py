@@ -100,7 +100,7 @@ class PlainTargets:
         _check_names(pruning, layers)
         # Masks have the shapes of kernels.
         check_built(model, [layer for layer in layers if find(layer) is not None])
-        kernels = {}
+        kernels: dict[int, tuple] = {}
         for layer in layers:
             spec, every = _spec_of(layer, pruning)
             if spec is not None and layer.built:

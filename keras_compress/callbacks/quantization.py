@@ -1,5 +1,7 @@
 """When quantization begins in `fit`, and when ranges and statistics stop moving."""
 
+from collections.abc import Mapping
+
 from keras_compress.callbacks.phase_callback import PhaseCallback
 from keras_compress.callbacks.step_callback import remake_functions
 from keras_compress.callbacks.xla import compiled_by_xla
@@ -38,12 +40,17 @@ class QuantizationCallback(PhaseCallback):
         400
     """
 
-    def __init__(self, begin_step=0, freeze_step=None, weight_bits=None):
+    def __init__(
+        self,
+        begin_step: int = 0,
+        freeze_step: int | None = None,
+        weight_bits: Mapping[int, int] | None = None,
+    ):
         super().__init__(begin_step, freeze_step)
         _check_widths(weight_bits)
         self.weight_bits = dict(sorted((weight_bits or {}).items()))
 
-    def begin(self):
+    def begin(self) -> None:
         """Find the layers that quantize."""
         phased = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
         self._layers = [layer for layer in phased if layer.quantizes]
@@ -58,7 +65,7 @@ class QuantizationCallback(PhaseCallback):
         _check_calibrated(self._layers)
         self._say_whether_xla_compiles(compiled_by_xla(self.model))
 
-    def end(self):
+    def end(self) -> None:
         """Take back what held for this training: what is traced next may be compiled anyhow."""
         self._say_whether_xla_compiles(True)
 
@@ -67,7 +74,7 @@ class QuantizationCallback(PhaseCallback):
             if isinstance(layer, ActivationQuantizer):
                 layer.compiled_by_xla = compiles
 
-    def weight_bits_at(self, step):
+    def weight_bits_at(self, step: int) -> int:
         """Return the width of weights that is due at a step.
 
         Args:
@@ -79,11 +86,11 @@ class QuantizationCallback(PhaseCallback):
         due = [bits for begin, bits in self.weight_bits.items() if begin <= step]
         return due[-1] if due else max(self.weight_bits.values(), default=0)
 
-    def changes(self):
+    def changes(self) -> list[int]:
         """See `PhaseCallback.changes`; those of widths come in."""
         return [*super().changes(), *self.weight_bits]
 
-    def update(self, step):
+    def update(self, step: int) -> None:
         """See `StepCallback.update`; widths change with phases."""
         phase = self.phase_at(step)
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]

@@ -1,5 +1,8 @@
 """What callbacks share that mask ever more of a model along a schedule."""
 
+from typing import Any
+
+import keras
 from absl import logging
 
 from keras_compress.callbacks.step_callback import StepCallback
@@ -23,7 +26,7 @@ class ScheduleCallback(StepCallback):
         InvalidArgumentError: `schedule` is no schedule, `initial_step` no step.
     """
 
-    def __init__(self, schedule, initial_step=0):
+    def __init__(self, schedule: Schedule, initial_step: int = 0):
         super().__init__()
         check_schedule(schedule)
         _check_initial_step(initial_step)
@@ -56,27 +59,27 @@ class ScheduleCallback(StepCallback):
         """Tell whether an update of a schedule that is due can be made now."""
         return True
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Note where the optimizer stands before any callback restores a checkpoint."""
         super().set_model(model)
         self._step.attach(self, self.initial_step)
         # Those of an earlier training; this one's callbacks add theirs when it begins.
         self._step.outside.clear()
 
-    def resume(self, step):
+    def resume(self, step: int) -> None:
         """Bring masks to where they were: saved ones stay unless an update was missed."""
         since = self._step.recorded if self.masked else -1
         self._consulted = dict.fromkeys(self.schedules, since)
         self._follow_all(step)
         self.measure()
 
-    def update(self, step):
+    def update(self, step: int) -> None:
         """See `StepCallback.update`."""
         if self._follow_all(step):
             self._step.record()
             self.measure()
 
-    def next_change(self, step):
+    def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`."""
         return min(schedule.next_update(step) for schedule in self.schedules)
 
@@ -84,12 +87,12 @@ class ScheduleCallback(StepCallback):
         """Return the update step of a schedule that is due and not yet made, or `None`."""
         return schedule.last_update(self._consulted[schedule], step)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the masks that are due."""
         self.look()
         super().on_train_batch_end(batch, logs)
 
-    def end(self):
+    def end(self) -> None:
         """Say so where training ended before the schedule."""
         if self.running:
             self.measure()
@@ -121,7 +124,7 @@ class ScheduleCallback(StepCallback):
             )
 
 
-def check_schedule(schedule) -> None:
+def check_schedule(schedule: Schedule) -> None:
     """Check that a value is a `Schedule`.
 
     Raises:

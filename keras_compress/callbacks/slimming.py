@@ -1,5 +1,7 @@
 """The penalty of network slimming: scales of batch normalization train towards zero in `fit`."""
 
+from typing import Any
+
 import keras
 
 from keras_compress.callbacks.step_callback import check_built, remake_functions
@@ -28,16 +30,16 @@ class SlimmingCallback(keras.callbacks.Callback):
         >>> callback = SlimmingCallback(strength=1e-4)
     """
 
-    def __init__(self, strength=1e-4):
+    def __init__(self, strength: float = 1e-4):
         super().__init__()
         if not strength >= 0:
             raise InvalidArgumentError(
                 f"strength must be a number of 0 or more. Received: strength={strength!r}"
             )
         self.strength = strength
-        self._penalized = []
+        self._penalized: list[keras.Variable] = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Put the penalty on the scales before the training step is traced."""
         super().set_model(model)
         scales = _scales(model)
@@ -49,7 +51,7 @@ class SlimmingCallback(keras.callbacks.Callback):
         self._penalized = [scale for scale in scales if scale.regularizer is None]
         self._set(keras.regularizers.L1(self.strength))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Take the penalty off again."""
         self._set(None)
 

@@ -1,5 +1,7 @@
 """The life of a training step, which all callbacks that act at steps share."""
 
+from typing import Any
+
 import keras
 
 from keras_compress.callbacks.training_step import StepWatch, TrainingStep
@@ -82,44 +84,44 @@ class StepCallback(keras.callbacks.Callback):
         self.update(step)
         self._watch.sleep(self.next_change(step) - step)
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Find the step that all callbacks of the model share."""
         super().set_model(model)
         self._step = TrainingStep.of(model)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Find what there is to act on."""
         self.running = False
         self.begin()
         self._step.begin()
         self._watch = StepWatch(self._step)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Look at the step again: between epochs it may have been held or set."""
         self._watch.wake()
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Resume, once all callbacks have restored what they restore."""
         if not self.running:
             self.running = True
             self._step.resolve()
             self.resume(self._step.current)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the logs of the batch."""
         self._write(logs)
 
-    def on_test_begin(self, logs=None):
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Record the step in the model before anyone saves it at the end of the epoch."""
         if self.running:
             self._step.record()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the step in the model and write the logs of the epoch."""
         self._step.record()
         self._write(logs)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Record the step in the model and end."""
         if self.running:
             self._step.record()

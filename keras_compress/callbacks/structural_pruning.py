@@ -1,13 +1,22 @@
 """Grow channel masks along a schedule during `fit`."""
 
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_compress.callbacks.schedule_callback import ScheduleCallback
+from keras_compress.data.types import Samples
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.shrinking.budget import KINDS, Budget, Costs
 from keras_compress.shrinking.channel_masks import ChannelMasks
+from keras_compress.shrinking.criteria.base import StructuralCriterion
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.shrinking.scoring import resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions
 from keras_compress.shrinking.shrinking import groups_to_keep, multiple
@@ -51,18 +60,18 @@ class StructuralPruningCallback(ScheduleCallback):
 
     def __init__(
         self,
-        schedule,
-        budget="macs",
-        criterion="l2_norm",
-        data=None,
-        loss=None,
-        round_to=None,
-        ranking="global",
-        minimum=0.1,
-        exclude=(),
-        rules=(),
-        latencies=None,
-        initial_step=0,
+        schedule: Schedule,
+        budget: str = "macs",
+        criterion: str | StructuralCriterion = "l2_norm",
+        data: Samples | None = None,
+        loss: str | Callable | None = None,
+        round_to: int | str | os.PathLike | Profile | None = None,
+        ranking: str = "global",
+        minimum: float = 0.1,
+        exclude: Collection[str] = (),
+        rules: Sequence[Rule] = (),
+        latencies: Mapping[str, float] | None = None,
+        initial_step: int = 0,
     ):
         super().__init__(schedule, initial_step)
         if budget not in KINDS:
@@ -79,44 +88,44 @@ class StructuralPruningCallback(ScheduleCallback):
         self._latencies = latencies
 
     @property
-    def masked(self):
+    def masked(self) -> bool:
         """See `ScheduleCallback.masked`."""
         return bool(self._masks.gone.any())
 
-    def begin(self):
+    def begin(self) -> None:
         """Follow the channels of the model."""
         graph = DependencyGraph(self.model, rules=self._rules, exclude=self._exclude)
         self._costs = Costs(graph, self._latencies)
         self._masks = ChannelMasks(graph)
         self._step.outside.extend(self._masks.variables)
 
-    def resume(self, step):
+    def resume(self, step: int) -> None:
         """Take up the masks that the model has, and make up for an update that was missed."""
         self._masks.set(self._masks.found())
         super().resume(step)
 
-    def apply(self, schedule, sparsity):
+    def apply(self, schedule: Schedule, sparsity: float) -> None:
         """See `ScheduleCallback.apply`."""
         if sparsity > 0:
             self._masks.set(~self._keep(1.0 - sparsity))
             self._masks.enforce()
 
-    def measure(self):
+    def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
         whole = np.ones(self._masks.graph.size, bool)
         left = self._costs.of(self.budget, ~self._masks.gone)
         self.remaining = left / self._costs.of(self.budget, whole)
 
-    def logs(self):
+    def logs(self) -> dict[str, float]:
         """See `StepCallback.logs`."""
         return {self.budget: self.remaining}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Hold masked channels at zero, then mask more where the schedule says so."""
         self._masks.enforce()
         super().on_train_batch_end(batch, logs)
 
-    def end(self):
+    def end(self) -> None:
         """Set masked channels to zero once more."""
         # An average that the optimizer wrote at the end of training passed by the masks.
         self._masks.enforce()

@@ -1,6 +1,7 @@
 """The step that schedules count: kept over several fits, checkpoints, restarts and optimizers."""
 
 import weakref
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ class TrainingStep:
         self._origin = None
         self._held_at = None
         self._owner = None
-        self._optimizer = None
+        self._optimizer: weakref.ref | None = None
         self.recorded = -1
         self.outside = []
         self.waiting_since = None
@@ -62,7 +63,8 @@ class TrainingStep:
     @property
     def iterations(self):
         """Updates that the optimizer has made."""
-        return int(np.asarray(self._model().optimizer.iterations))
+        model: Any = self._model()
+        return int(np.asarray(model.optimizer.iterations))
 
     def attach(self, owner, initial_step=0):
         """Note where the optimizer of a plain model stands; to be called before checkpoints load.
@@ -78,11 +80,11 @@ class TrainingStep:
         if self._owner is None or self._owner() is not owner:
             self._owner, self.recorded = weakref.ref(owner), -1
             self._origin = self.iterations - initial_step
-        elif self._optimizer() is not optimizer:
+        elif self._optimizer is None or self._optimizer() is not optimizer:
             self._origin = self.iterations - max(self.recorded, 0)
         self._optimizer = weakref.ref(optimizer)
 
-    def begin(self):
+    def begin(self) -> None:
         """Forget that a training that was interrupted held the count, or waited."""
         self._held_at = None
         self.waiting_since = None

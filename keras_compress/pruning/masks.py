@@ -1,6 +1,7 @@
 """Masks of a whole model: criterion, pattern and ranking put together."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,17 @@ class PrunableWeights:
     activations: Any = None
 
 
-def resolve_criterion(value):
+def resolve_criterion(value: str | Criterion) -> Criterion:
     """Return the criterion that a name or an instance stands for."""
     return plugins.resolve("keras_compress.pruning.criteria", value, Criterion)
 
 
-def resolve_pattern(value):
+def resolve_pattern(value: str | Pattern) -> Pattern:
     """Return the pattern that a name (`"2:4"`) or an instance stands for."""
     return plugins.resolve("keras_compress.pruning.patterns", value, Pattern)
 
 
-def compute_masks(items, sparsity):
+def compute_masks(items: Sequence[PrunableWeights], sparsity: float) -> list[np.ndarray]:
     """Choose the weights of a model that stay.
 
     Items of layer scope are ranked each by itself, those of global scope together.
@@ -79,7 +80,7 @@ def compute_masks(items, sparsity):
     return [plan.spread(keep[plan]) if plan in keep else plan.mask(sparsity) for plan in plans]
 
 
-def check_items(items, sparsity):
+def check_items(items: Sequence[PrunableWeights], sparsity: float) -> None:
     """Check that masks can be computed, before training and not in the middle of it.
 
     Args:

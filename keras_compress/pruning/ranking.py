@@ -1,11 +1,13 @@
 """Ranking: which groups go when a number of them must, over one layer or over a model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
 
 
-def keep_largest(scores, n_pruned):
+def keep_largest(scores: np.ndarray, n_pruned: int) -> np.ndarray:
     """Keep all groups but the `n_pruned` of lowest score.
 
     The k-th smallest score is selected in linear time; the scores are never sorted. Of equal
@@ -41,7 +43,7 @@ def keep_largest(scores, n_pruned):
     return keep
 
 
-def layer_mask(scores, sparsity):
+def layer_mask(scores: np.ndarray, sparsity: float) -> np.ndarray:
     """Rank the groups of one layer.
 
     Args:
@@ -56,7 +58,9 @@ def layer_mask(scores, sparsity):
     return keep_largest(scores, min(round(sparsity * n_groups), n_groups - 1))
 
 
-def global_masks(scores, sizes, sparsity):
+def global_masks(
+    scores: Sequence[np.ndarray], sizes: Sequence[np.ndarray], sparsity: float
+) -> list[np.ndarray]:
     """Rank the groups of all layers together, so that easy layers lose more.
 
     The lowest groups of the model go until the weights in them come as close to
@@ -98,7 +102,7 @@ def _count_for_budget(scores, sizes, sparsity):
     return int(np.argmin(np.abs(np.insert(held, 0, 0) - sparsity * held[-1])))
 
 
-def check_numbers(scores):
+def check_numbers(scores: np.ndarray) -> None:
     """Check that no score is NaN: what is no number has no order."""
     if np.isnan(scores).any():
         raise InvalidArgumentError(

@@ -4,7 +4,10 @@ import abc
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
+
 from keras_compress.support.plugins import Plugin
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Criterion(Plugin, abc.ABC):
     sums_all_training: ClassVar[bool] = False
     seed: ClassVar[int] = 0
 
-    def gradient_statistic(self, weights, gradients):
+    def gradient_statistic(self, weights: Tensor, gradients: Tensor) -> Tensor:
         """Return what is summed over training steps; by default the gradients themselves.
 
         Args:
@@ -42,7 +45,14 @@ class Criterion(Plugin, abc.ABC):
         return gradients
 
     @abc.abstractmethod
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights.
 
         Args:

@@ -22,7 +22,14 @@ class Magnitude(Criterion):
         array([2. , 0.5])
     """
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
         if groups.shape[1] == 1:  # reducing an axis of one element is slow in numpy
             return np.abs(groups[:, 0])

@@ -1,11 +1,12 @@
 """The criterion of weights that move away from zero."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +31,18 @@ class Movement(Criterion):
     needs_gradients: ClassVar[bool] = True
     sums_all_training: ClassVar[bool] = True
 
-    def gradient_statistic(self, weights, gradients):
+    def gradient_statistic(self, weights: Tensor, gradients: Tensor) -> Tensor:
         """Return `-w * dL/dw`."""
         return -weights * gradients
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
         zeros = np.asarray(np.abs(groups).sum(axis=1)) == 0
-        return np.where(zeros, -np.inf, np.asarray(gradients.sum(axis=1)))
+        return np.where(zeros, -np.inf, np.asarray(cast(np.ndarray, gradients).sum(axis=1)))

@@ -26,7 +26,14 @@ class Random(Criterion):
 
     seed: int = 0  # type: ignore[misc]  # a field where the base has a constant
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
         rng = np.random.default_rng(self.seed) if rng is None else rng
         return rng.random(len(groups), dtype=np.float32)

@@ -25,6 +25,13 @@ class Snip(Criterion):
 
     needs_gradients: ClassVar[bool] = True
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
         return np.asarray(np.abs(groups * gradients).sum(axis=1))

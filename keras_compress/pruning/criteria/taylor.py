@@ -1,11 +1,12 @@
 """The criterion of the first-order Taylor expansion of the loss."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 
 from keras_compress.pruning.criteria.base import Criterion
+from keras_compress.support.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +25,17 @@ class Taylor(Criterion):
 
     needs_gradients: ClassVar[bool] = True
 
-    def gradient_statistic(self, weights, gradients):
+    def gradient_statistic(self, weights: Tensor, gradients: Tensor) -> Tensor:
         """Return `(w * dL/dw) ** 2`."""
         return (weights * gradients) ** 2
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
-        return np.asarray(gradients.sum(axis=1))
+        return np.asarray(cast(np.ndarray, gradients).sum(axis=1))

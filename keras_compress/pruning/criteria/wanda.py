@@ -27,6 +27,13 @@ class Wanda(Criterion):
 
     needs_activations: ClassVar[bool] = True
 
-    def __call__(self, groups, *, gradients=None, activations=None, rng=None):
+    def __call__(
+        self,
+        groups: np.ndarray,
+        *,
+        gradients: np.ndarray | None = None,
+        activations: np.ndarray | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
         """Score groups of weights."""
         return np.asarray((np.abs(groups) * activations).mean(axis=1))

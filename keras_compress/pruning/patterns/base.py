@@ -4,6 +4,8 @@ import abc
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
+
 from keras_compress.pruning.ranking import layer_mask
 from keras_compress.support.plugins import Plugin
 
@@ -24,7 +26,7 @@ class Pattern(Plugin, abc.ABC):
     local: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def group(self, weights, channel_axis):
+    def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
         """Arrange weights in the groups that are pruned as one.
 
         Args:
@@ -37,7 +39,7 @@ class Pattern(Plugin, abc.ABC):
         """
 
     @abc.abstractmethod
-    def ungroup(self, keep, shape, channel_axis):
+    def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Spread what holds for groups over the weights in them; the inverse of `group`.
 
         Args:
@@ -50,7 +52,7 @@ class Pattern(Plugin, abc.ABC):
         """
 
     @abc.abstractmethod
-    def group_sizes(self, shape, channel_axis):
+    def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Count the weights in each group.
 
         Args:
@@ -61,7 +63,9 @@ class Pattern(Plugin, abc.ABC):
             Integer array (n_groups,).
         """
 
-    def mask(self, scores, sparsity, shape, channel_axis):
+    def mask(
+        self, scores: np.ndarray, sparsity: float, shape: tuple[int, ...], channel_axis: int
+    ) -> np.ndarray:
         """Choose the weights that stay.
 
         Args:
@@ -75,7 +79,7 @@ class Pattern(Plugin, abc.ABC):
         """
         return self.ungroup(layer_mask(scores, sparsity), shape, channel_axis)
 
-    def check_target(self, sparsity):
+    def check_target(self, sparsity: float) -> None:
         """Refuse a sparsity that a schedule may not end at with this pattern.
 
         Args:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from typing import Self
 
 import numpy as np
 
@@ -48,12 +49,12 @@ class Block(Pattern):
                 )
 
     @classmethod
-    def from_name(cls, name):
+    def from_name(cls, name: str) -> Self | None:
         """Return the block of a name such as `"1x4"`, or `None` if it is no such name."""
         found = re.fullmatch(r"(\d+)x(\d+)", name)
         return cls(int(found[1]), int(found[2])) if found else None
 
-    def group(self, weights, channel_axis):
+    def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
         """Arrange weights in the groups that are pruned as one."""
         matrix = _matrix(weights, channel_axis)
         height, width = matrix.shape
@@ -67,7 +68,7 @@ class Block(Pattern):
         )
         return blocks.transpose(0, 2, 1, 3).reshape(-1, self.rows * self.columns)
 
-    def ungroup(self, keep, shape, channel_axis):
+    def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Spread what holds for groups over the weights in them."""
         first = [shape[channel_axis], *np.delete(shape, channel_axis)]
         height, width = first[0], math.prod(first[1:])
@@ -75,7 +76,7 @@ class Block(Pattern):
         matrix = grid.repeat(self.rows, axis=0).repeat(self.columns, axis=1)[:height, :width]
         return np.moveaxis(matrix.reshape(first), 0, channel_axis)
 
-    def group_sizes(self, shape, channel_axis):
+    def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Count the weights in each group."""
         ones = self.group(np.ones(shape, int), channel_axis)
         return np.asarray(ones.sum(axis=1))

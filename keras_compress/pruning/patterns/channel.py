@@ -23,17 +23,17 @@ class Channel(Pattern):
                [ True,  True]])
     """
 
-    def group(self, weights, channel_axis):
+    def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
         """Arrange weights in the groups that are pruned as one."""
         return np.moveaxis(weights, channel_axis, 0).reshape(weights.shape[channel_axis], -1)
 
-    def ungroup(self, keep, shape, channel_axis):
+    def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Spread what holds for groups over the weights in them."""
         spread = [1] * len(shape)
         spread[channel_axis] = -1
         return np.broadcast_to(keep.reshape(spread), shape).copy()
 
-    def group_sizes(self, shape, channel_axis):
+    def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Count the weights in each group."""
         channels = shape[channel_axis]
         return np.full(channels, math.prod(shape) // channels)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -57,29 +57,31 @@ class NOfM(Pattern):
             )
 
     @classmethod
-    def from_name(cls, name):
+    def from_name(cls, name: str) -> Self | None:
         """Return the pattern of a name such as `"2:4"`, or `None` if it is no such name."""
         found = re.fullmatch(r"(\d+):(\d+)", name)
         return cls(int(found[1]), int(found[2])) if found else None
 
     @property
-    def sparsity(self):
+    def sparsity(self) -> float:
         """The fraction of zeros in a whole neighbourhood, 1 - n / m."""
         return 1 - self.n / self.m
 
-    def group(self, weights, channel_axis):
+    def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
         """Arrange weights in the groups that are pruned as one."""
         return weights.reshape(-1, 1)
 
-    def ungroup(self, keep, shape, channel_axis):
+    def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Spread what holds for groups over the weights in them."""
         return keep.reshape(shape)
 
-    def group_sizes(self, shape, channel_axis):
+    def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Count the weights in each group."""
         return np.ones(math.prod(shape), int)
 
-    def mask(self, scores, sparsity, shape, channel_axis):
+    def mask(
+        self, scores: np.ndarray, sparsity: float, shape: tuple[int, ...], channel_axis: int
+    ) -> np.ndarray:
         """Choose the weights that stay."""
         n_pruned = self._count(sparsity)
         if shape[-1] < self.m or n_pruned == 0:
@@ -92,7 +94,7 @@ class NOfM(Pattern):
         keep = _largest_of_each(rows.reshape(-1, self.m), self.m - n_pruned)
         return keep.reshape(len(rows), -1)[:, : shape[-1]].reshape(shape)
 
-    def check_target(self, sparsity):
+    def check_target(self, sparsity: float) -> None:
         """Refuse a schedule that ends before the pattern is reached."""
         reached = self._count(sparsity)
         if 0 < reached < self.m - self.n:

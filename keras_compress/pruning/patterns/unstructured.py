@@ -22,14 +22,14 @@ class Unstructured(Pattern):
                [ True, False]])
     """
 
-    def group(self, weights, channel_axis):
+    def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
         """Arrange weights in the groups that are pruned as one."""
         return weights.reshape(-1, 1)
 
-    def ungroup(self, keep, shape, channel_axis):
+    def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Spread what holds for groups over the weights in them."""
         return keep.reshape(shape)
 
-    def group_sizes(self, shape, channel_axis):
+    def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
         """Count the weights in each group."""
         return np.ones(math.prod(shape), int)

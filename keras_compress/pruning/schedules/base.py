@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import math
 import numbers
+from typing import Any
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.plugins import Plugin
@@ -22,7 +23,7 @@ class Schedule(Plugin, abc.ABC):
     """
 
     @abc.abstractmethod
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         """Return the sparsity that holds at a step.
 
         Args:
@@ -33,7 +34,7 @@ class Schedule(Plugin, abc.ABC):
         """
 
     @abc.abstractmethod
-    def should_update(self, step):
+    def should_update(self, step: int) -> bool:
         """Tell whether the masks are computed anew at a step.
 
         Args:
@@ -95,14 +96,14 @@ class RampSchedule(Schedule):
             )
 
     @abc.abstractmethod
-    def remaining(self, progress):
+    def remaining(self, progress: float) -> float:
         """Return the part of the way that is left, from 1 at the begin to 0 at the end.
 
         Args:
             progress: Float in [0, 1], the fraction of the steps that are done.
         """
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         """Return the sparsity that holds at a step."""
         if step >= self.end_step:
             return self.final_sparsity
@@ -112,12 +113,12 @@ class RampSchedule(Schedule):
         gap = self.initial_sparsity - self.final_sparsity
         return self.final_sparsity + gap * self.remaining(progress)
 
-    def should_update(self, step):
+    def should_update(self, step: int) -> bool:
         """Tell whether the masks are computed anew at a step."""
         return is_update_step(step, self.begin_step, self.end_step, self.frequency)
 
 
-def is_update_step(step, begin_step, end_step, frequency):
+def is_update_step(step: int, begin_step: int, end_step: int | None, frequency: int) -> bool:
     """Tell whether a step lies on the grid of updates.
 
     The grid is `begin_step`, then each `frequency` steps up to `end_step`, and `end_step`
@@ -138,11 +139,11 @@ def is_update_step(step, begin_step, end_step, frequency):
     return (step - begin_step) % frequency == 0 or step == end_step
 
 
-def check_sparsities(schedule, *arguments):
+def check_sparsities(schedule: Schedule, *arguments: str) -> None:
     """Check that fields are fractions in [0, 1) and store them as Python floats."""
     for argument in arguments:
         value = getattr(schedule, argument)
-        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
             raise InvalidArgumentError(
                 f"{argument} must be a fraction in [0, 1): 0.8 prunes 80 % of the weights. "
                 f"Received: {argument}={value!r}"
@@ -150,7 +151,7 @@ def check_sparsities(schedule, *arguments):
         object.__setattr__(schedule, argument, float(value))
 
 
-def check_steps(schedule, *arguments):
+def check_steps(schedule: Schedule, *arguments: str) -> None:
     """Check that fields are steps in rising order and store them as Python integers."""
     previous = None
     for argument in arguments:
@@ -169,9 +170,9 @@ def check_steps(schedule, *arguments):
         previous = argument
 
 
-def check_frequency(schedule):
+def check_frequency(schedule: Schedule) -> None:
     """Check that the field `frequency` is a positive integer and store it as one."""
-    value = schedule.frequency
+    value = vars(schedule)["frequency"]
     if not _is_integer(value) or value < 1:
         raise InvalidArgumentError(
             "frequency must be an integer >= 1, the steps between two masks. "
@@ -180,5 +181,5 @@ def check_frequency(schedule):
     object.__setattr__(schedule, "frequency", int(value))
 
 
-def _is_integer(value):
-    return isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value)
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value) and float(value).is_integer()

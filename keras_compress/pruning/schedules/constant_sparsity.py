@@ -45,10 +45,10 @@ class ConstantSparsity(Schedule):
         check_steps(self, *steps)
         check_frequency(self)
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         """Return the sparsity that holds at a step."""
         return self.target_sparsity
 
-    def should_update(self, step):
+    def should_update(self, step: int) -> bool:
         """Tell whether the masks are computed anew at a step."""
         return is_update_step(step, self.begin_step, self.end_step, self.frequency)

@@ -39,6 +39,6 @@ class CosineDecay(RampSchedule):
         [0.0, 0.117, 0.4, 0.8]
     """
 
-    def remaining(self, progress):
+    def remaining(self, progress: float) -> float:
         """Return the part of the way that is left, from 1 at the begin to 0 at the end."""
         return (1 + math.cos(math.pi * progress)) / 2

@@ -32,10 +32,10 @@ class OneShot(Schedule):
         check_sparsities(self, "sparsity")
         check_steps(self, "step")
 
-    def __call__(self, step):
+    def __call__(self, step: int) -> float:
         """Return the sparsity that holds at a step."""
         return self.sparsity if step >= self.step else 0.0
 
-    def should_update(self, step):
+    def should_update(self, step: int) -> bool:
         """Tell whether the masks are computed anew at a step."""
         return step == self.step

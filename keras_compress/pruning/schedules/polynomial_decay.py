@@ -52,6 +52,6 @@ class PolynomialDecay(RampSchedule):
             )
         object.__setattr__(self, "power", float(self.power))
 
-    def remaining(self, progress):
+    def remaining(self, progress: float) -> float:
         """Return the part of the way that is left, from 1 at the begin to 0 at the end."""
         return (1 - progress) ** self.power
