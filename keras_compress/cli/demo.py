@@ -51,8 +51,8 @@ def execute(values):
     print(result)
     write_json(folder / "report.json", result.to_json())
     report = kc.report(result, model=converted, targets=[values.profile])
-    report = report.save(folder / "report.html")
-    logging.info("The report is in %s", report)
+    path = report.save(folder / "report.html")
+    logging.info("The report is in %s", path)
     return 0
 
 

@@ -122,7 +122,7 @@ def _usage():
 
 
 def _summary(verb):
-    return importlib.import_module(VERBS[verb]).__doc__.splitlines()[0]
+    return (importlib.import_module(VERBS[verb]).__doc__ or "").partition("\n")[0]
 
 
 def _missing(name):

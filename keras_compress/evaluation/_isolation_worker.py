@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def _try(model, _, runtime, __):
     return {}, ()
 
 
-_DO = {"run": _run, "time": _time, "try": _try}
+_DO: dict[str, Callable] = {"run": _run, "time": _time, "try": _try}
 
 
 def _resolve(runtime):

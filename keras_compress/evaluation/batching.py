@@ -89,7 +89,7 @@ class Encoder:
     def __init__(self, inputs, size):
         self._inputs = inputs
         self._size = size
-        self._quantizers = [None] * len(inputs)
+        self._quantizers: dict[int, Quantizer] = {}
 
     def __call__(self, arrays, first=0):
         """Encode one chunk.
@@ -112,7 +112,7 @@ class Encoder:
             raise InvalidArgumentError(_not_finite(array, tensor, first))
         if not tensor.is_quantized:
             return np.ascontiguousarray(array, tensor.dtype)
-        if self._quantizers[place] is None:
+        if place not in self._quantizers:
             shape = (self._size, *array.shape[1:])
             details = tensor.scale, tensor.zero_point, tensor.dtype
             self._quantizers[place] = Quantizer(shape, *details)
@@ -123,12 +123,12 @@ class _Job:
     """All samples, cut into chunks that threads take from a queue."""
 
     def __init__(self, plan, runtime, arrays, size):
-        self.outputs = None
+        self.outputs: list[np.ndarray] = []
         self._plan, self._runtime = plan, runtime
         self._arrays, self._size = arrays, size
         self._details = output_details(plan.model)
         self._samples = len(arrays[0])
-        self._chunks = queue.SimpleQueue()
+        self._chunks = queue.SimpleQueue[int]()
         self._lock = threading.Lock()
 
     def run(self, threads, advance):
@@ -141,7 +141,7 @@ class _Job:
                     worker.result()
             except BaseException:
                 # The other threads end after the chunk at hand.
-                self._chunks = queue.SimpleQueue()
+                self._chunks = queue.SimpleQueue[int]()
                 raise
 
     def _work(self, advance):
@@ -166,7 +166,7 @@ class _Job:
 
     def _store(self, start, count, results):
         with self._lock:
-            if self.outputs is None:
+            if not self.outputs:
                 self.outputs = [
                     self._empty(*pair) for pair in zip(results, self._details, strict=True)
                 ]

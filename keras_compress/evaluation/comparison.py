@@ -3,9 +3,11 @@
 import gzip
 import platform
 import warnings as python_warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_compress._version import __version__
 from keras_compress.data.evaluation_set import (
@@ -14,11 +16,12 @@ from keras_compress.data.evaluation_set import (
     natural_order,
     read_samples,
 )
+from keras_compress.data.types import Samples
 from keras_compress.evaluation import isolation, labels, runtimes
 from keras_compress.evaluation.baseline import open_baseline
 from keras_compress.evaluation.error_measures import output_error
 from keras_compress.evaluation.execution import run_file, time_file
-from keras_compress.evaluation.metric_choice import choose_metrics, score
+from keras_compress.evaluation.metric_choice import Metrics, choose_metrics, score
 from keras_compress.evaluation.result import (
     BaselineResult,
     EvaluationResult,
@@ -26,10 +29,14 @@ from keras_compress.evaluation.result import (
     OutputResult,
     RuntimeInfo,
 )
-from keras_compress.evaluation.runtimes.base import input_details, output_details
+from keras_compress.evaluation.runtimes.base import Runtime, input_details, output_details
 from keras_compress.evaluation.weight_histogram import file_histogram
 from keras_compress.evaluation.weights import total_sparsity, weight_tensors
 from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.types import FileSource
+
+if TYPE_CHECKING:  # A board has no Keras.
+    import keras
 
 # More of x than this outside the range of the file's input is worth a word.
 _OUTSIDE = 0.01
@@ -37,20 +44,20 @@ _LOOKED_AT = 256
 
 
 def evaluate(
-    model,
-    x,
-    y=None,
-    baseline=None,
+    model: FileSource,
+    x: Samples,
+    y: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike] | None = None,
+    baseline: "FileSource | keras.Model | None" = None,
     *,
-    metrics=None,
-    runtime=None,
-    batch_size=None,
-    threads=None,
-    latency_runs=100,
-    progress=None,
-    baseline_file=None,
-    untrusted=None,
-):
+    metrics: Metrics | None = None,
+    runtime: str | type[Runtime] | None = None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    latency_runs: int = 100,
+    progress: bool | Callable[[int], Any] | None = None,
+    baseline_file: FileSource | None = None,
+    untrusted: bool | isolation.Isolation | None = None,
+) -> EvaluationResult:
     """Run a TFLite file on data and compare it with its float baseline.
 
     Inputs are quantized and outputs dequantized by the file's own parameters. The baseline

@@ -7,7 +7,7 @@ import numpy as np
 from keras_compress.errors import InvalidArgumentError
 
 
-def mse(reference, outputs):
+def mse(reference: np.ndarray, outputs: np.ndarray) -> float:
     """Return the mean squared error.
 
         MSE = mean((r - o)^2)
@@ -26,7 +26,7 @@ def mse(reference, outputs):
     return float(np.square(_difference(reference, outputs)).mean())
 
 
-def mae(reference, outputs):
+def mae(reference: np.ndarray, outputs: np.ndarray) -> float:
     """Return the mean absolute error.
 
         MAE = mean(|r - o|)
@@ -41,7 +41,7 @@ def mae(reference, outputs):
     return float(np.abs(_difference(reference, outputs)).mean())
 
 
-def sqnr_db(reference, outputs):
+def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
     """Return the signal-to-quantization-noise ratio in decibels.
 
         SQNR = 10 log10(sum(r^2) / sum((r - o)^2))
@@ -61,7 +61,7 @@ def sqnr_db(reference, outputs):
     return 10 * math.log10(signal / noise) if noise and signal else None
 
 
-def output_error(reference, outputs):
+def output_error(reference: np.ndarray, outputs: np.ndarray) -> dict[str, float | None]:
     """Return all measures at once.
 
     Args:

@@ -10,13 +10,17 @@ import dataclasses
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from keras_compress import errors
 from keras_compress.errors import EvaluationError, InvalidArgumentError
+from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support import processes
 from keras_compress.support.progress import progress_bar
+from keras_compress.tflite.model import Model
 
 _WORKER = "keras_compress.evaluation._isolation_worker"
 # What takes long to import and starts no threads: a process that has threads must not fork.
@@ -65,7 +69,17 @@ class Isolation:
             if value is not None and not value > 0:
                 raise InvalidArgumentError(f"{name} must be above 0. Received: {name}={value!r}")
 
-    def call(self, what, model, arrays, *, runtime, progress=False, samples=1, **options):
+    def call(
+        self,
+        what: str,
+        model: Model,
+        arrays: Sequence[np.ndarray],
+        *,
+        runtime: type[Runtime],
+        progress: bool | Callable[[int], Any] | None = False,
+        samples: int = 1,
+        **options: Any,
+    ) -> tuple[dict[str, Any], list[np.ndarray]]:
         """Have a job done.
 
         Args:
@@ -135,14 +149,15 @@ def isolation_for(untrusted, source, runtime):
         InvalidArgumentError: Isolation is asked for and the other process could not import the
             runtime.
     """
+    limits: Isolation | None
     if isinstance(untrusted, Isolation):
-        wanted = untrusted
+        limits = untrusted
     elif untrusted is None:
-        wanted = None if hasattr(source, "content") else Isolation()
+        limits = None if hasattr(source, "content") else Isolation()
     else:
-        wanted = Isolation() if untrusted else None
-    if wanted is None or _is_importable(runtime):
-        return wanted
+        limits = Isolation() if untrusted else None
+    if limits is None or _is_importable(runtime):
+        return limits
     if untrusted is None:
         return None
     raise InvalidArgumentError(
@@ -151,7 +166,7 @@ def isolation_for(untrusted, source, runtime):
     )
 
 
-def machine_memory():
+def machine_memory() -> int:
     """Return the machine's memory in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -5,7 +5,7 @@ import numpy as np
 from keras_compress.errors import InvalidArgumentError
 
 
-def predicted(outputs):
+def predicted(outputs: np.ndarray) -> np.ndarray:
     """Return the labels that a model's outputs stand for.
 
     The largest entry along the last dimension. Where that dimension has one entry only, the
@@ -32,7 +32,7 @@ def predicted(outputs):
     return decisions[..., 0] if outputs.ndim > 1 else decisions
 
 
-def true(targets, outputs):
+def true(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
     """Return the labels that targets hold.
 
     Args:
@@ -60,7 +60,7 @@ def true(targets, outputs):
     return labels
 
 
-def is_one_hot(targets, outputs):
+def is_one_hot(targets: np.ndarray, outputs: np.ndarray) -> bool:
     """Tell whether targets are one-hot rows for outputs.
 
     Args:
@@ -77,7 +77,7 @@ def is_one_hot(targets, outputs):
     return bool(((targets == 0) | ones).all() and (ones.sum(-1) == 1).all())
 
 
-def are_labels(targets, outputs):
+def are_labels(targets: np.ndarray, outputs: np.ndarray) -> bool:
     """Tell whether targets are classes rather than quantities.
 
     Args:

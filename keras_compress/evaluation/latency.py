@@ -1,8 +1,12 @@
 """Latency of single invocations on this machine."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+
+from keras_compress.evaluation.runtimes.base import Runtime
+from keras_compress.support.types import Json
 
 # A slow interpreter is given up on after so many seconds, with the runs that it had.
 _LONGEST = 10.0
@@ -25,12 +29,12 @@ class Latency:
     runs: int
     threads: int
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return dataclasses.asdict(self)
 
 
-def measure_latency(opened, arrays, runs=100):
+def measure_latency(opened: Runtime, arrays: Sequence[np.ndarray], runs: int = 100) -> Latency:
     """Time invocations one after the other.
 
     A tenth as many invocations, and at least five, warm up first. What takes more than ten
@@ -45,7 +49,7 @@ def measure_latency(opened, arrays, runs=100):
         A `Latency`: copying inputs in and outputs out is included.
     """
     opened.time_invocations(arrays, max(5, runs // 10))
-    seconds = []
+    seconds: list[float] = []
     while len(seconds) < runs and sum(seconds) < _LONGEST:
         seconds += opened.time_invocations(arrays, min(_LOT, runs - len(seconds)))
     p50, p95 = np.percentile(seconds, [50, 95]) * 1000

@@ -1,7 +1,10 @@
 """Which metrics an output is scored with: those asked for, or what its targets suggest."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import labels
@@ -11,9 +14,18 @@ from keras_compress.evaluation.metrics.mse import MSE
 from keras_compress.support import plugins
 
 _PACKAGE = "keras_compress.evaluation.metrics"
+# A name, or f(y_true, y_pred) -> float, as a `Metric` is.
+Scorer: TypeAlias = str | Callable[[np.ndarray, np.ndarray], float]
+Scorers: TypeAlias = Scorer | Sequence[Scorer] | Mapping[str, Scorer]
+# For each output the same, or a dict from the output's name to its own.
+Metrics: TypeAlias = Scorers | Mapping[str, Scorers]
 
 
-def choose_metrics(metrics, targets, predictions):
+def choose_metrics(
+    metrics: Metrics | None,
+    targets: Mapping[str, np.ndarray | None],
+    predictions: Mapping[str, np.ndarray],
+) -> tuple[dict[str, dict[str, Callable]], str]:
     """Choose the metrics of each output.
 
     Args:
@@ -75,7 +87,8 @@ def score(metric, name, y_true, y_pred):
 
 
 def _by_targets(targets, predictions):
-    chosen, reasons = {}, []
+    chosen: dict[str, dict[str, Callable]] = {}
+    reasons = []
     for name, target in targets.items():
         if target is None:
             chosen[name] = {}

@@ -7,6 +7,7 @@ from keras_compress.evaluation import summary
 from keras_compress.evaluation.latency import Latency
 from keras_compress.evaluation.weight_histogram import WeightHistogram
 from keras_compress.evaluation.weights import WeightTensor
+from keras_compress.support.types import Json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class OutputResult:
     label_agreement: float | None = None
     output_error: dict[str, float | None] | None = None
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields but the name."""
         fields = dataclasses.asdict(self)
         del fields["name"]
@@ -53,7 +54,7 @@ class BaselineResult:
     histogram: WeightHistogram | None = dataclasses.field(default=None, repr=False)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float | None:
         """Top-1 accuracy in [0, 1], or `None` where it was no metric."""
         return self.metrics.get("accuracy")
 
@@ -85,7 +86,7 @@ class ModelResult:
     arena: dict[str, int] | None = None
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float | None:
         """Top-1 accuracy in [0, 1], or `None` where it was no metric."""
         return self.metrics.get("accuracy")
 
@@ -138,7 +139,7 @@ class EvaluationResult:
     warnings: tuple[str, ...] = ()
 
     @property
-    def label_agreement(self):
+    def label_agreement(self) -> float | None:
         """Fraction of samples with the baseline's label, `None` where there are no labels."""
         return self._main.label_agreement
 
@@ -151,7 +152,7 @@ class EvaluationResult:
     def _main(self):
         return next(output for output in self.outputs if output.name == self.main_output)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the result as a dictionary that `json.dumps` takes.
 
         Returns:

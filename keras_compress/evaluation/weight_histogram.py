@@ -6,10 +6,15 @@ do: a folded factor cancels but for its sign, and int8 weights become q / 127.
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_compress.evaluation.weights import find_weights
+from keras_compress.tflite.model import Model
+
+if TYPE_CHECKING:  # A board has no Keras.
+    import keras
 
 # 51 bins of five int8 steps each: every integer from -127 to 127 lies inside one bin.
 _STEPS = 127
@@ -30,7 +35,7 @@ class WeightHistogram:
     zeros: int
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Number of weights."""
         return sum(self.counts) + self.zeros
 
@@ -40,7 +45,7 @@ class WeightHistogram:
         return (_EDGES[1:] + _EDGES[:-1]) / 2
 
 
-def file_histogram(model):
+def file_histogram(model: Model) -> WeightHistogram | None:
     """Count the weights of a file.
 
     Args:
@@ -56,7 +61,7 @@ def file_histogram(model):
     )
 
 
-def keras_histogram(model):
+def keras_histogram(model: "keras.Model") -> WeightHistogram | None:
     """Count the kernels and embeddings of a Keras model.
 
     Args:
@@ -92,7 +97,7 @@ def _real(tensor):
 def _histogram(weights):
     counts, zeros, size = np.zeros(len(_EDGES) - 1, np.int64), 0, 0
     for values, channel_axes in weights:
-        relative = np.asarray(values, np.float32)
+        relative: np.ndarray = np.asarray(values, np.float32)
         others = tuple(k for k in range(relative.ndim) if k not in (channel_axes or ()))
         largest = np.abs(relative).max(axis=others, keepdims=True, initial=0)
         relative = relative / np.where(largest > 0, largest, 1)

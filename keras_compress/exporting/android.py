@@ -3,15 +3,19 @@
 import dataclasses
 import io
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.exporting.android_metadata import LABELS_FILE, ImageClassifierMetadata
 from keras_compress.support.files import write_atomically
+from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite._reader import schema
 from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.types import FileSource
 
 _METADATA = "TFLITE_METADATA"
 _TYPES = ("uint8", "float32")
@@ -38,11 +42,11 @@ class AndroidModel:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the file; return its path."""
         return write_atomically(path, self.content)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return all but the file as a dictionary that `json.dumps` takes."""
         fields = dataclasses.asdict(self)
         return {"bytes": len(fields.pop("content")), **fields}
@@ -55,7 +59,15 @@ class AndroidModel:
         )
 
 
-def add_metadata(model, *, labels=(), mean=None, std=None, name="", description=""):
+def add_metadata(
+    model: FileSource,
+    *,
+    labels: Sequence[str] = (),
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    name: str = "",
+    description: str = "",
+) -> AndroidModel:
     """Add to an image classifier what MediaPipe Tasks must know of it.
 
     A float input gets its normalization, (pixel - mean) / std with pixels of 0 .. 255; a uint8
@@ -88,24 +100,24 @@ def add_metadata(model, *, labels=(), mean=None, std=None, name="", description=
     """
     read = flatbuffer.read(model)
     source, classes = _image(read), _classes(read)
-    labels = _checked_labels(labels, classes)
-    mean, std = _normalization(source, mean, std)
+    names = _checked_labels(labels, classes)
+    means, stds = _normalization(source, mean, std)
     about = ImageClassifierMetadata(
         name=name,
         description=description,
-        mean=mean,
-        std=std,
-        input_range=_input_range(mean, std),
-        labelled=bool(labels),
+        mean=means,
+        std=stds,
+        input_range=_input_range(means, stds),
+        labelled=bool(names),
     )
     content = _with_metadata(read.content, about.pack())
     return AndroidModel(
-        content=_with_labels(content, labels) if labels else content,
+        content=_with_labels(content, names) if names else content,
         input_type=str(source.dtype),
         classes=classes,
-        labels=labels,
-        mean=mean,
-        std=std,
+        labels=names,
+        mean=means,
+        std=stds,
     )
 
 

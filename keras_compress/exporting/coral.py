@@ -3,12 +3,15 @@
 import dataclasses
 import re
 import shutil
+from pathlib import Path
 
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
 from keras_compress.support.tables import text_table
+from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.types import FileSource
 
 COMPILER = "edgetpu_compiler"
 MAPPED = "Mapped to Edge TPU"
@@ -46,20 +49,20 @@ class CoralResult:
     operators: tuple[dict, ...]
 
     @property
-    def accelerated_operators(self):
+    def accelerated_operators(self) -> int:
         """How many operators the Edge TPU executes."""
         return sum(row["count"] for row in self.operators if row["status"] == MAPPED)
 
     @property
-    def cpu_operators(self):
+    def cpu_operators(self) -> tuple[dict, ...]:
         """The rows of the operators that are left to the CPU."""
         return tuple(row for row in self.operators if row["status"] != MAPPED)
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the compiled file; return its path."""
         return write_atomically(path, self.content)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return all but the file as a dictionary that `json.dumps` takes."""
         fields = dataclasses.asdict(self)
         size = len(fields.pop("content"))
@@ -77,12 +80,18 @@ class CoralResult:
         return f"Edge TPU, compiler {self.version}\n{table}"
 
 
-def is_installed():
+def is_installed() -> bool:
     """Tell whether `edgetpu_compiler` is on the PATH."""
     return shutil.which(COMPILER) is not None
 
 
-def compile_model(model, *, multiple_subgraphs=False, runtime_version=None, timeout_s=600):
+def compile_model(
+    model: FileSource,
+    *,
+    multiple_subgraphs: bool = False,
+    runtime_version: int | None = None,
+    timeout_s: float = 600,
+) -> CoralResult:
     """Compile a TFLite file with `edgetpu_compiler` and read its log.
 
     The compiler is closed, for x86-64 Linux only, and was not at hand when this was written: the
@@ -175,5 +184,5 @@ def _found(pattern, said):
 
 def _bytes(words, said):
     number = _found(rf"{words}: ([\d.]+ *[KMG]?i?B)", said)
-    size, unit = re.fullmatch(r"([\d.]+) *(\w+)", number).groups()
+    size, unit = re.findall(r"([\d.]+) *(\w+)", number)[0]
     return round(float(size) * _UNITS[unit])

@@ -4,14 +4,19 @@ import collections
 import csv
 import dataclasses
 import importlib.util
+import os
+from pathlib import Path
 
 from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.support.files import temporary_folder, write_atomically
 from keras_compress.support.tables import text_table
+from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
+from keras_compress.tflite.types import FileSource
 
 _OPTIONS = ("accelerator", "system_config", "memory_mode")
 _OPTIMISE = ("Performance", "Size")
@@ -57,11 +62,11 @@ class VelaResult:
     accelerated_operators: int
     cpu_operators: tuple[dict, ...]
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the compiled file; return its path."""
         return write_atomically(path, self.content)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return all but the file as a dictionary that `json.dumps` takes."""
         fields = dataclasses.asdict(self)
         fields["bytes"] = len(fields.pop("content"))
@@ -82,7 +87,13 @@ class VelaResult:
         return f"{title}\n{text_table(rows, alignment='<', indent='  ')}"
 
 
-def compile_model(model, profile, *, optimise="Performance", timeout_s=600):
+def compile_model(
+    model: FileSource,
+    profile: str | os.PathLike | Profile,
+    *,
+    optimise: str = "Performance",
+    timeout_s: float = 600,
+) -> VelaResult:
     """Compile a TFLite file for the Ethos-U of a profile.
 
     Accelerator, system configuration and memory mode are always given to Vela, as its silent

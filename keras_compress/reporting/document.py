@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.result import EvaluationResult
@@ -17,11 +20,23 @@ from keras_compress.reporting.target_figures import (
 )
 from keras_compress.support.files import write_atomically
 from keras_compress.support.tables import text_table
+from keras_compress.support.types import Json, StrPath
+from keras_compress.tflite.types import FileSource
+
+if TYPE_CHECKING:  # A board has no Keras.
+    import keras
 
 _ENDINGS = (".html", ".json", ".txt")
 
 
-def report(result, *, history=None, title=None, targets=(), model=None):
+def report(
+    result: EvaluationResult | Sequence[EvaluationResult] | Mapping[str, EvaluationResult],
+    *,
+    history: "keras.callbacks.History | Mapping[str, Sequence[float]] | None" = None,
+    title: str | None = None,
+    targets: Sequence[str | os.PathLike | Profile] = (),
+    model: FileSource | Sequence[FileSource] | Mapping[str, FileSource] | None = None,
+) -> "Report":
     """Make a report of one or several evaluations.
 
     Args:
@@ -78,7 +93,7 @@ class Report:
     title: str = "Compression report"
     targets: dict[str, list[TargetFigures]] = dataclasses.field(default_factory=dict)
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the report atomically.
 
         Args:
@@ -102,7 +117,7 @@ class Report:
             return write_atomically(path, f"{self}\n")
         return write_atomically(path, json.dumps(self.to_json(), indent=2) + "\n")
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the report as a dictionary that `json.dumps` takes.
 
         Returns:
@@ -119,7 +134,7 @@ class Report:
             fields["targets"] = {target.profile: target.to_json() for target in targets}
         return fields
 
-    def to_html(self):
+    def to_html(self) -> str:
         """Return a page with tables and plots that needs no other file and no network.
 
         Raises:

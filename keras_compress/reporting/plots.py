@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any, cast
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def training_curves(history):
     Returns:
         List of (title, SVG text).
     """
-    groups = {}
+    groups: dict[str, dict] = {}
     for name, values in history.items():
         kind = name.removeprefix("val_")
         if len(values) and np.isfinite(values).any():
@@ -171,7 +172,8 @@ def layer_labels(tensors):
         ['stem 1', 'stem 2']
     """
     names = [tensor.layer for tensor in tensors]
-    seen, labels = {}, []
+    seen: dict[str, int] = {}
+    labels = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
         short = name if len(name) <= 24 else f"…{name[-23:]}"
@@ -194,7 +196,7 @@ def draw_svg(draw, label, height=_HEIGHT):
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(cast(Any, _STYLE)):  # its type lists each name of a setting
         figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         FigureCanvasSVG(figure)
         draw(figure.add_subplot())

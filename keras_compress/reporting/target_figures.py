@@ -10,6 +10,7 @@ from keras_compress.evaluation.runtimes import choose, open_file
 from keras_compress.evaluation.runtimes.base import input_details
 from keras_compress.evaluation.summary import duration
 from keras_compress.exporting.vela import compile_model
+from keras_compress.support.types import Json
 from keras_compress.tflite import flatbuffer
 
 
@@ -28,7 +29,7 @@ class Figure:
     budget: int | None = None
 
     @property
-    def fits(self):
+    def fits(self) -> bool | None:
         """Whether it keeps to the budget; `None` if the figure or the budget is unknown."""
         if self.value is None or self.budget is None:
             return None
@@ -60,12 +61,12 @@ class TargetFigures:
     findings: tuple[dict, ...] = ()
 
     @property
-    def fits(self):
+    def fits(self) -> bool | None:
         """Whether flash and SRAM keep to the budgets; `None` where the target has none."""
         fits = [f.fits for f in (self.flash_bytes, self.sram_bytes) if f.fits is not None]
         return all(fits) if fits else None
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return {**dataclasses.asdict(self), "findings": list(self.findings), "fits": self.fits}
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from keras_compress.evaluation import labels
 from keras_compress.evaluation.metrics.base import Metric
 
@@ -20,6 +22,6 @@ class Accuracy(Metric):
 
     name = "accuracy"
 
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Return a fraction in [0, 1]."""
         return float((labels.true(y_true, y_pred) == labels.predicted(y_pred)).mean())

@@ -3,6 +3,8 @@
 import abc
 import dataclasses
 
+import numpy as np
+
 from keras_compress.support.plugins import Plugin
 
 
@@ -12,11 +14,11 @@ class Metric(Plugin, abc.ABC):
 
     @property
     @abc.abstractmethod
-    def name(self):
+    def name(self) -> str:
         """The metric's name in results."""
 
     @abc.abstractmethod
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Score outputs.
 
         Args:

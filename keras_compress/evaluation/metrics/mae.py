@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from keras_compress.evaluation import error_measures
 from keras_compress.evaluation.metrics.base import Metric
 
@@ -17,6 +19,6 @@ class MAE(Metric):
 
     name = "mae"
 
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Return the error in the target's unit."""
         return error_measures.mae(y_true, y_pred)

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from keras_compress.evaluation import error_measures
 from keras_compress.evaluation.metrics.base import Metric
 
@@ -18,6 +20,6 @@ class RMSE(Metric):
 
     name = "rmse"
 
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Return the error in the target's unit."""
         return math.sqrt(error_measures.mse(y_true, y_pred))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Self
 
 import numpy as np
 
@@ -35,17 +36,17 @@ class TopKAccuracy(Metric):
             )
 
     @classmethod
-    def from_name(cls, name):
+    def from_name(cls, name: str) -> Self | None:
         """Read `"top_<k>_accuracy"`; `None` for any other name."""
         match = re.fullmatch(r"top_(\d+)_accuracy", name)
         return cls(int(match[1])) if match else None
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The metric's name in results."""
         return f"top_{self.k}_accuracy"
 
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: np.ndarray, y_pred: np.ndarray) -> float:
         """Return a fraction in [0, 1]."""
         truth = labels.true(y_true, y_pred)[..., None]
         score = np.take_along_axis(y_pred, truth, -1)

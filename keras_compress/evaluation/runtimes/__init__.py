@@ -3,11 +3,16 @@
 `choose` finds the class of one, `open_file` opens a file in it.
 """
 
+from typing import Any
+
 from keras_compress.errors import EvaluationError
+from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support import plugins
+from keras_compress.tflite.model import Model
+from keras_compress.tflite.types import FileSource
 
 
-def choose(runtime=None, model=None):
+def choose(runtime: str | type[Runtime] | None = None, model: Model | None = None) -> type[Runtime]:
     """Choose the class of a runtime.
 
     Args:
@@ -39,7 +44,9 @@ def choose(runtime=None, model=None):
     return chosen
 
 
-def open_file(source, runtime=None, **options):
+def open_file(
+    source: FileSource, runtime: str | type[Runtime] | None = None, **options: Any
+) -> Runtime:
     """Open a TFLite file in a runtime.
 
     Args:

@@ -1,14 +1,21 @@
 """The interpreter API that LiteRT, tflite_runtime and tf.lite have in common."""
 
 import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from keras_compress.evaluation.runtimes.base import Runtime
+from keras_compress.tflite.model import Model
 
 
 class InterpreterRuntime(Runtime):
     """A runtime whose Python class is TensorFlow Lite's `Interpreter` or its heir."""
 
-    def __init__(self, model, *, threads=1, shapes=None):
+    def __init__(
+        self, model: Model, *, threads: int = 1, shapes: Sequence[Sequence[int]] | None = None
+    ):
         super().__init__(model, threads=threads, shapes=shapes)
         try:
             self._interpreter = self._create(model.content, threads)
@@ -18,7 +25,7 @@ class InterpreterRuntime(Runtime):
 
     @classmethod
     @abc.abstractmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         """Return an interpreter of the bytes whose tensors are not allocated yet."""
 
     def _allocate(self, shapes):
@@ -30,7 +37,7 @@ class InterpreterRuntime(Runtime):
         self._input_indices = [detail["index"] for detail in details]
         self._output_indices = [d["index"] for d in self._interpreter.get_output_details()]
 
-    def invoke(self, arrays):
+    def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run once; the state of recurrent tensors begins anew."""
         interpreter = self._interpreter
         try:
@@ -43,7 +50,7 @@ class InterpreterRuntime(Runtime):
         except (ValueError, RuntimeError) as error:
             raise self._refuse(error) from error
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the interpreter."""
         self._interpreter = None
         super().close()

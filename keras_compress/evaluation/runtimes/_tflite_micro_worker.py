@@ -7,6 +7,7 @@ is a file that both processes read: TFLite Micro says only there why it refuses 
 import os
 import sys
 import time
+from typing import Any
 
 import numpy as np
 from tflite_micro.python.tflite_micro import runtime
@@ -22,7 +23,7 @@ class Worker:
     """One file in TFLite Micro, driven by requests."""
 
     def __init__(self):
-        self._interpreter = None
+        self._interpreter: Any = None  # a TFLite Micro interpreter once a file is open
 
     def open(self, arrays, arena_bytes):
         """Open a file, with twice the arena as long as that is too small."""

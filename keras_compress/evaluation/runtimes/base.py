@@ -6,10 +6,13 @@ import dataclasses
 import importlib
 import importlib.util
 import time
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
 from keras_compress.errors import EvaluationError
+from keras_compress.tflite.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class TensorDetails:
     zero_point: int = 0
 
     @property
-    def is_quantized(self):
+    def is_quantized(self) -> bool:
         """Whether the array holds integers that stand for real values."""
         return self.scale > 0 and self.dtype.kind in "iu" and self.dtype.itemsize <= 2
 
@@ -74,7 +77,9 @@ class Runtime(abc.ABC):
     resizable = True
     decodes = False
 
-    def __init__(self, model, *, threads=1, shapes=None):
+    def __init__(
+        self, model: Model, *, threads: int = 1, shapes: Sequence[Sequence[int]] | None = None
+    ):
         self.model = model
         self.threads = threads
         self._resources = contextlib.ExitStack()
@@ -93,12 +98,12 @@ class Runtime(abc.ABC):
             )
 
     @classmethod
-    def name(cls):
+    def name(cls) -> str:
         """Return the runtime's name, which is its file's name."""
         return cls.__module__.rsplit(".", 1)[-1]
 
     @classmethod
-    def available(cls):
+    def available(cls) -> bool:
         """Tell whether the runtime is installed, without importing it."""
         try:
             return importlib.util.find_spec(cls.module) is not None
@@ -106,19 +111,19 @@ class Runtime(abc.ABC):
             return False
 
     @classmethod
-    def version(cls):
+    def version(cls) -> str:
         """Return the installed version."""
         # It reads packages as mails, with a mail client's modules: too much for a board's start.
         metadata = importlib.import_module("importlib.metadata")
         return metadata.version(cls.package)
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Samples that one invocation takes: the length of the inputs' first dimension."""
         return self.inputs[0].shape[0]
 
     @abc.abstractmethod
-    def invoke(self, arrays):
+    def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run once.
 
         Args:
@@ -128,7 +133,7 @@ class Runtime(abc.ABC):
             One new array per output.
         """
 
-    def run(self, arrays):
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run on any multiple of `rows` samples.
 
         Args:
@@ -148,7 +153,7 @@ class Runtime(abc.ABC):
         ]
         return [self.join(each) for each in zip(*results, strict=True)]
 
-    def join(self, results):
+    def join(self, results: Sequence[np.ndarray]) -> np.ndarray:
         """Join what single invocations gave for one output, as `run` returns it."""
         if results[0].shape[:1] == (self.rows,):
             return results[0] if len(results) == 1 else np.concatenate(results)
@@ -156,7 +161,7 @@ class Runtime(abc.ABC):
             raise self._refuse("the shape of an output changes from sample to sample")
         return np.stack(results)
 
-    def time_invocations(self, arrays, runs):
+    def time_invocations(self, arrays: Sequence[np.ndarray], runs: int) -> list[float]:
         """Measure single invocations.
 
         Args:
@@ -173,7 +178,7 @@ class Runtime(abc.ABC):
             seconds.append(time.perf_counter() - start)
         return seconds
 
-    def arena(self):
+    def arena(self) -> dict[str, int] | None:
         """Return the memory that the interpreter's arena takes, in bytes, after a run.
 
         Returns:
@@ -182,17 +187,17 @@ class Runtime(abc.ABC):
         """
         return None
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the interpreter and of what it holds."""
         self._resources.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_):
         self.close()
 
-    def _refuse(self, reason):
+    def _refuse(self, reason: object) -> EvaluationError:
         """Return the error that says the runtime does not run the file."""
         text = " ".join(str(reason).split()).rstrip(".") or "no reason given"
         return EvaluationError(
@@ -203,7 +208,7 @@ class Runtime(abc.ABC):
         )
 
 
-def input_details(model):
+def input_details(model: Model) -> tuple[TensorDetails, ...]:
     """Describe the inputs of a file.
 
     Args:
@@ -216,7 +221,7 @@ def input_details(model):
     return tuple(_details(tensor, names) for tensor in model.inputs)
 
 
-def output_details(model):
+def output_details(model: Model) -> tuple[TensorDetails, ...]:
     """Describe the outputs of a file.
 
     Args:

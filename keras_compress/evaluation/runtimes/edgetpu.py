@@ -2,6 +2,7 @@
 
 import ctypes
 import ctypes.util
+from typing import Any
 
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
@@ -22,12 +23,12 @@ class EdgeTPU(InterpreterRuntime):
     install = "pip install ai-edge-litert, and Coral's library libedgetpu1-std"
 
     @classmethod
-    def available(cls):
+    def available(cls) -> bool:
         """Tell whether LiteRT and the device's library are installed."""
         return super().available() and ctypes.util.find_library("edgetpu") is not None
 
     @classmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         from ai_edge_litert.interpreter import Interpreter, load_delegate
 
         try:

@@ -1,5 +1,7 @@
 """LiteRT, the TFLite runtime that Google maintains."""
 
+from typing import Any
+
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
 
@@ -17,7 +19,7 @@ class LiteRT(InterpreterRuntime):
     install = "pip install ai-edge-litert"
 
     @classmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         from ai_edge_litert.interpreter import Interpreter
 
         return Interpreter(model_content=content, num_threads=threads)

@@ -1,5 +1,7 @@
 """LiteRT with the reference kernels: slow, and the yardstick for bit-exact comparison."""
 
+from typing import Any
+
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
 
@@ -11,7 +13,7 @@ class LiteRTReference(InterpreterRuntime):
     install = "pip install ai-edge-litert"
 
     @classmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         return Interpreter(

@@ -1,7 +1,12 @@
 """OpenVINO, Intel's runtime for its processors, which reads `.tflite` files."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support.files import temporary_folder
+from keras_compress.tflite.model import Model
 
 # Its 8-bit kernels saturate sums of two products at 16 bits where the processor has no VNNI: a
 # network of two inputs was 80 steps away from LiteRT with them, and 3 without.
@@ -29,7 +34,9 @@ class OpenVINO(Runtime):
     package = "openvino"
     install = 'pip install "keras-compress[openvino]"'
 
-    def __init__(self, model, *, threads=1, shapes=None):
+    def __init__(
+        self, model: Model, *, threads: int = 1, shapes: Sequence[Sequence[int]] | None = None
+    ):
         super().__init__(model, threads=threads, shapes=shapes)
         if _has_wide_activations(model):
             raise self._refuse(
@@ -62,7 +69,7 @@ class OpenVINO(Runtime):
             network, "CPU", {**_SETTINGS, "INFERENCE_NUM_THREADS": self.threads}
         )
 
-    def invoke(self, arrays):
+    def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run once; the state of recurrent tensors begins anew."""
         try:
             if self.stateful:
@@ -72,7 +79,7 @@ class OpenVINO(Runtime):
         except (RuntimeError, ValueError) as error:
             raise self._refuse(_last_words(error)) from error
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the compiled network."""
         self._request = None
         super().close()

@@ -1,6 +1,7 @@
 """TensorFlow's own interpreter, for a machine that has nothing else."""
 
 import warnings
+from typing import Any
 
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
@@ -14,7 +15,7 @@ class TFLite(InterpreterRuntime):
     install = "pip install tensorflow"
 
     @classmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         import tensorflow as tf
 
         with warnings.catch_warnings():

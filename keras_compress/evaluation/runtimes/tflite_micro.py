@@ -1,11 +1,13 @@
 """TFLite Micro: the interpreter that a microcontroller runs, in a child process."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support import processes
+from keras_compress.tflite.model import Model
 
 _WORKER = "keras_compress.evaluation.runtimes._tflite_micro_worker"
 _ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
@@ -29,7 +31,9 @@ class TFLiteMicro(Runtime):
     resizable = False
     decodes = True
 
-    def __init__(self, model, *, threads=1, shapes=None):
+    def __init__(
+        self, model: Model, *, threads: int = 1, shapes: Sequence[Sequence[int]] | None = None
+    ):
         super().__init__(model, threads=1)
         if shapes is not None and any(
             tensor.shape != tuple(shape) for tensor, shape in zip(self.inputs, shapes, strict=True)
@@ -42,20 +46,20 @@ class TFLiteMicro(Runtime):
             arena_bytes=_ARENA_PER_FILE_BYTE * len(model.content),
         )
 
-    def invoke(self, arrays):
+    def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run once; the state of recurrent tensors begins anew."""
         return self.run(arrays)
 
-    def run(self, arrays):
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Run on any multiple of `rows` samples in one exchange with the child."""
         _, results = self._run(arrays)
         return [self.join(stacked) for stacked in results]
 
-    def time_invocations(self, arrays, runs):
+    def time_invocations(self, arrays: Sequence[np.ndarray], runs: int) -> list[float]:
         """Measure single invocations in the child, without the exchange."""
         return [self._run(arrays)[0]["seconds"][0] for _ in range(runs)]
 
-    def arena(self):
+    def arena(self) -> dict[str, int]:
         """Return the arena's bytes as TFLite Micro counts them on this host."""
         answer, _ = self._ask("arena")
         return {f"{part}_bytes": int(size) for part, size in _ARENA_LINE.findall(answer["text"])}

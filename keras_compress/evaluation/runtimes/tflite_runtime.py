@@ -1,5 +1,7 @@
 """The tflite_runtime wheel, LiteRT's predecessor, for boards that still carry it."""
 
+from typing import Any
+
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
 
@@ -12,7 +14,7 @@ class TFLiteRuntime(InterpreterRuntime):
     install = 'pip install "keras-compress[tflite-runtime]"'
 
     @classmethod
-    def _create(cls, content, threads):
+    def _create(cls, content: bytes, threads: int) -> Any:
         from tflite_runtime.interpreter import Interpreter
 
         return Interpreter(model_content=content, num_threads=threads)

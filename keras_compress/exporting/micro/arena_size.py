@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_compress.evaluation.runtimes.tflite_micro import TFLiteMicro
 from keras_compress.tflite import arena, operators
+from keras_compress.tflite.flatbuffer import Model
 
 _ALIGNMENT = 16
 # A share for what the interpreter takes while it plans, and for kernels of other versions.
@@ -34,12 +35,12 @@ class ArenaSize:
     measured: bool
 
     @property
-    def total_bytes(self):
+    def total_bytes(self) -> int:
         """Bytes to set aside, a multiple of 16."""
         return _aligned(self.head_bytes + self.tail_bytes + self.margin_bytes)
 
 
-def arena_size(model):
+def arena_size(model: Model) -> ArenaSize:
     """Measure the arena in TFLite Micro; where that is not installed, estimate it.
 
     Args:
@@ -65,8 +66,8 @@ def _is_compiled(model):
 def _measure(model):
     with TFLiteMicro(model) as opened:
         opened.invoke([np.zeros(tensor.shape, tensor.dtype) for tensor in opened.inputs])
-        found = opened.arena()
-    return found["head_bytes"], found["tail_bytes"]
+        measured = opened.arena()
+    return measured["head_bytes"], measured["tail_bytes"]
 
 
 def _estimate(model):

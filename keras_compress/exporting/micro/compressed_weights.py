@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.evaluation.runtimes import choose
 from keras_compress.exporting.micro.compression_result import CompressedWeights, TensorCompression
@@ -12,7 +13,9 @@ from keras_compress.exporting.micro.stripping import drop_unused, strip_names
 from keras_compress.support import plugins
 from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.flatbuffer import Tensor
 from keras_compress.tflite.layer_names import LayerNames
+from keras_compress.tflite.types import FileSource
 
 ENCODINGS = "keras_compress.tflite.encodings"
 
@@ -29,7 +32,9 @@ _GRAPH_BYTES = 125
 _NAMED_GRAPH_BYTES = 190
 
 
-def compress_weights(content, samples=None, *, strip=False):
+def compress_weights(
+    content: FileSource, samples: Samples | None = None, *, strip: bool = False
+) -> CompressedWeights:
     """Store the weights of a file compressed, for TFLite Micro to decode as it runs.
 
     Each int8 weight tensor is stored in the form that takes the fewest bytes: dense, a bitmap
@@ -96,7 +101,7 @@ def compress_weights(content, samples=None, *, strip=False):
 
 def _weights(file, scopes):
     """Yield ((subgraph, tensor) index, tensor, (layer, operator)) of the weights to compress."""
-    readers = {}
+    readers: dict[int, list[Tensor]] = {}
     for tensor in (t for graph in file.subgraphs for t in graph.tensors):
         readers.setdefault(tensor.buffer, []).append(tensor)
     for graph in file.subgraphs:
@@ -131,7 +136,7 @@ def _encode_all(tensor):
 def _smallest(found, tensor, overhead):
     sizes = {name: len(e) + overhead for name, e in found.items() if e is not None}
     sizes["dense"] = tensor.size
-    return min(sizes, key=sizes.get)
+    return min(sizes, key=sizes.__getitem__)
 
 
 def _describe(tensor, found, chosen, described):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import html
+from pathlib import Path
 
 from keras_compress.support.files import write_atomically
 from keras_compress.support.tables import html_table, text_table
+from keras_compress.support.types import Json, StrPath
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,11 +36,12 @@ class TensorCompression:
     entropy_bytes: float
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """Bytes that the tensor takes in the file, without the graph around it."""
-        return self.dense_bytes if self.chosen == "dense" else self.encoded_bytes[self.chosen]
+        encoded = self.encoded_bytes.get(self.chosen)
+        return self.dense_bytes if encoded is None else encoded
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return {**dataclasses.asdict(self), "shape": list(self.shape), "bytes": self.bytes}
 
@@ -70,30 +73,30 @@ class CompressedWeights:
     runtime: str
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         """Size of the file."""
         return len(self.content)
 
     @property
-    def weight_bytes(self):
+    def weight_bytes(self) -> int:
         """Bytes of the weights as stored, codes and tables together."""
         return sum(tensor.bytes for tensor in self.tensors)
 
     @property
-    def entropy_bytes(self):
+    def entropy_bytes(self) -> float:
         """Sum of the zero-order entropies of the weight tensors."""
         return sum(tensor.entropy_bytes for tensor in self.tensors)
 
     @property
-    def other_bytes(self):
+    def other_bytes(self) -> int:
         """Bytes of the file that are no weights: graph, scales, biases, headers of the file."""
         return self.bytes - self.weight_bytes
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the file; return its path."""
         return write_atomically(path, self.content)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return all but the file as a dictionary that `json.dumps` takes."""
         return {
             "bytes": self.bytes,

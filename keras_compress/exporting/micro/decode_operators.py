@@ -55,8 +55,9 @@ def _decoder(code, encoded, ancillary, output):
     operator = schema().OperatorT()
     operator.opcodeIndex = code
     by_role = {OperandRole.ENCODED: encoded, OperandRole.ANCILLARY: ancillary}
-    operator.inputs = np.int32([by_role[operand.role] for operand in operators.row(DECODE).inputs])
-    operator.outputs = np.int32([output])
+    inputs = [by_role[operand.role] for operand in operators.row(DECODE).inputs]
+    operator.inputs = np.asarray(inputs, np.int32)
+    operator.outputs = np.asarray([output], np.int32)
     return operator
 
 
@@ -70,7 +71,7 @@ def _add(model, graph, data, source):
 
 def _stored(model, data, name, buffer):
     tensor = schema().TensorT()
-    tensor.name, tensor.shape = name, np.int32([len(data)])
+    tensor.name, tensor.shape = name, np.asarray([len(data)], np.int32)
     tensor.type, tensor.buffer = schema().TensorType.UINT8, buffer
     model.buffers[buffer].data = np.frombuffer(data, np.uint8)
     return tensor

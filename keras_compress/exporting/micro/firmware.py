@@ -14,7 +14,9 @@ from keras_compress.evaluation.runtimes.base import TensorDetails, input_details
 from keras_compress.exporting.micro.arena_size import ArenaSize, arena_size
 from keras_compress.exporting.micro.operator_methods import operator_methods
 from keras_compress.support.files import write_atomically
+from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer
+from keras_compress.tflite.types import FileSource
 
 _TEMPLATES = {
     "{name}.h": "model.h.jinja",
@@ -57,7 +59,7 @@ class Firmware:
     inputs: tuple[TensorDetails, ...]
     outputs: tuple[TensorDetails, ...]
 
-    def render(self):
+    def render(self) -> dict[str, str]:
         """Return file name -> C++ text.
 
         Raises:
@@ -69,7 +71,7 @@ class Firmware:
             for path, template in _TEMPLATES.items()
         }
 
-    def save(self, folder):
+    def save(self, folder: StrPath) -> tuple[Path, ...]:
         """Write the files into a folder, which is made where it is not there.
 
         Returns:
@@ -79,7 +81,7 @@ class Firmware:
         texts = self.render()
         return tuple(write_atomically(folder / name, text) for name, text in texts.items())
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the figures as a dictionary that `json.dumps` takes."""
         return {
             "bytes": len(self.content),
@@ -97,7 +99,7 @@ class Firmware:
         )
 
 
-def build_firmware(model, name="model"):
+def build_firmware(model: FileSource, name: str = "model") -> Firmware:
     """Gather what a firmware with TFLite Micro needs of a file.
 
     Args:
