@@ -1,6 +1,8 @@
 """Train a model on the outputs of another one: `kc.Distillation`."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -14,17 +16,21 @@ from keras_compress.distilling.losses import (
 )
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import overridden
+from keras_compress.support.types import Json, Tensor, Tensors
 
 # The weight of Zagoruyko and Komodakis 2017, section 4.1, and that of an ordinary loss.
 _USUAL_WEIGHTS = {"attention": 1000.0, "hint": 1.0}
 _OWN_TRAINING = {"train_step", "compute_loss"}
 
 
+@dataclasses.dataclass(eq=False)
 class _Untracked:
     """Holds models that Keras must not take for layers of this one."""
 
-    def __init__(self, **models):
-        vars(self).update(models)
+    teacher: keras.Model
+    student_outputs: ComparedOutputs
+    teacher_outputs: ComparedOutputs
+    terms: tuple[Tensor, Tensor] | None = None
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
@@ -76,16 +82,16 @@ class Distillation(keras.Model):
 
     def __init__(
         self,
-        student,
-        teacher,
+        student: keras.Model,
+        teacher: keras.Model,
         *,
-        temperature=4.0,
-        alpha=0.5,
-        features=(),
-        feature_loss="attention",
-        feature_weight=None,
-        name=None,
-        **kwargs,
+        temperature: float = 4.0,
+        alpha: float = 0.5,
+        features: str | Sequence[str] | Mapping[str, str] | None = (),
+        feature_loss: str = "attention",
+        feature_weight: float | None = None,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         super().__init__(name=name, **kwargs)
         _check_numbers(temperature, alpha, feature_loss, feature_weight)
@@ -99,7 +105,6 @@ class Distillation(keras.Model):
             teacher=teacher,
             student_outputs=ComparedOutputs.of(student, [own for own, _ in pairs]),
             teacher_outputs=ComparedOutputs.of(teacher, [other for _, other in pairs]),
-            terms=None,
         )
         self._has_own_training = bool(overridden(type(student)) & _OWN_TRAINING)
         self._check_shapes()
@@ -107,11 +112,11 @@ class Distillation(keras.Model):
         self.built = True
 
     @property
-    def teacher(self):
+    def teacher(self) -> keras.Model:
         """The model whose outputs are learned; its weights do not change."""
         return self._others.teacher
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensors, training: bool | None = None) -> Tensors:
         """Return the student's outputs; in training, also record its distance from the teacher."""
         if not training or self._has_own_training:
             return self.student(inputs, training=training)
@@ -119,7 +124,14 @@ class Distillation(keras.Model):
         self._others.terms = self._terms(inputs, *answers)
         return outputs
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self,
+        x: Tensors | None = None,
+        y: Tensors | None = None,
+        y_pred: Tensors | None = None,
+        sample_weight: Tensors | None = None,
+        training: bool = True,
+    ) -> Tensor:
         """Add the distance from the teacher to the loss that `compile` was given."""
         terms, self._others.terms = self._others.terms, None
         if terms is None or not training:
@@ -128,7 +140,9 @@ class Distillation(keras.Model):
             return self._total(sum(self.losses, 0.0), terms)
         return self._total(super().compute_loss(x, y, y_pred, sample_weight, training), terms)
 
-    def compile(self, optimizer="rmsprop", *args, **kwargs):
+    def compile(
+        self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", *args: Any, **kwargs: Any
+    ) -> None:
         """Compile as any model; a student with training code of its own is compiled too."""
         if self._has_own_training:
             self.student.compile(optimizer, *args, **kwargs)
@@ -137,16 +151,16 @@ class Distillation(keras.Model):
             args, kwargs = (), {key: kwargs[key] for key in shared if key in kwargs}
         super().compile(optimizer, *args, **kwargs)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Json | None:
         """Return what `compile` was given, for a model file."""
         return super().get_compile_config()
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Json) -> None:
         """Compile as `get_compile_config` says."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         """Train on one batch, by the student's own code where it has some."""
         if not self._has_own_training:
             return super().train_step(data)
@@ -164,18 +178,18 @@ class Distillation(keras.Model):
         finally:
             del self.student.compute_loss
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         """Evaluate on one batch, by the student's own code where it has some."""
         if self._has_own_training:
             return self.student.test_step(data)
         return super().test_step(data)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         """The metrics that `fit` shows and resets."""
         return self.student.metrics if self._has_own_training else super().metrics
 
-    def get_config(self):
+    def get_config(self) -> Json:
         """Return the student, the teacher and the numbers, for a model file."""
         return {
             "name": self.name,
@@ -189,7 +203,7 @@ class Distillation(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: Json, custom_objects: Mapping[str, Any] | None = None) -> Self:
         """Return the model that `get_config` described."""
         models = {
             role: keras.saving.deserialize_keras_object(config[role], custom_objects=custom_objects)
@@ -197,12 +211,12 @@ class Distillation(keras.Model):
         }
         return cls(**{**config, **models})
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
         """Write the teacher's weights: Keras does not know it as a part of this model."""
         for index, variable in enumerate(self.teacher.weights):
             store[f"teacher_{index}"] = np.asarray(variable)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Read what `save_own_variables` wrote."""
         for index, variable in enumerate(self.teacher.weights):
             variable.assign(store[f"teacher_{index}"])
@@ -249,7 +263,7 @@ class Distillation(keras.Model):
 
     def _projections(self):
         """Make a layer for each hint whose channels differ, `None` for the other features."""
-        projections = []
+        projections: list[keras.Layer | None] = []
         for one, other in zip(
             self._others.student_outputs.feature_shapes,
             self._others.teacher_outputs.feature_shapes,

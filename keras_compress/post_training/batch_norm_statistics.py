@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.graph.graph import trace
 from keras_compress.post_training.layerwise_outputs import (
     LayerwiseOutputs,
@@ -14,7 +15,9 @@ from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
 
-def reestimate_batch_norm(model, data, *, samples=512, batch_size=64):
+def reestimate_batch_norm(
+    model: keras.Model, data: Samples, *, samples: int = 512, batch_size: int = 64
+) -> keras.Model:
     """Set the moving statistics of a model to those of its current activations.
 
         moving_mean <- E[Q(W) x'],  moving_variance <- Var[Q(W) x']

@@ -1,11 +1,20 @@
 """The mean error of quantized layers, removed by their biases."""
 
+import keras
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.post_training.layerwise_outputs import collect, require_calibrated, walk
 
 
-def correct_biases(model, data, *, samples=512, batch_size=64, progress=None):
+def correct_biases(
+    model: keras.Model,
+    data: Samples,
+    *,
+    samples: int = 512,
+    batch_size: int = 64,
+    progress: bool | None = None,
+) -> keras.Model:
     """Move the mean of each output channel of a compressed model back to that of the float model.
 
         b <- b + E[W x] - E[Q(W) x']

@@ -6,6 +6,7 @@ import keras
 
 from keras_compress.data.model_inputs import as_inputs, input_specs
 from keras_compress.data.reading import read
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 from keras_compress.post_training.observers import HistogramObserver, RunningObserver
@@ -15,7 +16,14 @@ from keras_compress.wrappers.activation_quantizer import CALIBRATORS, Activation
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 
 
-def calibrate(model, data, *, batch_size=64, method=None, per_batch=False):
+def calibrate(
+    model: keras.Model,
+    data: Samples,
+    *,
+    batch_size: int = 64,
+    method: str | Calibrator | None = None,
+    per_batch: bool = False,
+) -> keras.Model:
     """Set the activation ranges of a compressed model from data.
 
     One pass over the data on the graph. Of each tensor it keeps the extremes or one histogram,

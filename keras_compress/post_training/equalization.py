@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import Value, trace
 from keras_compress.graph.replay import rebuild
@@ -16,8 +17,15 @@ _SETTLED = 1e-3
 
 
 def equalize(
-    model, data=None, *, strength=0.5, samples=512, batch_size=64, sweeps=40, replace_relu6=False
-):
+    model: keras.Model,
+    data: Samples | None = None,
+    *,
+    strength: float = 0.5,
+    samples: int = 512,
+    batch_size: int = 64,
+    sweeps: int = 40,
+    replace_relu6: bool = False,
+) -> keras.Model:
     """Return a copy of a model in which the channels between two layers have similar ranges.
 
         without data:  s_i = sqrt(r1_i / r2_i)
@@ -98,7 +106,7 @@ class _Arrays:
             self.of[key] = variable, np.array(variable, np.float64)
         return self.of[key][1]
 
-    def equalize(self, link):
+    def equalize(self, link) -> float:
         """Equalize one pair; return the largest change of a channel, as a logarithm."""
         made, read = _usable(self._made(link), self._read(link))
         scale = np.sqrt(made / read)
@@ -165,7 +173,7 @@ def _divided(link, scale):
 
 
 def _kernel(layer):
-    (kernel,) = layer_types.find(layer).kernels(layer)
+    (kernel,) = layer_types.type_of(layer).kernels(layer)
     return kernel
 
 

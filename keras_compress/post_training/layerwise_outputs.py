@@ -13,7 +13,7 @@ from keras_compress.data.reading import read
 from keras_compress.data.source import count_samples
 from keras_compress.data.structure import map_leaves
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.graph.graph import all_layers, trace
+from keras_compress.graph.graph import Value, all_layers, trace
 from keras_compress.graph.replay import arguments
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import role
@@ -225,7 +225,7 @@ class LayerwiseOutputs:
     """
 
     def __init__(self, graph, batches):
-        self.unread = {}
+        self.unread: dict[Value, int] = {}
         for call in graph.calls:
             for value in dict.fromkeys(call.inputs):
                 self.unread[value] = self.unread.get(value, 0) + 1

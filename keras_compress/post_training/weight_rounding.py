@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.post_training.bias_correction import correct_bias_of, shift_shape
 from keras_compress.post_training.layerwise_outputs import collect, require_calibrated, walk
@@ -14,16 +15,16 @@ ROUNDINGS = "keras_compress.post_training.rounding"
 
 
 def round_weights(
-    model,
-    data,
-    rounding="adaround",
+    model: keras.Model,
+    data: Samples,
+    rounding: str | Rounding = "adaround",
     *,
-    correct_bias=True,
-    samples=512,
-    batch_size=64,
-    seed=0,
-    progress=None,
-):
+    correct_bias: bool = True,
+    samples: int = 512,
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> keras.Model:
     """Round the weights of a compressed model so that its layers keep their float outputs.
 
     Layer by layer in the order of the data: the inputs of a layer come through the layers that

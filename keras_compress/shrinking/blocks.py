@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 
@@ -87,7 +88,8 @@ def _residual(graph, call):
 
 def _between(skip, branch):
     """Return the calls that lead to `branch`, if it is computed from `skip`, and from it alone."""
-    found, open_values, reached = {}, [branch], False
+    found: dict[Call, None] = {}
+    open_values, reached = [branch], False
     while open_values:
         value = open_values.pop()
         if value is skip:

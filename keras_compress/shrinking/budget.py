@@ -46,7 +46,7 @@ class Budget:
                 f"{kind} must be the fraction that may remain, in (0, 1], or a number above 1: "
                 f"nothing at all would empty every layer. Received: {kind}={amount!r}"
             )
-        return cls(kind, amount)
+        return cls(kind, float(amount))
 
     def target(self, whole):
         """Return the cost that may remain of a model that costs `whole`."""
@@ -125,7 +125,7 @@ class Costs:
 
     def by_layer(self, keep):
         """Return `{layer name: (parameters, bytes)}`."""
-        result = collections.defaultdict(lambda: np.zeros(2, int))
+        result: dict[str, np.ndarray] = collections.defaultdict(lambda: np.zeros(2, int))
         owners = {id(w): c.name for c in self.graph.graph.calls for w in _weights_of(c)}
         for weight, axes in self._weights:
             count = _count(weight, axes, keep)
@@ -141,7 +141,7 @@ def _share(result, factors, whole):
 
 
 def _weights(graph):
-    axes = collections.defaultdict(dict)
+    axes: dict[int, dict[int, np.ndarray]] = collections.defaultdict(dict)
     for slot in graph.slots:
         axes[id(slot.weight)][slot.axis] = slot.groups
     found = {id(w): w for call in graph.graph.calls for w in _weights_of(call)}

@@ -8,9 +8,12 @@ Structural Pruning", CVPR 2023).
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+
+# Axis of a tensor -> ids of the channels along it; other axes have a fixed size.
+Axes: TypeAlias = dict[int, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)

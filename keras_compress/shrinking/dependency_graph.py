@@ -129,7 +129,7 @@ class DependencyGraph:
             calls: The calls that stay. Default: all.
         """
         keep = np.ones(self.size, bool) if keep is None else keep
-        result = collections.Counter()
+        result: collections.Counter[str] = collections.Counter()
         for call, coefficient, factors in self.costs:
             if calls is not None and call not in calls:
                 continue
@@ -175,7 +175,7 @@ class DependencyGraph:
 
     def _find_coupled_channels(self):
         """Return the sets of groups that the same layers make, and the names of these layers."""
-        makers_of = [set() for _ in range(self.size)]
+        makers_of: list[set[int]] = [set() for _ in range(self.size)]
         for number, (_, groups) in enumerate(self.makers):
             for group in np.unique(groups):
                 makers_of[group].add(number)
@@ -197,7 +197,7 @@ class DependencyGraph:
         return [int(counts[coupled].max()) for coupled in self.coupled_channels]
 
     def _reasons(self, entries):
-        reasons = {}
+        reasons: dict[int, str] = {}
         for ids, reason in entries:
             for group in np.unique(self._group_of[ids]):
                 reasons.setdefault(int(group), reason)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.shrinking.blocks import alive, find_blocks
 from keras_compress.shrinking.latency_costs import LatencyCosts
 from keras_compress.shrinking.removal import remove
@@ -49,7 +50,7 @@ def choose_blocks(graph, scores, costs, kind, target):
         kind: See `DepthCosts.of`.
         target: The cost wanted; where it is out of reach, all blocks are skipped.
     """
-    skipped = {}
+    skipped: dict[Call, Value] = {}
     for block in sorted(scores, key=scores.get):
         if costs.of(kind, skipped) <= target:
             break

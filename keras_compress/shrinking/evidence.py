@@ -90,7 +90,7 @@ class Evidence:
 
     def batches(self):
         """Yield `(x, y)`; `y` is `None` where there are no labels."""
-        for x, y in self._batches:
+        for x, y in () if self._batches is None else self._batches:
             yield as_inputs(self.model, x), y
 
     def gradients(self):
@@ -140,7 +140,7 @@ class Evidence:
         set_of = np.full(self.graph.size, -1)
         for number, groups in enumerate(self.graph.coupled_channels):
             set_of[groups] = number
-        holders = [[] for _ in self.graph.coupled_channels]
+        holders: list[list[int]] = [[] for _ in self.graph.coupled_channels]
         for number, slot in enumerate(slots):
             for coupled in np.unique(set_of[slot.groups]):
                 if coupled >= 0:

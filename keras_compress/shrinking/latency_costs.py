@@ -54,7 +54,8 @@ class LatencyCosts:
         """Return the time for a mask of groups."""
         total = self.constant
         for time, products, factors in self.parts:
-            *read, made = [np.count_nonzero(keep[f]) / len(f) for f in factors] or [1.0]
+            shares = [float(np.count_nonzero(keep[f]) / len(f)) for f in factors]
+            *read, made = shares or [1.0]
             left = products * math.prod(read)
             total += time * made * (left + OUTPUT_COST) / (products + OUTPUT_COST)
         return total

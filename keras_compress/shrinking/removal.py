@@ -93,7 +93,7 @@ class _Builder:
         return result
 
     def set_weights(self):
-        axes = {}
+        axes: dict[int, list[tuple[int, np.ndarray]]] = {}
         for slot in self.graph.slots:
             axes.setdefault(id(slot.weight), []).append((slot.axis, slot.groups))
         for old, new in self.copies.values():

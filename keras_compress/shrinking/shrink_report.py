@@ -194,7 +194,7 @@ def _only(names, by_layer):
 
 def _coupled_channels_of_layers(graph):
     """Return for each layer that makes channels what it makes, by name."""
-    tied = {}
+    tied: dict[str, dict[str, None]] = {}
     for names in graph.coupled_makers:
         for name in names:
             tied.setdefault(name, {}).update(dict.fromkeys(names))

@@ -1,8 +1,15 @@
 """Remove channels from a model: `shrink` and `remove_zeros`."""
 
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import keras
 import numpy as np
 
+from keras_compress.data.types import Samples
 from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.shrinking.blocks import alive
 from keras_compress.shrinking.budget import Budget, Costs
@@ -11,39 +18,45 @@ from keras_compress.shrinking.constants import (
     free_groups,
     propagate_constants,
 )
+from keras_compress.shrinking.criteria.base import StructuralCriterion
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.depth import DepthCosts, choose_blocks, score_blocks
 from keras_compress.shrinking.evidence import Evidence
 from keras_compress.shrinking.layer_latency import with_latency
+from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.scoring import name_of, resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions, select
 from keras_compress.shrinking.shrink_report import describe
 
+# A `keras.Model`; with `return_report=True` a tuple of it and a `ShrinkReport`. A union of the two
+# would have every caller tell them apart.
+Shrunk: TypeAlias = Any
+
 
 def shrink(
-    model,
-    macs=None,
-    channels=None,
-    parameters=None,
-    bytes=None,
-    latency=None,
+    model: keras.Model,
+    macs: float | None = None,
+    channels: float | None = None,
+    parameters: float | None = None,
+    bytes: float | None = None,
+    latency: float | None = None,
     *,
-    latencies=None,
-    criterion="l2_norm",
-    data=None,
-    loss=None,
-    round_to=None,
-    granularity="channels",
-    ranking="global",
-    minimum=0.1,
-    exclude=(),
-    rules=(),
-    batch_size=64,
-    seed=0,
-    return_report=False,
-    measure_latency=False,
-):
+    latencies: Mapping[str, float] | None = None,
+    criterion: str | StructuralCriterion = "l2_norm",
+    data: Samples | None = None,
+    loss: str | Callable | None = None,
+    round_to: int | str | os.PathLike | Profile | None = None,
+    granularity: str = "channels",
+    ranking: str = "global",
+    minimum: float = 0.1,
+    exclude: Collection[str] = (),
+    rules: Sequence[Rule] = (),
+    batch_size: int = 64,
+    seed: int = 0,
+    return_report: bool = False,
+    measure_latency: bool = False,
+) -> Shrunk:
     """Remove the least important channels, units and heads from a model.
 
     Channels that must go together (through residual additions, concatenations, depthwise
@@ -118,7 +131,12 @@ def shrink(
     return smaller, with_latency(report, model, smaller) if measure_latency else report
 
 
-def remove_zeros(model, round_to=None, rules=(), return_report=False):
+def remove_zeros(
+    model: keras.Model,
+    round_to: int | str | os.PathLike | Profile | None = None,
+    rules: Sequence[Rule] = (),
+    return_report: bool = False,
+) -> Shrunk:
     """Remove the channels that add nothing, and leave the outputs as they are.
 
     These are channels that training with channel masks left all zero, constant channels, and

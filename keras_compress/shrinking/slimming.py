@@ -1,10 +1,14 @@
 """Network slimming: remove the channels whose scales of batch normalization are smallest."""
 
+from typing import Any
+
+import keras
+
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.shrinking.shrinking import shrink
+from keras_compress.shrinking.shrinking import Shrunk, shrink
 
 
-def slim_prune(model, pruning_rate, **options):
+def slim_prune(model: keras.Model, pruning_rate: float, **options: Any) -> Shrunk:
     """Remove the channels with the smallest batch normalization scales.
 
     Args:

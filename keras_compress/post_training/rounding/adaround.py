@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.post_training.rounding.base import Rounding
+from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 
 # The sigmoid is stretched over [0, 1] and cut there, so that it reaches both ends.
 _LOW, _HIGH = -0.1, 1.1
@@ -59,7 +59,7 @@ class AdaRound(Rounding):
                 f"free must be at least 0 and below 1. Received: free={self.free}"
             )
 
-    def integers(self, problem):
+    def integers(self, problem: RoundingProblem) -> np.ndarray:
         """See `Rounding.integers`."""
         error = problem.error(problem.nearest)
         if not error > 0:
@@ -95,7 +95,7 @@ class _Learner:
             for one in self.trained
         ]
 
-    def integers(self):
+    def integers(self) -> np.ndarray:
         """Train the choice and return the result."""
         self._train(self.tf.constant(self.problem.inputs), self.tf.constant(self.problem.targets))
         up = np.asarray(self._openness()) >= 0.5

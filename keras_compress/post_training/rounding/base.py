@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from keras_compress.support.plugins import Plugin
 
@@ -42,11 +43,11 @@ class RoundingProblem:
     seed: int = 0
 
     @property
-    def nearest(self):
+    def nearest(self) -> np.ndarray:
         """The nearest integers, as a float array of the kernel's shape."""
         return np.clip(np.round(self.weights / self.scale), -self.limit, self.limit)
 
-    def error(self, integers, shift=0.0, batch_size=64):
+    def error(self, integers: np.ndarray, shift: ArrayLike = 0.0, batch_size: int = 64) -> float:
         """Return the mean squared error of the layer's outputs.
 
         Args:
@@ -68,7 +69,7 @@ class Rounding(Plugin, abc.ABC):
     """Chooses the integer of the grid for each weight of a trained layer."""
 
     @abc.abstractmethod
-    def integers(self, problem: RoundingProblem):
+    def integers(self, problem: RoundingProblem) -> np.ndarray:
         """Round the weights of a layer.
 
         Args:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.post_training.rounding.base import Rounding
+from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 
 _BATCH = 16
 
@@ -39,7 +39,7 @@ class Gptq(Rounding):
         if not self.damping > 0:
             raise InvalidArgumentError(f"damping must be above 0. Received: {self.damping}")
 
-    def integers(self, problem):
+    def integers(self, problem: RoundingProblem) -> np.ndarray:
         """See `Rounding.integers`."""
         form = problem.matrix
         if form is None:

@@ -2,13 +2,15 @@
 
 import dataclasses
 
-from keras_compress.post_training.rounding.base import Rounding
+import numpy as np
+
+from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Rounding):
     """q = clip(round(w / s), -limit, limit): the smallest error of the weights themselves."""
 
-    def integers(self, problem):
+    def integers(self, problem: RoundingProblem) -> np.ndarray:
         """See `Rounding.integers`."""
         return problem.nearest

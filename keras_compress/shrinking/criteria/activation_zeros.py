@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_compress.layers import operations
 from keras_compress.shrinking.criteria.base import StructuralCriterion
+from keras_compress.shrinking.evidence import Evidence
 
 ACTIVATIONS = ("relu", "relu6")
 
@@ -29,7 +30,7 @@ class ActivationZeros(StructuralCriterion):
     needs_data: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
         graph = evidence.graph
         values = [call.output for call in graph.graph.calls if _is_relu(call.operation)]

@@ -2,10 +2,12 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
+from keras_compress.shrinking.evidence import Evidence
 from keras_compress.support.plugins import Plugin
 
 
@@ -25,7 +27,7 @@ class StructuralCriterion(Plugin, abc.ABC):
     comparable: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def __call__(self, evidence) -> np.ndarray:
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups.
 
         Args:
@@ -36,7 +38,9 @@ class StructuralCriterion(Plugin, abc.ABC):
         """
 
 
-def mean_over_batches(evidence, function, side="all"):
+def mean_over_batches(
+    evidence: Evidence, function: Callable[..., np.ndarray], side: str = "all"
+) -> np.ndarray:
     """Score by weights and gradients, batch by batch, and average.
 
     Args:
@@ -44,8 +48,9 @@ def mean_over_batches(evidence, function, side="all"):
         function: Maps weights and gradients, both (groups, elements), to scores (groups,).
         side: See `Evidence.score_coupled`.
     """
-    total, count = 0.0, 0
+    total: np.ndarray | float = 0.0
+    count = 0
     for gradients in evidence.gradients():
         total = total + evidence.score_coupled(function, evidence.weights, gradients, side=side)
         count += 1
-    return total / count
+    return np.asarray(total / count)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
+from keras_compress.shrinking.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class BatchNormGamma(StructuralCriterion):
 
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
         total, count = np.zeros(evidence.graph.size), np.zeros(evidence.graph.size)
         for slot in evidence.graph.slots:

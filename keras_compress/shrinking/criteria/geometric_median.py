@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
+from keras_compress.shrinking.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class GeometricMedian(StructuralCriterion):
         [6.0, 5.0, 9.0]
     """
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
         return evidence.score_coupled(distance_sums, evidence.weights, side="made")
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
+from keras_compress.shrinking.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +32,7 @@ class HessianTrace(StructuralCriterion):
     needs_loss: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
         traces, count = 0.0, 0
         for products in evidence.hessian_products(self.probes):

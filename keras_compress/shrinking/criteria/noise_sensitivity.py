@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
+from keras_compress.shrinking.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +35,14 @@ class NoiseSensitivity(StructuralCriterion):
     needs_data: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
-        total, count = 0.0, 0
+        total: np.ndarray | float = 0.0
+        count = 0
         for gradients in evidence.output_gradients(self.probes):
             total = total + evidence.score_coupled(_energy, evidence.weights, gradients, side="all")
             count += 1
-        return total / count
+        return np.asarray(total / count)
 
 
 def _energy(weights, gradients):

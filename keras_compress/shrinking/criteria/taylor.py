@@ -9,6 +9,7 @@ from keras_compress.shrinking.criteria.base import (
     StructuralCriterion,
     mean_over_batches,
 )
+from keras_compress.shrinking.evidence import Evidence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,6 @@ class Taylor(StructuralCriterion):
     needs_loss: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence):
+    def __call__(self, evidence: Evidence) -> np.ndarray:
         """Score the groups."""
         return mean_over_batches(evidence, lambda w, g: np.square((w * g).sum(axis=1)))

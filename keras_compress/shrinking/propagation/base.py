@@ -1,11 +1,16 @@
 """What a rule is: how the channels of a family of layers pass from its inputs to its outputs."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
+from keras_compress.shrinking.removal import Kept
 from keras_compress.support import plugins
 
 PACKAGE = "keras_compress.shrinking.propagation"
@@ -30,7 +35,7 @@ class Rule:
 
     operations: tuple[str, ...] = ()
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Follow the channels through one call.
 
         Args:
@@ -43,7 +48,7 @@ class Rule:
         """
         raise NotImplementedError
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Return the entries of the layer's configuration that the removal changes.
 
         Args:
@@ -53,15 +58,17 @@ class Rule:
         """
         return {}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """Return where inputs are summed over channels: tuples (value, weight, axis)."""
         return ()
 
-    def internals(self, layer):
+    def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
         """Return where a layer sums over its own channels: tuples (weight, axis, live ones)."""
         return ()
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """Tell which output channels are constant, whatever the model is given.
 
         Args:
@@ -75,7 +82,9 @@ class Rule:
         """
         return [None] * len(call.outputs)
 
-    def contribution(self, layer, values, border=True):
+    def contribution(
+        self, layer: keras.Layer, values: np.ndarray, border: bool = True
+    ) -> np.ndarray | None:
         """Return what constant input channels add to the outputs, if a bias can take it.
 
         Args:
@@ -136,7 +145,7 @@ def rows_in_use(weight, axis):
 class Unknown(Rule):
     """What has no rule: its inputs are protected and its outputs have fixed sizes."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Protect all channels that come in."""
         kind = type(call.operation).__name__
         for axes in inputs:

@@ -1,14 +1,18 @@
 """Batch normalization."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class BatchNormalization(Rule):
     """BatchNormalization: each channel has its own statistics, scale and shift."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the four weights."""
         layer, (axes,) = call.operation, inputs
         ids = axes.get(layer.axis % len(call.output.shape))
@@ -16,7 +20,9 @@ class BatchNormalization(Rule):
             channels.bind(layer, weight, 0, ids)
         return [axes]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A constant stays one, shifted; a scale of zero makes one."""
         layer = call.operation
         mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)

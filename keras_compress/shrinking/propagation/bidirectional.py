@@ -1,8 +1,14 @@
 """Bidirectional recurrent layers."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.shrinking.propagation.recurrent import (
     GATES,
@@ -10,12 +16,13 @@ from keras_compress.shrinking.propagation.recurrent import (
     count_cell,
     idle,
 )
+from keras_compress.shrinking.removal import Kept
 
 
 class Bidirectional(Rule):
     """Bidirectional around LSTM, GRU or SimpleRNN: unit i goes in both directions at once."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind both cells to the same units."""
         layer, axes = call.operation, inputs[0]
         both = (layer.forward_layer, layer.backward_layer)
@@ -29,7 +36,7 @@ class Bidirectional(Rule):
         ids = np.concatenate([units, units]) if layer.merge_mode == "concat" else units
         return [{len(call.output.shape) - 1: ids}]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the units of both halves."""
         units, config = kept(layer.forward_layer.cell.recurrent_kernel, 0), layer.get_config()
         halves = {name: config[name] for name in ("layer", "backward_layer") if config.get(name)}
@@ -38,7 +45,7 @@ class Bidirectional(Rule):
             half.pop("build_config", None)  # holds the old input's shape
         return halves
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """The rows of both kernels are summed."""
         layer = call.operation
         return tuple(
@@ -46,14 +53,16 @@ class Bidirectional(Rule):
             for half in (layer.forward_layer, layer.backward_layer)
         )
 
-    def internals(self, layer):
+    def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
         """Each recurrence reads its units; those that stay at zero add nothing."""
         return tuple(
             (half.cell.recurrent_kernel, 0, ~idle(half, half.cell))
             for half in (layer.forward_layer, layer.backward_layer)
         )
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A unit whose proposal is zero stays at zero."""
         layer = call.operation
         halves = (layer.forward_layer, layer.backward_layer)

@@ -1,22 +1,24 @@
 """Concatenation."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Concatenate(Rule):
     """Concatenate: along its axis channels stand one after the other, along others they meet."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Chain the ids along the axis, tie them along all others."""
         along = call.operation.axis % len(call.output.shape)
-        result = {}
+        result: Axes = {}
         if any(along in axes for axes in inputs):
             parts = [
-                axes.get(along, None)
-                if along in axes
-                else self._fixed(call, value, along, channels)
+                axes[along] if along in axes else self._fixed(call, value, along, channels)
                 for value, axes in zip(call.inputs, inputs, strict=True)
             ]
             result[along] = np.concatenate(parts)
@@ -27,7 +29,9 @@ class Concatenate(Rule):
             result[axis] = next(ids for ids in (first, *others) if ids is not None)
         return [result]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """Chain the constants; what is unknown varies."""
         along = call.operation.axis % len(call.output.shape)
         parts = [

@@ -1,10 +1,15 @@
 """Convolutions, plain and grouped."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -13,6 +18,7 @@ from keras_compress.shrinking.propagation.base import (
     protect_others,
     rows_in_use,
 )
+from keras_compress.shrinking.removal import Kept
 
 
 class Conv(Rule):
@@ -23,7 +29,7 @@ class Conv(Rule):
     tied, and inputs and outputs stay apart.
     """
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind kernel and bias; make a channel for each filter."""
         layer, (axes,) = call.operation, inputs
         axis = channel_axis(layer, call.output)
@@ -43,20 +49,22 @@ class Conv(Rule):
         protect_mixed(call, layer.activation, after, channels)
         return [{axis: after}]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the filters, and the groups where whole groups have gone."""
         filters = kept(layer.kernel, -1)
         if layer.groups > 1 and _by_groups(layer):
             return {"filters": filters, "groups": filters * layer.groups // layer.filters}
         return {"filters": filters}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """The kernel's rows are summed, unless each group is removed with its inputs."""
         layer = call.operation
         alone = layer.groups > 1 and _by_groups(layer)
         return () if alone else ((call.inputs[0], layer.kernel, -2),)
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A filter is constant that reads nothing but constants."""
         layer = call.operation
         values = inputs[0]
@@ -68,7 +76,9 @@ class Conv(Rule):
             result = result + np.asarray(layer.bias)
         return [activate(layer.activation, result)]
 
-    def contribution(self, layer, values, border=True):
+    def contribution(
+        self, layer: keras.Layer, values: np.ndarray, border: bool = True
+    ) -> np.ndarray | None:
         """Sum over the window; padding with zeros makes the border differ."""
         padded = layer.padding != "valid" and max(layer.kernel_size) > 1
         if layer.groups > 1 or (border and padded):

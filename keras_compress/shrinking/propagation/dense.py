@@ -1,20 +1,27 @@
 """Dense layers."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
     protect_mixed,
     rows_in_use,
 )
+from keras_compress.shrinking.removal import Kept
 
 
 class Dense(Rule):
     """Dense: the units are new channels on the last axis; the other axes pass."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind kernel and bias; make a channel for each unit."""
         layer, (axes,) = call.operation, inputs
         axis = len(call.output.shape) - 1
@@ -28,15 +35,17 @@ class Dense(Rule):
         protect_mixed(call, layer.activation, after, channels)
         return [{**axes, axis: after}]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the units."""
         return {"units": kept(layer.kernel, 1)}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """The kernel's rows are summed."""
         return ((call.inputs[0], call.operation.kernel, 0),)
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A unit is constant that reads nothing but constants."""
         layer, kernel = call.operation, np.asarray(call.operation.kernel)
         if inputs[0] is None:
@@ -49,6 +58,8 @@ class Dense(Rule):
             result = result + np.asarray(layer.bias)
         return [activate(layer.activation, result)]
 
-    def contribution(self, layer, values, border=True):
+    def contribution(
+        self, layer: keras.Layer, values: np.ndarray, border: bool = True
+    ) -> np.ndarray | None:
         """The constants through the kernel."""
         return values @ np.asarray(layer.kernel)

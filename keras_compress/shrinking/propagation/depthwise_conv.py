@@ -1,10 +1,13 @@
 """Depthwise convolutions, with a multiplier."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers.base import positions
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -17,7 +20,7 @@ from keras_compress.shrinking.propagation.base import (
 class DepthwiseConv(Rule):
     """DepthwiseConv1D and 2D: each input channel gives `depth_multiplier` channels of its own."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Repeat each input channel; bind kernel and bias."""
         layer, (axes,) = call.operation, inputs
         axis = channel_axis(layer, call.output)
@@ -34,7 +37,9 @@ class DepthwiseConv(Rule):
         protect_mixed(call, layer.activation, after, channels)
         return [{} if after is None else {axis: after}]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A filter of zeros gives its bias, a channel of zeros too."""
         layer = call.operation
         kernel = np.asarray(layer.kernel)

@@ -1,10 +1,16 @@
 """EinsumDense layers."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule, protect_mixed
+from keras_compress.shrinking.removal import Kept
 
 
 class EinsumDense(Rule):
@@ -14,7 +20,7 @@ class EinsumDense(Rule):
     over or runs along, one of input and output passes.
     """
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the kernel's axes by their letters."""
         layer, (axes,) = call.operation, inputs
         reader, kernel, output = _letters(layer, len(call.inputs[0].shape))
@@ -28,14 +34,14 @@ class EinsumDense(Rule):
         for axis, letter in enumerate(layer.bias_axes or ""):
             place = axis - len(layer.bias_axes) + len(layer.bias.shape)
             channels.bind(layer, layer.bias, place, known[letter])
-        result = {axis: known[c] for axis, c in enumerate(output) if known[c] is not None}
+        result = {a: ids for a, c in enumerate(output) if (ids := known[c]) is not None}
         for ids in result.values():
             protect_mixed(call, layer.activation, ids, channels)
         factors = [sizes[c] or 1 if known[c] is None else known[c] for c in sizes if c != output[0]]
         channels.count(call, 1, *factors)
         return [result]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the output shape wherever the kernel decides it."""
         shape = list(np.atleast_1d(np.array(layer.get_config()["output_shape"], dtype=object)))
         _, kernel, output = _letters(layer, None)
@@ -45,7 +51,7 @@ class EinsumDense(Rule):
                 shape[axis] = kept(layer.kernel, kernel.index(letter))
         return {"output_shape": tuple(shape)}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """Letters of input and kernel that the output lacks are summed over."""
         layer = call.operation
         _, kernel, output = _letters(layer, None)
@@ -55,7 +61,7 @@ class EinsumDense(Rule):
 
 def _letters(layer, rank):
     """Return the letters of input, kernel and output, the dots written out as digits."""
-    reader, kernel, output = re.fullmatch(r"(.*),(.*)->(.*)", layer.equation).groups()
+    reader, kernel, output = re.split(",|->", layer.equation)
     if "..." in layer.equation:
         dots = "" if rank is None else "0123456789"[: rank - len(reader.replace("...", ""))]
         reader, output = reader.replace("...", dots), output.replace("...", dots)

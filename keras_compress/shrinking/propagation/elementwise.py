@@ -1,8 +1,12 @@
 """Layers and operations with one input that treat each element by itself."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -14,7 +18,7 @@ from keras_compress.shrinking.propagation.base import (
 class Elementwise(Rule):
     """Activations, dropout, noise, scaling by one number: channels pass as they are."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Pass the axes on, or protect what a softmax or an unknown function may mix."""
         (axes,) = inputs
         problem = _problem(call.operation)
@@ -24,7 +28,9 @@ class Elementwise(Rule):
                 channels.protect(ids, f"{call.name} {problem}")
         return [axes]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """Apply the layer to the constants."""
         operation, (values,) = call.operation, inputs
         function = getattr(operation, "activation", None) or operation

@@ -1,7 +1,15 @@
 """Group normalization."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 from keras_compress.shrinking.propagation.layer_normalization import REASON
+from keras_compress.shrinking.removal import Kept
 
 
 class GroupNormalization(Rule):
@@ -10,7 +18,7 @@ class GroupNormalization(Rule):
     With a single group it is a layer normalization.
     """
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind scale and shift; tie the channels of each group."""
         layer, (axes,) = call.operation, inputs
         ids = axes.get(layer.axis % len(call.output.shape))
@@ -25,7 +33,7 @@ class GroupNormalization(Rule):
             channels.tie_rows(ids.reshape(layer.groups, -1))
         return [axes]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the number of groups that is left."""
         if layer.groups == 1 or kept("groups", 0) is None:
             return {}

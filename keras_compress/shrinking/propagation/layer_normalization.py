@@ -1,7 +1,11 @@
 """Layer normalization: statistics over the channels themselves."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 REASON = "{} takes its statistics over these channels, so removing some changes the others"
@@ -10,7 +14,7 @@ REASON = "{} takes its statistics over these channels, so removing some changes 
 class LayerNormalization(Rule):
     """LayerNormalization and RMSNormalization: channels pass, but are not independent."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind scale and shift; mark the channels that share statistics."""
         layer, (axes,) = call.operation, inputs
         normalized = [axis % len(call.output.shape) for axis in np.atleast_1d(layer.axis)]

@@ -1,24 +1,33 @@
 """The layer of ConvNeXt that scales each channel."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.removal import Kept
 
 
 class LayerScale(Rule):
     """LayerScale: one factor for each channel of the last axis."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the factors."""
         layer, axes = call.operation, inputs[0]
         channels.bind(layer, layer.gamma, 0, axes.get(len(call.output.shape) - 1))
         return [axes]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the size of the factors."""
         return {"projection_dim": kept(layer.gamma, 0)}
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A factor of zero makes zeros, a constant is scaled."""
         gamma = np.asarray(call.operation.gamma)
         values = np.full_like(gamma, np.nan) if inputs[0] is None else inputs[0]

@@ -1,15 +1,19 @@
 """Element-wise layers and operations with several inputs."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Merge(Rule):
     """Add, Multiply and their like: channels that meet go together; a size of 1 broadcasts."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Tie the channels of all inputs, axis by axis, counted from the last."""
         rank = len(call.output.shape)
         result = {}
@@ -22,16 +26,24 @@ class Merge(Rule):
                 channels.protect(ids, f"{call.name} meets a constant tensor")
         return [result]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """Apply the operation to the constants; zero times anything is zero."""
-        if any(values is None for values in inputs) or len({len(v) for v in inputs}) > 1:
+        known = [values for values in inputs if values is not None]
+        if len(known) < len(inputs) or len({len(values) for values in known}) > 1:
             return [None]
-        stacked = np.stack(inputs)
+        stacked = np.stack(known)
         form = operations.of(call.operation).form
         if form == "product":
             zero = np.any(stacked == 0, axis=0)
             return [np.where(zero, 0.0, stacked.prod(axis=0))] if _plain(call) else [None]
-        function = {"sum": stacked.sum, "mean": stacked.mean, "maximum": stacked.max}.get(form)
+        functions: dict[str | None, Callable[..., np.ndarray]] = {
+            "sum": stacked.sum,
+            "mean": stacked.mean,
+            "maximum": stacked.max,
+        }
+        function = functions.get(form)
         if function is None or not _plain(call):
             zero = np.all(stacked == 0, axis=0) & (form in ("difference", "scaled_sum"))
             return [np.where(zero, 0.0, np.nan)]

@@ -1,6 +1,15 @@
 """Multi-head attention, by heads."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_compress.graph.graph import Call, Value
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule, rows_in_use
+from keras_compress.shrinking.removal import Kept
 
 
 class MultiHeadAttention(Rule):
@@ -10,7 +19,7 @@ class MultiHeadAttention(Rule):
     Heads Really Better than One?", NeurIPS 2019, is the source of removing whole heads).
     """
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the four projections."""
         layer, values = call.operation, _values(call)
         layout = dict(zip(call.inputs, inputs, strict=True))
@@ -27,17 +36,17 @@ class MultiHeadAttention(Rule):
         self._count(call, layout, heads, after, channels)
         return [{2: after}] + [{}] * (len(call.outputs) - 1)
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the number of heads and the features of the output."""
         kernel = layer.output_dense.kernel
         return {"num_heads": kept(kernel, 0), "output_shape": kept(kernel, 2)}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """Each projection sums over the features of its input."""
         values = _values(call) or ()
         return tuple((tensor, dense.kernel, 0) for tensor, dense in values)
 
-    def internals(self, layer):
+    def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
         """Heads whose values are zero add nothing to the output."""
         live = rows_in_use(layer.value_dense.kernel, 1)
         if layer.use_bias:

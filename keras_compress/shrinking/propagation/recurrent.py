@@ -1,19 +1,26 @@
 """Recurrent layers, by units."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule, rows_in_use
+from keras_compress.shrinking.removal import Kept
 
-GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
+GATES: dict[str | None, int] = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 # Which gate proposes the new state: its weights at zero (tanh of zero) keep a unit at zero.
-PROPOSAL = {"lstm": 2, "gru": 2, "simple_rnn": 0}
+PROPOSAL: dict[str | None, int] = {"lstm": 2, "gru": 2, "simple_rnn": 0}
 
 
 class Recurrent(Rule):
     """LSTM, GRU and SimpleRNN: a unit is a column in every gate and a row of the recurrence."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the cell's weights; outputs and states hold the units."""
         layer, axes = call.operation, inputs[0]
         if not _followed(layer):
@@ -27,19 +34,21 @@ class Recurrent(Rule):
         first = {2: units} if layer.return_sequences else {1: units}
         return [first] + [{1: units}] * (len(call.outputs) - 1)
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the units."""
         return {"units": kept(layer.cell.recurrent_kernel, 0)}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """The kernel's rows are summed."""
         return ((call.inputs[0], call.operation.cell.kernel, 0),)
 
-    def internals(self, layer):
+    def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
         """The recurrence reads the units themselves; a unit that stays at zero adds nothing."""
         return ((layer.cell.recurrent_kernel, 0, ~idle(layer, layer.cell)),)
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A unit whose proposal is zero stays at zero."""
         layer = call.operation
         if len(call.inputs) > 1 or layer.stateful or not _followed(layer):

@@ -1,18 +1,22 @@
 """Operations that reduce over axes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Reduction(Rule):
     """Mean, Sum, Max and Min over axes: channels along the others pass."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Drop the reduced axes; what is reduced over channels cannot lose any."""
         operation, rank = call.operation, len(call.inputs[0].shape)
-        reduced = range(rank) if operation.axis is None else np.atleast_1d(operation.axis)
-        reduced = {int(axis) % rank for axis in reduced}
+        axes = range(rank) if operation.axis is None else np.atleast_1d(operation.axis)
+        reduced = {int(axis) % rank for axis in axes}
         result = {}
         for axis, ids in inputs[0].items():
             if axis in reduced:

@@ -1,10 +1,16 @@
 """Layers and operations that arrange the same elements anew."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.removal import Kept
 
 
 class Reshape(Rule):
@@ -15,7 +21,7 @@ class Reshape(Rule):
     those along the others are tied (a channel shuffle).
     """
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Lay the ids over the new axes."""
         axes = inputs[0]
         if not axes:
@@ -32,7 +38,7 @@ class Reshape(Rule):
         channels.bind(call.operation, f"axis {place}", 0, rows[:, 0])
         return [{place: rows[:, 0]}]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the size along the axis of channels, where the target shape names it."""
         if not hasattr(layer, "target_shape") and not hasattr(layer, "newshape"):
             return {}
@@ -45,7 +51,9 @@ class Reshape(Rule):
                 shape[place - first] = count
         return {name: tuple(shape)}
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """Lay the constants over the new axes; a position keeps what all of its elements share."""
         if inputs[0] is None or _free(call):
             return [None]

@@ -1,8 +1,12 @@
 """Pooling, padding, cropping and resizing: work on positions, channel by channel."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     channel_axis,
@@ -13,13 +17,15 @@ from keras_compress.shrinking.propagation.base import (
 class Spatial(Rule):
     """Pooling, padding, cropping, up-sampling and resizing: channels pass."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Pass the axis of channels, protect channels along any other."""
         axis = channel_axis(call.operation, call.output)
         protect_others(call, inputs[0], axis, channels)
         return [{axis: inputs[0][axis]} if axis in inputs[0] else {}]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A constant plane stays one; padded with zeros only zeros do."""
         values = inputs[0]
         if values is not None and operations.of(call.operation).form == "zero_padding":

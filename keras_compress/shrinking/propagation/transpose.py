@@ -1,15 +1,19 @@
 """Layers and operations that move, add or drop whole axes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import Rule
 
 
 class Transpose(Rule):
     """Permute, Transpose, Swapaxes, ExpandDims, Squeeze, RepeatVector: axes move."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Find the new place of each axis by moving their numbers."""
         order = _moved(call.operation, call.inputs[0].shape)
         for axis, ids in inputs[0].items():
@@ -17,7 +21,9 @@ class Transpose(Rule):
                 channels.protect(ids, f"{call.name} drops their axis")
         return [{order.index(axis): ids for axis, ids in inputs[0].items() if axis in order}]
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """The constants go with their axis."""
         return list(inputs)
 

@@ -1,10 +1,15 @@
 """Transposed convolutions."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 
+from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
+from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     Rule,
     activate,
@@ -13,12 +18,13 @@ from keras_compress.shrinking.propagation.base import (
     protect_others,
     rows_in_use,
 )
+from keras_compress.shrinking.removal import Kept
 
 
 class TransposedConv(Rule):
     """Conv1DTranspose, 2D and 3D: like a convolution, the kernel's last two axes swapped."""
 
-    def propagate(self, call, inputs, channels):
+    def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind kernel and bias; make a channel for each filter."""
         layer, (axes,) = call.operation, inputs
         axis = channel_axis(layer, call.output)
@@ -37,15 +43,17 @@ class TransposedConv(Rule):
         protect_mixed(call, layer.activation, after, channels)
         return [{axis: after}]
 
-    def reconfigure(self, layer, kept):
+    def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
         """Set the filters."""
         return {"filters": kept(layer.kernel, -2)}
 
-    def mixes(self, call):
+    def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
         """The kernel's last axis is summed over."""
         return ((call.inputs[0], call.operation.kernel, -1),)
 
-    def constants(self, call, inputs, axes):
+    def constants(
+        self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
+    ) -> list[np.ndarray | None]:
         """A filter of zeros gives its bias."""
         layer = call.operation
         used = rows_in_use(layer.kernel, len(layer.kernel.shape) - 2)
