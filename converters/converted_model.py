@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.files import write_atomically
+from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer, inspection
 from keras_compress.tflite.layer_names import LayerNames
 
@@ -35,7 +37,7 @@ class ConvertedModel:
     output_layers: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     rewritten: dict[str, str] = dataclasses.field(default_factory=dict, repr=False, hash=False)
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write the file; it appears under its name only when it is whole.
 
         Args:
@@ -62,16 +64,16 @@ class ConvertedModel:
             f"({problem})"
         )
 
-    def inspect(self):
+    def inspect(self) -> inspection.Inspection:
         """Say what the file holds, as `kc.inspect` does."""
         return inspection.inspect(self.content)
 
-    def layer_names(self):
+    def layer_names(self) -> LayerNames:
         """Return the `LayerNames` of the first subgraph."""
         graph = flatbuffer.read(self.content).subgraphs[0]
         return LayerNames(graph, self.scopes, self.output_layers)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the profile, the warnings and what `inspect` says, for `json.dumps`."""
         inspected = self.inspect().to_json()
         warnings, rewritten = list(self.warnings), dict(self.rewritten)

@@ -165,7 +165,7 @@ def _check_observed(model, wrappers, quantizers):
 
 def _input_steps(graph):
     """Return the step of what each wrapper reads, where all its calls read the same 8-bit grid."""
-    quantizers_of = {}
+    quantizers_of: dict[CompressedLayer, set] = {}
     for call in graph.calls:
         step = call.kwargs.get("input_step")
         if isinstance(call.operation, CompressedLayer):
@@ -225,7 +225,8 @@ def _fixed(quantizer, name):
     if quantizer.bits == 16:
         # The converter takes no 16-bit fake-quantization; its calibration finds these ranges.
         return lambda inputs: inputs
-    return FixedQuantizer(*quantizer.range, bits=quantizer.bits, name=name)
+    minimum, maximum = quantizer.range
+    return FixedQuantizer(minimum, maximum, bits=quantizer.bits, name=name)
 
 
 def _on_table_grid(wrapper, name):

@@ -2,7 +2,10 @@
 
 import dataclasses
 import enum
+from collections.abc import Iterable
+from typing import Any, Self
 
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 
 
@@ -81,22 +84,30 @@ class ConversionOptions:
             )
 
     @property
-    def is_quantized(self):
+    def is_quantized(self) -> bool:
         """Whether the file computes in integers."""
         return self.mode in (Mode.INT8, Mode.INT16X8)
 
     @property
-    def has_integer_weights(self):
+    def has_integer_weights(self) -> bool:
         """Whether the file stores its weights as integers."""
         return self.is_quantized or self.mode is Mode.DYNAMIC_RANGE
 
     @property
-    def activation_type(self):
+    def activation_type(self) -> str:
         """Type of the activations inside the file."""
         return {Mode.INT8: "int8", Mode.INT16X8: "int16"}.get(self.mode, "float32")
 
     @classmethod
-    def from_profile(cls, profile, *, input_type=None, output_type=None, allow_float=(), **kwargs):
+    def from_profile(
+        cls,
+        profile: Profile,
+        *,
+        input_type: str | None = None,
+        output_type: str | None = None,
+        allow_float: str | Iterable[str] = (),
+        **kwargs: Any,
+    ) -> Self:
         """Make options from a profile, with the caller's wishes before the profile's.
 
         Args:

@@ -46,7 +46,7 @@ class DeployedKernel:
 
         It takes the scale of a channel from its largest magnitude, at 8 bits.
         """
-        if self.bits is None:
+        if self.bits is None or self.scales is None:
             return False
         axes = tuple(axis for axis in range(self.weights.ndim) if not self.is_channel(axis))
         largest = np.abs(self.weights).max(axis=axes)
@@ -56,11 +56,12 @@ class DeployedKernel:
     @property
     def has_one_scale(self) -> bool:
         """Whether one scale serves all channels of a quantized kernel."""
-        return self.bits is not None and np.ndim(self.scales) == 0
+        return self.bits is not None and self.scales is not None and np.ndim(self.scales) == 0
 
     def is_channel(self, axis: int) -> bool:
         """Tell whether an axis of the weights counts channels that have a scale each."""
-        return np.ndim(self.scales) == 1 and axis == self.channel_axis
+        has_scales = self.scales is not None and np.ndim(self.scales) == 1
+        return has_scales and axis == self.channel_axis
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -2,10 +2,12 @@
 
 import collections
 import dataclasses
+from collections.abc import Callable, Collection
 
 import keras
 
-from keras_compress.graph.graph import Value, trace
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call, Value, trace
 from keras_compress.graph.replay import rebuild
 from keras_compress.support import plugins
 from keras_compress.wrappers.copies import LayerCopies
@@ -26,7 +28,9 @@ class RewrittenModel:
     rewritten: dict[str, str]
 
 
-def rewrite(model, profile, *, has_ranges=False, kept=()):
+def rewrite(
+    model: keras.Model, profile: Profile, *, has_ranges: bool = False, kept: Collection[str] = ()
+) -> RewrittenModel:
     """Apply the rewrites that a target's rules ask for.
 
     Args:
@@ -43,7 +47,8 @@ def rewrite(model, profile, *, has_ranges=False, kept=()):
     counts = collections.Counter(call.operation for call in graph.calls)
     once = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
     needed = _needed(profile, {call.operation for call in once}, has_ranges)
-    replacements, names = {}, {}
+    replacements: dict[Call, Callable] = {}
+    names: dict[str, str] = {}
     for call in once:
         for name, candidate in needed.items():
             new = candidate.replacements(call) if candidate.serves(call.operation) else {}

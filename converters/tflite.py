@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import warnings
+from collections.abc import Iterable
 
 import keras
 
@@ -23,7 +24,9 @@ from keras_compress.converters.verification import (
 )
 from keras_compress.converters.weight_scales import carry_scales
 from keras_compress.data import representative_dataset
+from keras_compress.data.types import Samples
 from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers, trace
 from keras_compress.support import plugins
@@ -37,19 +40,19 @@ _ATTEMPTS = 5
 
 
 def convert(
-    model,
-    profile="generic_int8",
-    representative_dataset=None,
+    model: keras.Model | str | os.PathLike,
+    profile: str | os.PathLike | Profile = "generic_int8",
+    representative_dataset: Samples | None = None,
     *,
-    calibration_samples=500,
-    input_type=None,
-    output_type=None,
-    allow_float=(),
-    batch_size=1,
-    engine="tensorflow",
-    rewrites=True,
-    progress=None,
-):
+    calibration_samples: int = 500,
+    input_type: str | None = None,
+    output_type: str | None = None,
+    allow_float: str | Iterable[str] = (),
+    batch_size: int = 1,
+    engine: str | Engine = "tensorflow",
+    rewrites: bool = True,
+    progress: bool | None = None,
+) -> ConvertedModel:
     """Convert a Keras model to a TFLite file, read it back and prove what it promises.
 
     Args:

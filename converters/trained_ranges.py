@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.operators import OperandRole
 
 
 def take_ranges(content):
@@ -23,15 +24,16 @@ def take_ranges(content):
     """
     graph = flatbuffer.read(content).subgraphs[0]
     pairs = [
-        (graph.producers[operators.data(operator).index], operator)
+        (graph.producers[_read(operator).index], operator)
         for operator in graph.operators
-        if operator.name == "DEQUANTIZE" and _is_quantize(graph, operators.data(operator))
+        if operator.name == "DEQUANTIZE" and _is_quantize(graph, _read(operator))
     ]
     model = unpack(content)
     # The tensor that each result of a pair is read from instead, in the order of the data.
-    sources, ranges = {}, {}
+    sources: dict[int, int] = {}
+    ranges = {}
     for first, second in pairs:
-        source = operators.data(first).index
+        source = _read(first).index
         source = sources.get(source, source)
         sources[second.outputs[0].index] = source
         ranges[graph.tensors[source].name] = _ends(first.outputs[0])
@@ -41,6 +43,10 @@ def take_ranges(content):
     _rename(model, lambda index: sources.get(index, index))
     _drop_unused_tensors(model)
     return pack(model), ranges
+
+
+def _read(operator):
+    return operators.required(operator, OperandRole.DATA)
 
 
 def _is_quantize(graph, tensor):

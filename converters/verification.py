@@ -1,23 +1,37 @@
 """Read a converted file back and prove what was promised of it."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_compress.converters.checks.base import EmittedFile
 from keras_compress.converters.deployment import FixedQuantizer
+from keras_compress.converters.options import ConversionOptions
 from keras_compress.errors import ConversionError
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers.roles import FIXED_RANGES
 from keras_compress.quantization.fake_quant import activation_grid
 from keras_compress.support import plugins
+from keras_compress.support.findings import Finding
 from keras_compress.tflite import flatbuffer
 from keras_compress.tflite.layer_names import LayerNames
+from keras_compress.tflite.types import FileSource
 
 CHECKS = "keras_compress.converters.checks"
 _SHOWN = 8
 _SAME_SCALE = 1e-4  # relative
 
 
-def read_back(source, options, *, scopes=None, outputs=(), zeros=(), kernels=()):
+def read_back(
+    source: FileSource,
+    options: ConversionOptions,
+    *,
+    scopes: Mapping[str, str] | None = None,
+    outputs: Iterable[str] = (),
+    zeros: Iterable[Any] = (),
+    kernels: Iterable[Any] = (),
+) -> EmittedFile:
     """Read a file back and put what was promised of it beside it.
 
     Args:
@@ -43,7 +57,7 @@ def read_back(source, options, *, scopes=None, outputs=(), zeros=(), kernels=())
     )
 
 
-def verify(emitted):
+def verify(emitted: EmittedFile) -> list[Finding]:
     """Run every check on a file.
 
     Args:
@@ -52,14 +66,14 @@ def verify(emitted):
     Returns:
         List of `Finding`s; empty where every promise holds.
     """
-    findings = []
+    findings: list[Finding] = []
     for name in plugins.names(CHECKS):
         check = plugins.get(CHECKS, name)
         findings += check().run(emitted) if check.concerns(emitted) else []
     return findings
 
 
-def require(findings):
+def require(findings: Sequence[Finding]) -> None:
     """Raise where a promise does not hold.
 
     Args:

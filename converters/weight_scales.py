@@ -123,7 +123,7 @@ class _Editor:
 
     def sites(self, kernel):
         """List the places where a kernel stands in the file."""
-        sites = []
+        sites: list[_Site] = []
         for graph in self.model.subgraphs:
             for operator in graph.operators:
                 # GATHER has no weights here: it hands the integers of an embedding on, so that
@@ -193,7 +193,7 @@ class _Editor:
         wide = bias.type == self.schema.TensorType.INT64
         kind = np.int64 if wide else np.int32
         old_step = np.array(bias.quantization.scale, np.float64)
-        real = stored.view(kind) * old_step
+        real = stored.view(kind).astype(np.float64) * old_step
         if np.shape(trained) == real.shape and (np.abs(trained - real) <= old_step).all():
             real = trained
         step = float(source.quantization.scale[0]) * scales.astype(np.float64)

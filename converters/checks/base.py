@@ -10,6 +10,7 @@ from keras_compress.support.findings import Finding
 from keras_compress.tflite import operators
 from keras_compress.tflite.flatbuffer import Model, Operator, Tensor
 from keras_compress.tflite.layer_names import LayerNames
+from keras_compress.tflite.operators import OperandRole
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,14 +54,15 @@ class EmittedFile:
         """Yield each operator that multiplies its input with stored weights."""
         for operator, layers in self.operators():
             weights, bias = operators.weights(operator), operators.bias(operator)
-            if weights is not None and weights.is_constant:
+            axis = operators.row(operator.name).channel_axis
+            if weights is not None and weights.is_constant and axis is not None:
                 yield WeightedOperator(
                     operator=operator,
                     layer=layers.first(operator),
-                    data=operators.data(operator),
+                    data=operators.required(operator, OperandRole.DATA),
                     weights=weights,
                     bias=bias if bias is not None and bias.is_constant else None,
-                    axis=operators.row(operator.name).channel_axis,
+                    axis=axis,
                 )
 
 
@@ -85,11 +87,11 @@ class WeightedOperator:
     axis: int
 
     @property
-    def is_dense(self):
+    def is_dense(self) -> bool:
         """Whether it is a matrix product rather than a convolution."""
         return self.operator.name == "FULLY_CONNECTED"
 
-    def finding(self, code, message, fix=""):
+    def finding(self, code: str, message: str, fix: str = "") -> Finding:
         """Return a finding about this operator."""
         return Finding(
             code=code,
@@ -129,7 +131,7 @@ class Check(abc.ABC):
         """
 
 
-def where(operator, layer):
+def where(operator: Operator, layer: str | None) -> str:
     """Name an operator and its layer for a message: `"ELU (operator 3, layer 'elu')"`."""
     source = "" if layer is None else f", layer {layer!r}"
     return f"{operator.name} (operator {operator.index}{source})"

@@ -5,6 +5,7 @@ from keras_compress.converters.options import Mode
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 from keras_compress.support.findings import Finding
 from keras_compress.tflite import operators
+from keras_compress.tflite.operators import OperandRole
 
 
 class WeightTypes(Check):
@@ -44,9 +45,9 @@ def _stored_weights(operator, emitted):
     """The constant behind an operator's weights, through the DEQUANTIZE of float16."""
     if not operators.row(operator.name).has_integer_weights:
         return None
-    weights = operators.weights(operator)
+    weights = operators.required(operator, OperandRole.WEIGHTS)
     for graph in emitted.model.subgraphs:
         maker = graph.producers.get(weights.index)
         if operator in graph.operators and maker is not None and maker.name == "DEQUANTIZE":
-            weights = operators.data(maker)
+            weights = operators.required(maker, OperandRole.DATA)
     return weights if weights.is_constant else None

@@ -4,14 +4,17 @@ import contextlib
 import dataclasses
 import io
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.engines.tensorflow import Tensorflow, samples
-from keras_compress.converters.options import Mode
+from keras_compress.converters.export import ExportedModel
+from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import TensorValues
 from keras_compress.converters.trained_ranges import take_ranges
+from keras_compress.data.representative_dataset import RepresentativeDataset
 from keras_compress.errors import ConversionError, MissingPackageError
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
 from keras_compress.tflite import flatbuffer
@@ -41,7 +44,13 @@ class Litert(Engine):
     def __init__(self, timeout_s=3600):
         self._tensorflow = Tensorflow(timeout_s)
 
-    def convert(self, exported, calibration, options, progress):
+    def convert(
+        self,
+        exported: ExportedModel,
+        calibration: RepresentativeDataset | None,
+        options: ConversionOptions,
+        progress: Callable[[int, int], None],
+    ) -> bytes:
         """Convert a model; see `Engine.convert`."""
         _require_package()
         as_float = dataclasses.replace(

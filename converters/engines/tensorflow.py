@@ -5,11 +5,15 @@ import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 
 from keras_compress.converters.engines import _converter_process
 from keras_compress.converters.engines.base import Engine
+from keras_compress.converters.export import ExportedModel
+from keras_compress.converters.options import ConversionOptions
+from keras_compress.data.representative_dataset import RepresentativeDataset
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import processes
 from keras_compress.tflite import flatbuffer
@@ -40,7 +44,13 @@ class Tensorflow(Engine):
             raise InvalidArgumentError(f"timeout_s must be above 0. Received: {timeout_s!r}")
         self.timeout_s = timeout_s
 
-    def convert(self, exported, calibration, options, progress):
+    def convert(
+        self,
+        exported: ExportedModel,
+        calibration: RepresentativeDataset | None,
+        options: ConversionOptions,
+        progress: Callable[[int, int], None],
+    ) -> bytes:
         """Convert a model; see `Engine.convert`."""
         # A conversion that is done again finds the folder of the one before.
         job = pathlib.Path(tempfile.mkdtemp(prefix="job_", dir=os.path.dirname(exported.path)))

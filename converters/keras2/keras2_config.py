@@ -1,6 +1,7 @@
 """Write a Keras 2 configuration so that Keras 3 understands it."""
 
 import copy
+from typing import Any
 
 from keras_compress.converters.keras2.keras2_model import layer_entries
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
@@ -71,7 +72,10 @@ def _begin_with_input(layers):
     if shape is None or layers[0]["class_name"] == "InputLayer":
         return
     name = f"{layers[0]['config'].get('name', 'model')}_input"
-    entry = {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": name}}
+    entry: dict[str, Any] = {
+        "class_name": "InputLayer",
+        "config": {"batch_shape": shape, "name": name},
+    }
     if "module" in layers[0]:
         entry |= {"module": "keras.layers", "registered_name": None}
     layers.insert(0, entry)

@@ -4,6 +4,8 @@ import dataclasses
 import os
 import tempfile
 import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from keras_compress.converters.keras2 import (
     hdf5_file,
@@ -17,10 +19,21 @@ from keras_compress.converters.keras2 import (
 )
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
+if TYPE_CHECKING:
+    import keras
+    import tf_keras
+
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def load_model(model, compile=True, *, safe_mode=True, custom_objects=None, compare=False):
+def load_model(
+    model: "keras.Model | tf_keras.Model | str | os.PathLike",
+    compile: bool = True,
+    *,
+    safe_mode: bool = True,
+    custom_objects: Mapping[str, Any] | None = None,
+    compare: bool = False,
+) -> "keras.Model":
     """Return the Keras 3 model that a path or an object stands for.
 
     A `.keras` file of any Keras backend, or of Keras 2; a Keras 2 or 3 `.h5` file; a SavedModel

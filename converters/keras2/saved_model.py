@@ -7,6 +7,8 @@ from a layer to its variables.
 import json
 import os
 
+import numpy as np
+
 from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
@@ -76,7 +78,7 @@ def _weights(folder, nodes):
     children = [
         {child.local_name: child.node_id for child in node.children} for node in graph.nodes
     ]
-    weights = {}
+    weights: dict[str, list[tuple[str, np.ndarray]]] = {}
     for name, place in children[0].items():
         if not name.startswith("layer-") or place not in nodes:
             continue

@@ -55,7 +55,7 @@ def take_over(model, taken):
 
 
 def _kernels(layer, prunable):
-    return [k for k in layer_types.find(layer).kernels(layer) if k.prunable == prunable]
+    return [k for k in layer_types.type_of(layer).kernels(layer) if k.prunable == prunable]
 
 
 def _clustering(clusters, clusterable, per_channel):

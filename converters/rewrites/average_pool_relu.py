@@ -1,5 +1,7 @@
 """A mean that a ReLU follows as a depthwise convolution."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -10,6 +12,8 @@ from keras_compress.converters.rewrites.base import (
     is_relu,
     part,
 )
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class AveragePoolRelu(Rewrite):
@@ -22,11 +26,11 @@ class AveragePoolRelu(Rewrite):
 
     layers = (keras.layers.AveragePooling2D,)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where AVERAGE_POOL_2D takes no fused activation."""
         return forbids_fusing(profile, "AVERAGE_POOL_2D")
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Convolve in place of the pooling, where a ReLU follows."""
         layer = call.operation
         if not _stays_inside(call):

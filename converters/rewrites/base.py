@@ -1,13 +1,18 @@
 """What all rewrites share, and the questions that they ask of a profile."""
 
 import abc
-from typing import ClassVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, ClassVar
 
 import keras
+import numpy as np
 
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import activation_name, role
+from keras_compress.support.types import Tensors
 
 
 class Rewrite(abc.ABC):
@@ -27,7 +32,7 @@ class Rewrite(abc.ABC):
     keeps_tensors: ClassVar[bool] = False
 
     @classmethod
-    def serves(cls, operation):
+    def serves(cls, operation: keras.Operation) -> bool:
         """Tell whether an operation is of a kind that the rewrite may replace.
 
         Args:
@@ -40,7 +45,7 @@ class Rewrite(abc.ABC):
         )
 
     @abc.abstractmethod
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Tell whether a target's rules ask for the rewrite.
 
         Args:
@@ -48,7 +53,7 @@ class Rewrite(abc.ABC):
         """
 
     @abc.abstractmethod
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Return what takes a call's place.
 
         Args:
@@ -60,7 +65,7 @@ class Rewrite(abc.ABC):
             float32), or `None` where the call stays.
         """
 
-    def replacements(self, call):
+    def replacements(self, call: Call) -> dict[Call, Callable]:
         """Return what takes the place of a call, and of others that must change with it.
 
         Args:
@@ -82,16 +87,24 @@ class Rewritten(keras.layers.Layer):
         name: Name of the layer that it stands for.
     """
 
-    def __init__(self, function, parts=(), *, name):
+    def __init__(
+        self,
+        function: Callable[[Tensors], Tensors],
+        parts: Iterable[keras.Layer] = (),
+        *,
+        name: str,
+    ):
         super().__init__(name=name)
         self._function, self.parts = function, list(parts)
 
-    def call(self, inputs):
+    def call(self, inputs: Tensors) -> Tensors:
         """Compute."""
         return self._function(inputs)
 
 
-def part(layer, input_shape, weights=()):
+def part(
+    layer: keras.Layer, input_shape: Sequence[int | None], weights: Iterable[np.ndarray] = ()
+) -> keras.Layer:
     """Build a layer and set its weights.
 
     Args:
@@ -107,7 +120,12 @@ def part(layer, input_shape, weights=()):
     return layer
 
 
-def apart(operation, names, function, input_shape):
+def apart(
+    operation: keras.Operation,
+    names: Collection[str],
+    function: Callable[[Tensors], Tensors],
+    input_shape: Sequence[int | None],
+) -> Rewritten | None:
     """Rewrite an activation, be it a layer, an operation, or inside a layer.
 
     Args:
@@ -128,24 +146,24 @@ def apart(operation, names, function, input_shape):
     return Rewritten(lambda inputs: function(linear(inputs)), [linear], name=operation.name)
 
 
-def is_relu(operation):
+def is_relu(operation: keras.Operation) -> bool:
     """Tell whether an operation is nothing but a ReLU or a ReLU6."""
     return role(operation) is Role.RELU
 
 
-def lacks(profile, operator):
+def lacks(profile: Profile, operator: str) -> bool:
     """Tell whether a target's table names its operators and this one is not among them."""
     table = profile.operators
     return bool(table) and operator not in table and "*" not in table
 
 
-def limit(profile, operator, name):
+def limit(profile: Profile, operator: str, name: str) -> Any:
     """Return the value of a limit that a target sets to an operator, or `None`."""
     rule = profile.operators.get(operator)
     value = rule.limits.get(name) if rule else None
     return None if value is None else value.value
 
 
-def forbids_fusing(profile, operator):
+def forbids_fusing(profile: Profile, operator: str) -> bool:
     """Tell whether a target takes an operator only without an activation fused into it."""
     return limit(profile, operator, "activations") == ["NONE"]

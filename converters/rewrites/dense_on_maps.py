@@ -1,8 +1,12 @@
 """Dense on maps and sequences as a convolution of one pixel."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten, limit, part
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class DenseOnMaps(Rewrite):
@@ -10,11 +14,11 @@ class DenseOnMaps(Rewrite):
 
     layers = (keras.layers.Dense,)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where FULLY_CONNECTED takes vectors only."""
         return limit(profile, "FULLY_CONNECTED", "output_dimensions") is not None
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Convolve with the same weights."""
         layer = call.operation
         kinds = {3: keras.layers.Conv1D, 4: keras.layers.Conv2D}

@@ -1,9 +1,13 @@
 """A grouped convolution as one convolution a group."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten, limit, part
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 # TensorFlow writes grouped convolutions with this version of CONV_2D.
 _VERSION = 6
@@ -14,12 +18,12 @@ class GroupedConvolutions(Rewrite):
 
     layers = (keras.layers.Conv2D,)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where the version of CONV_2D that has groups is not taken."""
         version = limit(profile, "CONV_2D", "max_version")
         return version is not None and version < _VERSION
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Convolve group by group."""
         layer = call.operation
         if type(layer) is not keras.layers.Conv2D or layer.groups == 1:

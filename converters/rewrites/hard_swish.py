@@ -1,8 +1,12 @@
 """hard_swish in operators of its own."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, apart, lacks
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class HardSwish(Rewrite):
@@ -13,11 +17,11 @@ class HardSwish(Rewrite):
 
     activations = ("hard_silu", "hard_swish")
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where HARD_SWISH is not taken, or activations have 16 bits, which it has none for."""
         return lacks(profile, "HARD_SWISH") or profile.activation_bits == 16
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Write the function out."""
         if not call.inputs:
             return None

@@ -1,8 +1,12 @@
 """LayerNormalization without a minus sign of its own."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class LayerNormalization(Rewrite):
@@ -17,11 +21,11 @@ class LayerNormalization(Rewrite):
     layers = (keras.layers.LayerNormalization,)
     keeps_tensors = True
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """For every integer target of 8 bits; RSQRT of 16 bits is not to be had."""
         return not profile.is_float and profile.activation_bits == 8
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Write the function out."""
         layer = call.operation
         if type(layer) is not keras.layers.LayerNormalization:

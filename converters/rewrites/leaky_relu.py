@@ -1,9 +1,13 @@
 """LeakyReLU as PRELU with equal slopes."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten, apart, lacks, part
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 # What keras.activations.leaky_relu takes where nothing is said.
 _DEFAULT_SLOPE = 0.2
@@ -15,11 +19,11 @@ class LeakyRelu(Rewrite):
     layers = (keras.layers.LeakyReLU,)
     activations = ("leaky_relu",)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where LEAKY_RELU is not taken and PRELU is."""
         return lacks(profile, "LEAKY_RELU") and not lacks(profile, "PRELU")
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Apply a PReLU with the layer's slope."""
         layer = call.operation
         if isinstance(layer, keras.layers.LeakyReLU):
@@ -27,7 +31,8 @@ class LeakyRelu(Rewrite):
             return Rewritten(prelu, [prelu], name=call.name)
         prelu = _prelu(getattr(layer, "negative_slope", _DEFAULT_SLOPE), call.output.shape)
         rewritten = apart(layer, self.activations, prelu, call.inputs[0].shape)
-        rewritten.parts.append(prelu)
+        if rewritten is not None:
+            rewritten.parts.append(prelu)
         return rewritten
 
 

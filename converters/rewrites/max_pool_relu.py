@@ -1,8 +1,12 @@
 """ReLU before a maximum instead of behind it."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, forbids_fusing, is_relu
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class MaxPoolRelu(Rewrite):
@@ -14,16 +18,16 @@ class MaxPoolRelu(Rewrite):
 
     layers = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where MAX_POOL_2D takes no fused activation."""
         return forbids_fusing(profile, "MAX_POOL_2D")
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Apply the ReLU that follows in place of the pooling."""
         (reader,) = call.output.consumers
         return _copy(reader.operation)
 
-    def replacements(self, call):
+    def replacements(self, call: Call) -> dict[Call, Callable]:
         """Swap both calls, where nothing but a ReLU reads the pooling."""
         readers = call.output.consumers
         if len(readers) != 1 or not is_relu(readers[0].operation):

@@ -1,9 +1,13 @@
 """PReLU whose slopes vary over places."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten, limit, part
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class PreluSlopes(Rewrite):
@@ -17,11 +21,11 @@ class PreluSlopes(Rewrite):
 
     layers = (keras.layers.PReLU,)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where PRELU takes slopes that vary over channels only."""
         return limit(profile, "PRELU", "alpha_per_channel") is True
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Share the slopes, or write the function out."""
         layer = call.operation
         slopes = np.asarray(layer.get_weights()[0])
@@ -36,7 +40,7 @@ class PreluSlopes(Rewrite):
         return Rewritten(prelu, [prelu], name=call.name)
 
 
-def written_out(layer):
+def written_out(layer: keras.layers.PReLU) -> Rewritten:
     """Return what computes a built PReLU by RELU, SUB, MUL and ADD."""
     slopes = np.asarray(layer.get_weights()[0])
 

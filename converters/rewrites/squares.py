@@ -1,8 +1,12 @@
 """Squares as products."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 
 class Squares(Rewrite):
@@ -10,10 +14,10 @@ class Squares(Rewrite):
 
     forms = ("square",)
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """For every integer target."""
         return not profile.is_float
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Multiply by itself."""
         return Rewritten(lambda inputs: keras.ops.multiply(inputs, inputs), name=call.name)

@@ -1,8 +1,12 @@
 """Repeated pixels as RESIZE_NEAREST_NEIGHBOR."""
 
+from collections.abc import Callable
+
 import keras
 
 from keras_compress.converters.rewrites.base import Rewrite, Rewritten, lacks, limit
+from keras_compress.edge_profiles.profile import Profile
+from keras_compress.graph.graph import Call
 
 _RANK_OF_TILE = 5
 
@@ -17,12 +21,12 @@ class UpsamplingNearest(Rewrite):
     layers = (keras.layers.UpSampling1D, keras.layers.UpSampling2D)
     keeps_tensors = True
 
-    def is_needed(self, profile):
+    def is_needed(self, profile: Profile) -> bool:
         """Where TILE is not taken, or not with five dimensions."""
         rank = limit(profile, "TILE", "max_rank")
         return lacks(profile, "TILE") or (rank is not None and rank < _RANK_OF_TILE)
 
-    def replacement(self, call):
+    def replacement(self, call: Call) -> Callable | None:
         """Resize by the layer's factors."""
         layer = call.operation
         if isinstance(layer, keras.layers.UpSampling1D):

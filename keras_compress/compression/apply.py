@@ -1,7 +1,9 @@
 """compress() puts wrappers into a copy of a model; strip() takes them out again."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from typing import Any, cast
 
 import keras
 
@@ -14,6 +16,8 @@ from keras_compress.compression.checks import (
 )
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
+from keras_compress.data.types import Samples
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import keep_class
 from keras_compress.graph.graph import Graph, Value, trace
@@ -30,7 +34,7 @@ from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.range_placement import RangePlacement, place_ranges, warn_unknown
 from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_settings
-from keras_compress.spec import Clustering, Pruning
+from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
@@ -49,15 +53,15 @@ from keras_compress.wrappers.replicas import refuse_several_workers
 
 
 def compress(
-    model,
-    pruning=None,
-    quantization=None,
-    clustering=None,
+    model: keras.Model,
+    pruning: Pruning | Mapping[str, Pruning | None] | None = None,
+    quantization: Quantization | str | os.PathLike | Profile | None = None,
+    clustering: Clustering | None = None,
     *,
-    recipe=None,
-    data=None,
-    steps=0,
-):
+    recipe: Recipe | Mapping[str, Any] | str | os.PathLike | None = None,
+    data: Samples | None = None,
+    steps: int = 0,
+) -> keras.Model:
     """Return a copy of a model that prunes, clusters and quantizes itself while it is trained.
 
     Every layer of a known type is wrapped: `kernel -> mask -> cluster -> fake-quantize -> the
@@ -130,7 +134,7 @@ def compress(
     return keep_class(compressor.build(), model)
 
 
-def strip(model):
+def strip(model: keras.Model) -> keras.Model:
     """Return the plain model inside a compressed one: masks and clusters applied, no ranges.
 
     Args:
@@ -206,7 +210,9 @@ class _Compressor:
         return ranged
 
     def _quantized(self, value, tensor, name):
-        choice = self.placement.ranges.get(value) if self.placement else None
+        if self.settings is None or self.placement is None:
+            return tensor
+        choice = self.placement.ranges.get(value)
         if choice is None or self.settings.activation_bits == FLOAT_BITS:
             return tensor
         if choice.tied_to is not None:
@@ -217,17 +223,21 @@ class _Compressor:
     def _quantizer(self, value, name):
         """The layer that holds the range of a value, made where it is first asked for."""
         if value not in self.quantizers:
-            bits = self.settings.activation_bits
-            choice = self.placement.ranges[value]
+            settings, placement = self._quantizing()
+            bits, choice = settings.activation_bits, placement.ranges[value]
             self.quantizers[value] = ActivationQuantizer(
                 bits=bits,
-                calibrator=self.settings.calibrator,
+                calibrator=settings.calibrator,
                 fixed_range=_fixed_range(choice.fixed, bits),
                 masked=choice.masked,
                 non_negative=choice.non_negative,
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
+
+    def _quantizing(self):
+        """The settings and the ranges of a model that is quantized, which has both."""
+        return cast(Settings, self.settings), cast(RangePlacement, self.placement)
 
     def _norm_training(self, call):
         """The `training` argument that the folded BatchNormalization was called with."""
@@ -239,7 +249,8 @@ class _Compressor:
         """The steps of what a quantized kernel reads, which rounds its bias, and of its output."""
         if not isinstance(layer, CompressedLayer) or layer.quantization is None:
             return {}
-        source = self.placement.governing.get(call.inputs[0])
+        _, placement = self._quantizing()
+        source = placement.governing.get(call.inputs[0])
         twice = self._output_range(layer, call)
         if source not in self.quantizers or not (layer.rounds_bias or twice):
             return {}
@@ -253,17 +264,18 @@ class _Compressor:
 
         Those are convolutions over packed weights; LiteRT's other kernels round once.
         """
-        packed = self.settings.packs_int4 and layer.quantization.bits <= 4
+        settings, placement = self._quantizing()
+        packed = settings.packs_int4 and layer.quantization.bits <= 4
         twice = packed and layer.layer_type.rounds_twice_when_packed
         if not twice or activation_name(layer.layer) not in (None, "linear", "relu", "relu6"):
             return None
-        call = self.placement.folded.get(call, call)
+        call = placement.folded.get(call, call)
         readers = call.output.consumers
-        if call.output not in self.placement.ranges and len(readers) == 1:
+        if call.output not in placement.ranges and len(readers) == 1:
             call = readers[0] if role(readers[0].operation) is Role.RELU else call
-        choice = self.placement.ranges.get(call.output)
+        choice = placement.ranges.get(call.output)
         free = choice is not None and choice.tied_to is None and choice.fixed is None
-        quantized = self.settings.activation_bits != FLOAT_BITS
+        quantized = settings.activation_bits != FLOAT_BITS
         return (call.output, call.name) if free and quantized else None
 
     def _layer(self, call):

@@ -60,7 +60,7 @@ def check_quantized(graph, names):
     """Refuse widths for layers that are not there or whose kernels stay in float."""
     check_known(graph, names)
     for call in graph.calls:
-        if call.name in names and not layer_types.find(call.operation).is_quantized:
+        if call.name in names and not layer_types.type_of(call.operation).is_quantized:
             raise InvalidArgumentError(
                 f"The kernel of a {type(call.operation).__name__} is in float in every TFLite "
                 "file: leave the layer out of weight_bits. Received: weight_bits of layer "

@@ -5,13 +5,15 @@ import json
 import numbers
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support.files import write_atomically
+from keras_compress.support.types import StrPath
 
 _FRACTIONS = ("macs", "channels", "blocks")
 
@@ -73,13 +75,13 @@ class Recipe:
     def __post_init__(self):
         for name in _FRACTIONS:
             for value in _values(getattr(self, name)):
-                if not isinstance(value, numbers.Real) or not 0 < value <= 1:
+                if not isinstance(value, numbers.Real) or not 0 < float(value) <= 1:
                     raise InvalidArgumentError(
                         f"{name} is the share that may remain, in (0, 1]. "
                         f"Received: {name}={getattr(self, name)!r}"
                     )
         for value in _values(self.sparsity):
-            if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
                 raise InvalidArgumentError(
                     f"sparsity is a share in [0, 1). Received: sparsity={self.sparsity!r}"
                 )
@@ -87,7 +89,7 @@ class Recipe:
         self.clustering()
 
     @classmethod
-    def of(cls, value):
+    def of(cls, value: "Recipe | Mapping[str, Any] | str | os.PathLike") -> Self:
         """Return the recipe that a recipe, a dict or the path of a TOML file stands for.
 
         Raises:
@@ -105,7 +107,7 @@ class Recipe:
         )
 
     @classmethod
-    def from_json(cls, fields):
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
         """Return the recipe that `to_json` described."""
         known = {field.name for field in dataclasses.fields(cls)}
         for name in fields:
@@ -114,7 +116,7 @@ class Recipe:
         return cls(**fields)
 
     @classmethod
-    def from_toml(cls, text):
+    def from_toml(cls, text: str) -> Self:
         """Return the recipe that `to_toml` wrote.
 
         Raises:
@@ -125,7 +127,7 @@ class Recipe:
         except tomllib.TOMLDecodeError as error:
             raise InvalidArgumentError(f"The recipe is no TOML: {error}") from error
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """Return the fields that differ from the defaults, as a dict that `json.dumps` takes."""
         fields: dict[str, Any] = {"profile": self.profile}
         for field in dataclasses.fields(self):
@@ -134,7 +136,7 @@ class Recipe:
                 fields[field.name] = dict(value) if isinstance(value, Mapping) else value
         return fields
 
-    def to_toml(self):
+    def to_toml(self) -> str:
         """Return the fields that differ from the defaults as TOML."""
         fields = self.to_json()
         tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
@@ -144,11 +146,11 @@ class Recipe:
             lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]
         return "\n".join(lines) + "\n"
 
-    def save(self, path):
+    def save(self, path: StrPath) -> Path:
         """Write `to_toml()` to a file, whole or not at all; return its path."""
         return write_atomically(path, self.to_toml())
 
-    def to_python(self):
+    def to_python(self) -> str:
         """Return the lines of Python that compress a trained `model` in this way."""
         fields = ", ".join(f"{name}={value!r}" for name, value in self.to_json().items())
         lines = [
@@ -164,17 +166,19 @@ class Recipe:
         return "\n".join(lines)
 
     @property
-    def removes(self):
+    def removes(self) -> bool:
         """Whether channels or blocks are removed."""
         shares = [share for name in _FRACTIONS for share in _values(getattr(self, name))]
         return any(share < 1 for share in shares)
 
     @property
-    def prunes(self):
+    def prunes(self) -> bool:
         """Whether weights are set to zero."""
         return any(share > 0 for share in _values(self.sparsity))
 
-    def pruning(self, layers, schedule):
+    def pruning(
+        self, layers: Collection[str], schedule: Callable[[float], Schedule]
+    ) -> Pruning | dict[str, Pruning] | None:
         """Return the `pruning` of `kc.compress`.
 
         Args:
@@ -191,7 +195,7 @@ class Recipe:
             if share > 0 and name in layers
         } or None
 
-    def quantization(self, layers):
+    def quantization(self, layers: Collection[str]) -> Quantization:
         """Return the `quantization` of `kc.compress`.
 
         Args:
@@ -202,7 +206,7 @@ class Recipe:
             bits = {name: width for name, width in bits.items() if name in layers}
         return dataclasses.replace(self._quantization(), weight_bits=bits or None)
 
-    def clustering(self):
+    def clustering(self) -> Clustering | None:
         """Return the `clustering` of `kc.compress`."""
         return None if self.clusters is None else Clustering(clusters=self.clusters)
 
@@ -219,5 +223,5 @@ class Recipe:
         return hash(json.dumps(self.to_json(), sort_keys=True))
 
 
-def _values(setting):
+def _values(setting: Any) -> list[Any]:
     return list(setting.values()) if isinstance(setting, Mapping) else [setting]

@@ -1,6 +1,10 @@
 """What a recipe means: a smaller model, what `compress` puts into it, and what `fit` is told."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
 
 from keras_compress.callbacks.clustering import ClusteringCallback
 from keras_compress.callbacks.pruning import PruningCallback
@@ -8,6 +12,7 @@ from keras_compress.callbacks.quantization import QuantizationCallback
 from keras_compress.compression.recipe import Recipe
 from keras_compress.data.labelled_batches import Batches
 from keras_compress.data.model_inputs import input_specs
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import trace
 from keras_compress.layers import base as layer_types
@@ -22,7 +27,12 @@ _GROWN, _CLUSTERED, _FROZEN = 0.4, 0.7, 0.85
 _UPDATES = 20
 
 
-def smaller(model, recipe, data=None, loss=None):
+def smaller(
+    model: keras.Model,
+    recipe: Recipe,
+    data: Samples | None = None,
+    loss: str | Callable | None = None,
+) -> keras.Model:
     """Remove the blocks and channels that a recipe removes.
 
     With data the statistics of BatchNormalizations are measured again behind what was removed.
@@ -59,7 +69,7 @@ def _removed(model, recipe, options):
     return model
 
 
-def specs(model, recipe, steps=0):
+def specs(model: keras.Model, recipe: Recipe, steps: int = 0) -> dict[str, Any]:
     """Return the arguments of `compress` that a recipe stands for.
 
     Args:
@@ -80,7 +90,9 @@ def specs(model, recipe, steps=0):
     }
 
 
-def recipe_callbacks(recipe, steps):
+def recipe_callbacks(
+    recipe: Recipe | Mapping[str, Any] | str | os.PathLike, steps: int
+) -> list[keras.callbacks.Callback]:
     """Return the callbacks that carry out a recipe in `fit`.
 
     Zeros grow over the first 40 % of the updates, then weights are clustered and quantized; from
