@@ -2,19 +2,23 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
 
 from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.sensitivity import output_mse
 from keras_compress.compression.apply import strip
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers, trace
+from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.settings import FLOAT_BITS
 from keras_compress.spec import Quantization
 from keras_compress.support.tables import text_table
+from keras_compress.support.types import Json
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
@@ -46,7 +50,7 @@ class BitAssignment(Mapping):
     def __len__(self):
         return len(self.bits)
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """Return the fields as a dictionary that `json.dumps` takes."""
         return dataclasses.asdict(self)
 
@@ -63,15 +67,15 @@ class BitAssignment(Mapping):
 
 
 def assign_bits(
-    model,
-    data,
+    model: keras.Model,
+    data: Samples,
     *,
-    budget_bytes=None,
-    budget_mac_bits=None,
-    widths=(8, 4),
-    weight_quantizer="abs_max",
-    samples=64,
-):
+    budget_bytes: float | None = None,
+    budget_mac_bits: float | None = None,
+    widths: Sequence[int] = (8, 4),
+    weight_quantizer: str | WeightQuantizer = "abs_max",
+    samples: int = 64,
+) -> BitAssignment:
     """Choose the width of each layer's weights so that the outputs change least within a budget.
 
     The error of each layer alone at each width is measured on the data. The errors of layers are
@@ -185,7 +189,8 @@ def _compressed(model, bits, quantizer):
 
 def _costs(model):
     """Return the number of weights and of multiplications of each layer."""
-    sizes, macs = {}, {}
+    sizes: dict[str, int] = {}
+    macs: dict[str, int] = {}
     for call in trace(_compressed(model, 8, "abs_max").model).calls:
         if not isinstance(call.operation, CompressedLayer):
             continue
@@ -197,7 +202,7 @@ def _costs(model):
 
 
 def _sensitivities(model, batches, widths, quantizer, layers):
-    errors = {layer: {} for layer in layers}
+    errors: dict[str, dict[int, float]] = {layer: {} for layer in layers}
     for bits in widths:
         observable = _compressed(model, bits, quantizer)
         observable.set_phases(())

@@ -13,6 +13,7 @@ from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.tensor_values import Kernels, TensorValues, real
 from keras_compress.evaluation.probe import probe
 from keras_compress.tflite import operators
+from keras_compress.tflite.flatbuffer import Tensor
 from keras_compress.tflite.layer_names import LayerNames
 
 _RUNTIMES = {
@@ -169,12 +170,12 @@ def _matched(graph, names, outputs):
     tensor_of = dict(
         zip((output for output in outputs if output.is_input), graph.inputs, strict=False)
     )
-    made = {}
+    made: dict[str, list[Tensor]] = {}
     for operator in graph.operators:
         layers = names.of_operator(operator)
         if layers and not operators.row(operator.name).is_conversion:
             made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
-    waiting = {}
+    waiting: dict[str, list] = {}
     for output in outputs:
         if not output.is_input:
             waiting.setdefault(_base(output.name, names), []).append(output)

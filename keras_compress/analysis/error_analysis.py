@@ -5,18 +5,21 @@ import keras
 from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
 from keras_compress.analysis.intermediate_outputs import ObservableModel
+from keras_compress.analysis.layer_statistics import LayerStatistics
 from keras_compress.analysis.observed import Observed
 from keras_compress.analysis.quantized_form import QuantizedForm
-from keras_compress.analysis.result import Analysis
+from keras_compress.analysis.result import Analysis, Cause
 from keras_compress.analysis.samples import batches_of
 from keras_compress.analysis.simulated_model import SimulatedModel, float_kernels
 from keras_compress.compression.apply import strip
 from keras_compress.converters.tensor_values import Kernels
+from keras_compress.data.types import Samples
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 from keras_compress.post_training.calibration import calibrate
 from keras_compress.spec import Quantization
 from keras_compress.support import plugins
+from keras_compress.tflite.types import FileSource
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 CAUSES = "keras_compress.analysis.causes"
@@ -24,15 +27,15 @@ _SENSITIVITY_BATCHES = 2
 
 
 def analyze(
-    model,
-    converted=None,
-    data=None,
+    model: keras.Model,
+    converted: FileSource | None = None,
+    data: Samples | None = None,
     *,
-    simulated=None,
-    samples=64,
-    kernels=Kernels.BUILTIN,
-    sensitivity=True,
-):
+    simulated: keras.Model | None = None,
+    samples: int = 64,
+    kernels: str = Kernels.BUILTIN,
+    sensitivity: bool = True,
+) -> Analysis:
     """Find out which layers of a quantized model lose accuracy, and why.
 
     Each tensor that the file holds is compared with the float model's, in the fake-quantized
@@ -71,22 +74,19 @@ def analyze(
     if simulated is None:
         simulated = ObservableModel.of(plain, Quantization(calibrator="min_max")).model
         calibrate(simulated, lambda: (_structured(simulated, batch) for batch in batches))
-    compared = [
-        SimulatedModel(ObservableModel(simulated), reference.intermediate_outputs, observed)
-    ]
+    outputs = reference.intermediate_outputs
+    simulation, file = SimulatedModel(ObservableModel(simulated), outputs, observed), None
     if converted is not None:
-        compared.append(ConvertedFile(converted, reference.intermediate_outputs, observed, kernels))
+        file = ConvertedFile(converted, outputs, observed, kernels)
+    compared = (simulation,) if file is None else (simulation, file)
     mse = _compare(reference, compared, batches)
     statistics = [side.statistics(weights) for side in compared]
-    file = compared[-1] if converted is not None else None
     return Analysis(
         samples=sum(len(batch[0]) for batch in batches),
         kernels=None if file is None else str(Kernels(kernels)),
         output_mse=mse,
         rows=tuple(row for found in statistics for row in found.rows()),
-        sensitivity=layer_sensitivity.measure(
-            compared[0].observable, batches[:_SENSITIVITY_BATCHES]
-        )
+        sensitivity=layer_sensitivity.measure(simulation.observable, batches[:_SENSITIVITY_BATCHES])
         if sensitivity
         else (),
         causes=ranked_causes(statistics[-1]),
@@ -94,7 +94,7 @@ def analyze(
     )
 
 
-def ranked_causes(statistics):
+def ranked_causes(statistics: LayerStatistics) -> tuple[Cause, ...]:
     """Return the likely causes of error, the worst first.
 
     Args:
@@ -143,7 +143,8 @@ def _observe(reference, batches):
 def _compare(reference, compared, batches):
     """Run both sides on every batch; return the mean squared error of the outputs by source."""
     simulated, *files = compared
-    outputs = {"reference": [], QuantizedForm.SIMULATED: [], QuantizedForm.FILE: []}
+    sides = ("reference", QuantizedForm.SIMULATED, QuantizedForm.FILE)
+    outputs: dict[str, list] = {side: [] for side in sides}
     reference.set_phases(())
     for batch in batches:
         floats = reference.values(batch)

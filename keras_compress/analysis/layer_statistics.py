@@ -51,12 +51,13 @@ class ActivationStatistics:
             self.outside += int(((reference < low) | (reference > high)).sum())
 
     @property
-    def step(self):
-        """Step of the grid."""
-        return (self.range[1] - self.range[0]) / (2**self.bits - 1)
+    def step(self) -> float:
+        """Step of the grid, 0 without a range."""
+        low, high = self.range or (0.0, 0.0)
+        return (high - low) / (2**self.bits - 1)
 
     @property
-    def saturated(self):
+    def saturated(self) -> float | None:
         """Fraction of the float values outside the range, `None` without a range."""
         return self.outside / self.clipping.count if self.clipping.count else None
 
@@ -137,12 +138,13 @@ class LayerStatistics:
     activations: tuple[ActivationStatistics, ...]
     weights: tuple[WeightStatistics, ...]
 
-    def rows(self):
+    def rows(self) -> list[TensorError]:
         """Return the `TensorError` of each tensor."""
-        return [found.row(self.source) for found in (*self.activations, *self.weights)]
+        tensors: list[ActivationStatistics | WeightStatistics] = [*self.activations, *self.weights]
+        return [tensor.row(self.source) for tensor in tensors]
 
 
-def spread(channels):
+def spread(channels: np.ndarray) -> float:
     """Return the largest of positive channel magnitudes over their median, 1.0 without any.
 
     Args:

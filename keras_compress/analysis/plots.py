@@ -19,11 +19,11 @@ def layer_errors(analysis):
     """
     sides = {"simulated": _SIMULATED, "file": _FILE}
     ratios_of = {source: _ratios(analysis.of(source)) for source in sides}
-    worst = {}
+    worst: dict[str, float] = {}
     for ratios in ratios_of.values():
         for layer, ratio in ratios.items():
             worst[layer] = min(ratio, worst.get(layer, ratio))
-    kept = set(sorted(worst, key=worst.get)[:_MOST_LAYERS])
+    kept = set(sorted(worst, key=worst.__getitem__)[:_MOST_LAYERS])
     layers = [layer for layer in worst if layer in kept]
     if not layers:
         return None

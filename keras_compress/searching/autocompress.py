@@ -1,30 +1,35 @@
 """Compression in one call: `kc.autocompress`."""
 
+import os
 import shutil
 import tempfile
 import weakref
+from typing import Any
 
 import keras
 
 from keras_compress.data.model_inputs import input_specs
 from keras_compress.data.splitting import split_data
+from keras_compress.data.types import Samples
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.searching.constraints import Constraints
+from keras_compress.searching.result import SearchResult
 from keras_compress.searching.search import search
 
 
 def autocompress(
-    model,
-    data,
-    max_accuracy_drop=0.01,
-    seconds=600,
+    model: keras.Model,
+    data: Samples,
+    max_accuracy_drop: float = 0.01,
+    seconds: float = 600,
     *,
-    validation=None,
-    profile="generic_int8",
-    epochs=3,
-    folder=None,
-    progress=None,
-    **options,
-):
+    validation: Samples | None = None,
+    profile: str | os.PathLike | Profile = "generic_int8",
+    epochs: int = 3,
+    folder: str | os.PathLike | None = None,
+    progress: bool | None = None,
+    **options: Any,
+) -> SearchResult:
     """Find the smallest, fastest form of a model that keeps its accuracy, in a given time.
 
     One call of `kc.search` with the accuracy and the profile's memory as the only limits. A

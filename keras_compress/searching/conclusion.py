@@ -42,4 +42,5 @@ def verified(plan, trial):
     """Return the figures of a trial's file, measured by the file itself."""
     name = "model.tflite" if trial.epochs else "untrained.tflite"
     file = (Path(trial.folder) / name).read_bytes()
-    return measure(file, plan.profile, *plan.validation, plan.tuning.metric).to_json()
+    x, y = plan.validation
+    return measure(file, plan.profile, x, y, plan.tuning.metric).to_json()

@@ -3,9 +3,13 @@
 import dataclasses
 import math
 import numbers
+import os
+from typing import Self
 
 from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.searching.objectives import Objectives
 
 _UNITS = {"flash_bytes": " bytes", "sram_bytes": " bytes", "latency_ms": " ms", "macs": " MACs"}
 _QUANTITIES = {
@@ -57,7 +61,7 @@ class Constraints:
                     f"{name} must be a number above 0, or None. Received: {name}={limit!r}"
                 )
 
-    def resolved(self, profile, baseline_macs):
+    def resolved(self, profile: str | os.PathLike | Profile, baseline_macs: int) -> Self:
         """Fill in the profile's budgets and turn a fraction of MACs into a number.
 
         Args:
@@ -76,7 +80,7 @@ class Constraints:
             macs=macs * baseline_macs if macs is not None and macs <= 1 else macs,
         )
 
-    def excesses(self, objectives, baseline_accuracy):
+    def excesses(self, objectives: Objectives, baseline_accuracy: float) -> dict[str, float]:
         """Return by how much each limit is exceeded, as a fraction of the limit.
 
         Args:
@@ -93,7 +97,7 @@ class Constraints:
             **self.size_excesses(objectives),
         }
 
-    def size_excesses(self, objectives):
+    def size_excesses(self, objectives: Objectives) -> dict[str, float]:
         """Return `excesses` without the entry of the accuracy."""
         return {
             name: getattr(objectives, name) / limit - 1
@@ -101,7 +105,7 @@ class Constraints:
             if (limit := getattr(self, name)) is not None and getattr(objectives, name) is not None
         }
 
-    def sentence(self, objectives, baseline_accuracy):
+    def sentence(self, objectives: Objectives, baseline_accuracy: float) -> str:
         """Say which constraint a model breaks most, and by how much.
 
         Args:

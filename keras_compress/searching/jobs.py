@@ -58,5 +58,5 @@ class Context:
 
     baseline: str
     train: Any
-    validation: tuple
+    validation: tuple[Any, Any]
     tuning: FineTuning

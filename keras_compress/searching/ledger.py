@@ -5,12 +5,13 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from keras_compress.errors import InvalidArgumentError, MissingPackageError
 
 _STUDY = "keras_compress"
 # More is better of the first; the last is time where it can be measured, else MACs.
-DIRECTIONS = ("maximize", "minimize", "minimize")
+DIRECTIONS: tuple[Literal["maximize", "minimize"], ...] = ("maximize", "minimize", "minimize")
 
 
 class Ledger:

@@ -38,7 +38,7 @@ class SearchPlan:
 
     model: keras.Model
     train: Any
-    validation: tuple
+    validation: tuple[Any, Any]
     profile: str
     constraints: Constraints
     tuning: FineTuning
@@ -62,7 +62,7 @@ class SearchPlan:
         return Context(
             baseline=str(self.baseline_path),
             train=self.train,
-            validation=tuple(self.validation),
+            validation=self.validation,
             tuning=self.tuning,
         )
 

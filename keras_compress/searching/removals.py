@@ -59,6 +59,7 @@ def probe_removals(model, macs, data, loss, metric, criteria, rankings):
     Returns:
         List of `Removal`, the most accurate first, without those that the model does not allow.
     """
+    x, y = data
     removals = []
     for criterion, ranking in itertools.product(criteria, rankings):
         recipe = Recipe(macs=macs, criterion=criterion, ranking=ranking)
@@ -71,7 +72,7 @@ def probe_removals(model, macs, data, loss, metric, criteria, rankings):
                 criterion=criterion,
                 ranking=ranking,
                 macs=macs,
-                accuracy=keras_metric(left, *data, metric),
+                accuracy=keras_metric(left, x, y, metric),
                 weights=left.count_params() / model.count_params(),
             )
         )

@@ -6,8 +6,10 @@ import html
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 from keras_compress.searching.constraints import Constraints
+from keras_compress.searching.objectives import Objectives
 from keras_compress.searching.trial import Trial
 from keras_compress.searching.trial_order import dominates
 from keras_compress.support.files import write_atomically
@@ -124,7 +126,7 @@ class SearchResult:
         return _HEADINGS, [_row(trial, trial is self.best) for trial in self.trials]
 
     def __str__(self):
-        objectives = self.best.objectives
+        objectives = cast(Objectives, self.best.objectives)  # the best one is measured
         headings, rows = self.rows()
         lines = [
             text_table([headings, *rows]),

@@ -1,13 +1,19 @@
 """Find the compression that keeps to a budget: `kc.search`."""
 
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
 from keras_compress.data.model_inputs import input_specs
 from keras_compress.data.reading import read
 from keras_compress.data.training_data import as_fit_takes
+from keras_compress.data.types import Samples
 from keras_compress.edge_profiles import profile as edge_profile
+from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import trace
 from keras_compress.searching.clock import SearchClock
@@ -20,6 +26,7 @@ from keras_compress.searching.ledger import Ledger, sqlite
 from keras_compress.searching.plan import SearchPlan
 from keras_compress.searching.preparation import prepare
 from keras_compress.searching.progress import SearchBar
+from keras_compress.searching.result import SearchResult
 from keras_compress.searching.trial_runner import TrialRunner
 from keras_compress.support import plugins
 
@@ -28,32 +35,32 @@ _TRIALS = 12
 
 
 def search(
-    build_or_model,
-    train,
-    validation,
+    build_or_model: keras.Model | Callable[[], keras.Model],
+    train: Samples,
+    validation: Samples,
     *,
-    profile="generic_int8",
-    constraints=None,
-    budget=None,
-    trials=None,
-    epochs=3,
-    generation=6,
-    space=None,
-    starts=None,
-    folder="keras_compress_search",
-    storage=None,
-    executor="local",
-    batch_size=64,
-    loss="sparse_categorical_crossentropy",
-    metric=None,
-    optimizer=None,
-    temperature=4.0,
-    alpha=0.5,
-    features=(),
-    jit_compile=False,
-    seed=0,
-    progress=None,
-):
+    profile: str | os.PathLike | Profile = "generic_int8",
+    constraints: Constraints | None = None,
+    budget: float | None = None,
+    trials: int | None = None,
+    epochs: int = 3,
+    generation: int = 6,
+    space: Mapping[str, Sequence[Any]] | None = None,
+    starts: Sequence[Mapping[str, Any]] | None = None,
+    folder: str | os.PathLike = "keras_compress_search",
+    storage: str | None = None,
+    executor: str | Executor = "local",
+    batch_size: int = 64,
+    loss: str | Callable = "sparse_categorical_crossentropy",
+    metric: Callable[[np.ndarray, np.ndarray], float] | None = None,
+    optimizer: str | Callable[[int], keras.optimizers.Optimizer] | None = None,
+    temperature: float = 4.0,
+    alpha: float = 0.5,
+    features: Sequence[str] | Mapping[str, str] = (),
+    jit_compile: bool | str = False,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> SearchResult:
     """Find the smallest, fastest compression of a model that keeps to constraints.
 
     First it measures plain quantization, how sensitive each layer is to zeros and few bits, and

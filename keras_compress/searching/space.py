@@ -77,9 +77,13 @@ class Space:
 
     def distributions(self):
         """Return Optuna's distributions of what there is to choose."""
-        from optuna.distributions import CategoricalDistribution, FloatDistribution
+        from optuna.distributions import (
+            BaseDistribution,
+            CategoricalDistribution,
+            FloatDistribution,
+        )
 
-        distributions = {}
+        distributions: dict[str, BaseDistribution] = {}
         for name, values in self.choices.items():
             if len(values) < 2:
                 continue

@@ -1,6 +1,7 @@
 """One recipe that a search tried, and its result."""
 
 import dataclasses
+from typing import cast
 
 from keras_compress.compression.recipe import Recipe
 from keras_compress.searching.objectives import Objectives
@@ -58,7 +59,8 @@ class Trial:
 
         Bytes and time are the recipe's, whatever training does.
         """
-        return dataclasses.replace(self.objectives, accuracy=self.accuracy)
+        measured = cast(Objectives, self.objectives)  # before any training
+        return dataclasses.replace(measured, accuracy=cast(float, self.accuracy))
 
     def to_json(self) -> dict:
         """Return the fields as a dictionary that `json.dumps` takes."""

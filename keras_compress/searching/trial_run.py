@@ -55,7 +55,8 @@ class _TrialRun:
         if self._job.until == 0:
             return self._measured(self._untrained(), "untrained")
         if self._job.until < self._tuning.epochs:
-            return {"accuracy": keras_metric(self._trained(), *self._validation, self._metric)}
+            x, y = self._validation
+            return {"accuracy": keras_metric(self._trained(), x, y, self._metric)}
         figures = self._measured(self._trained(), "model")
         shutil.rmtree(self._backup, ignore_errors=True)
         return figures
@@ -98,10 +99,12 @@ class _TrialRun:
         model = round_kernels(model, self._recipe, self._samples(), self._tuning.seed)
         converted = convert(model, self._recipe.profile, self._samples(), progress=False)
         file = device_file(converted, self._recipe)
+        x, y = self._validation
         objectives = measure(
             file,
             self._recipe.profile,
-            *self._validation,
+            x,
+            y,
             self._metric,
             dense=converted.content,
         )

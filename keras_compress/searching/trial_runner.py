@@ -71,14 +71,16 @@ class TrialRunner:
             error = outcome["error"]
             return Trial(number=job.number, recipe=job.recipe, state="failed", error=error)
         before = self.trials.get(job.number)
-        measured = outcome.get("objectives")
+        objectives = before.objectives if before else None
+        if outcome.get("objectives"):
+            objectives = Objectives(**outcome["objectives"])
         return Trial(
             number=job.number,
             recipe=job.recipe,
             state=state,
             epochs=outcome["epochs"],
             accuracy=outcome["accuracy"],
-            objectives=Objectives(**measured) if measured else before and before.objectives,
+            objectives=objectives,
             seconds=outcome["seconds"] + (before.seconds if before else 0.0),
             folder=job.folder,
         )

@@ -1,7 +1,10 @@
 """The base of executors."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from keras_compress.searching.jobs import Context, Job
 
 
 class Executor(abc.ABC):
@@ -14,7 +17,7 @@ class Executor(abc.ABC):
     workers = 1
 
     @abc.abstractmethod
-    def run(self, jobs, context) -> Iterator[tuple]:
+    def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple]:
         """Run jobs.
 
         Args:
@@ -27,6 +30,6 @@ class Executor(abc.ABC):
         """
 
 
-def failure(error):
+def failure(error: Exception) -> dict[str, Any]:
     """Return the outcome of a job that raised an error of keras_compress."""
     return {"error": f"{type(error).__name__}: {error}"}

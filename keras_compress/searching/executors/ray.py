@@ -3,9 +3,12 @@
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_compress.errors import CompressionError, InvalidArgumentError, MissingPackageError
 from keras_compress.searching.executors.base import Executor, failure
+from keras_compress.searching.jobs import Context, Job
 
 
 def run_in_worker(job, context):
@@ -65,7 +68,7 @@ class Ray(Executor):
         self.workers = max(1, int(self._ray.cluster_resources().get("CPU", 1) // max(cpus, 1)))
         self._contexts = {}
 
-    def run(self, jobs, context):
+    def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, dict[str, Any]]]:
         """See `Executor.run`."""
         if id(context) not in self._contexts:
             self._contexts[id(context)] = (context, self._ray.put(context))
