@@ -12,7 +12,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 ROOT = Path(__file__).resolve().parents[1]
-pytest_plugins = ["tests.fixtures.converted_networks", "tests.fixtures.handwritten_files"]
+pytest_plugins = [
+    "tests.fixtures.converted_networks",
+    "tests.fixtures.handwritten_files",
+    "tests.fixtures.resuming",
+]
 
 # Test machines are shared: how long one example takes says nothing.
 settings.register_profile("shared_machine", deadline=None)

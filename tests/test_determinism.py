@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.verify("trains, converts and reports everything twice, in two processes")
+
 keras = pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
 

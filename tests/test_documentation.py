@@ -74,6 +74,7 @@ def test_the_api_pages_hold_every_public_name_and_every_entry_exists():
     assert set(kc.__all__) - {"__version__"} <= {entry.rsplit(".", 1)[1] for entry in entries}
 
 
+@pytest.mark.verify("builds the site")
 def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocstrings_handlers", reason="mkdocs is not installed (extra docs)")
     pytest.importorskip("material", reason="mkdocs-material is not installed (extra docs)")

@@ -13,6 +13,8 @@ from keras import layers
 import keras_compress as kc
 from keras_compress.cli import datasets
 
+pytestmark = pytest.mark.verify("trains three networks until they answer well")
+
 
 def _conv(x, filters, stride=1, relu=True):
     x = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)

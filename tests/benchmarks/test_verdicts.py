@@ -16,6 +16,10 @@ from keras_compress.evaluation import runtimes
 from keras_compress.exporting import vela
 from keras_compress.exporting.android import add_metadata
 
+pytestmark = pytest.mark.verify(
+    "converts twelve networks for every profile and runs them in every runtime"
+)
+
 MICRO = """
 import json, os, sys
 import numpy as np

@@ -277,6 +277,7 @@ def test_the_guard_takes_masks_back():
     assert all(mask.all() for mask in masks(model, False))
 
 
+@pytest.mark.verify("trains on two devices and on one")
 def test_two_replicas_end_with_the_masks_of_one_device():
     script = Path(__file__).with_name("_two_replicas.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)

@@ -16,6 +16,8 @@ from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay  #
 from keras_compress.spec import Pruning  # noqa: E402
 from keras_compress.wrappers.compressed_layer import CompressedLayer  # noqa: E402
 
+pytestmark = pytest.mark.verify("starts trainings in processes of their own, which are killed")
+
 EPOCHS, BATCHES = 5, 6
 KILLED_IN_EPOCH = 2
 ROOT = Path(__file__).resolve().parents[2]

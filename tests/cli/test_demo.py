@@ -9,6 +9,8 @@ import pytest
 
 from keras_compress.tflite.inspection import inspect
 
+pytestmark = pytest.mark.verify("trains and converts the networks of the demo")
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):

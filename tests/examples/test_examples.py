@@ -81,6 +81,7 @@ def examples(tmp_path_factory):
     return found
 
 
+@pytest.mark.verify("executes every notebook")
 def test_examples_run_from_the_first_line_to_the_last(examples):
     # One test: tests of two workers would run all examples twice.
     _check_that_the_script_prints_the_comparison(examples)

@@ -211,6 +211,7 @@ print("workers", executor.workers, "runs of the killed", len(list(marks.glob("1_
 """
 
 
+@pytest.mark.verify("starts a cluster of Ray")
 def test_two_ray_workers_try_the_same_and_a_lost_one_costs_a_retry(tmp_path, no_files):
     pytest.importorskip("ray", reason="trials on a cluster need Ray: keras-compress[ray]")
     expected = search(tmp_path / "local", fake_trials.Counted())

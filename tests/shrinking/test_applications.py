@@ -8,6 +8,8 @@ import keras_compress as kc
 from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 
+pytestmark = pytest.mark.verify("builds networks of keras.applications in full")
+
 
 @pytest.mark.parametrize(
     ("name", "options"),

@@ -10,6 +10,8 @@ import pytest
 
 from keras_compress.wrappers.replicas import extremes_of_all
 
+pytestmark = pytest.mark.verify("trains on two devices and on one")
+
 SCRIPT = Path(__file__).with_name("_two_replicas.py")
 
 

@@ -10,6 +10,8 @@ from keras_compress.evaluation.runtimes import open_file
 from keras_compress.exporting.micro.compressed_weights import compress_weights
 from keras_compress.tflite import flatbuffer
 
+pytestmark = pytest.mark.verify("trains networks on digits until they answer well")
+
 datasets = pytest.importorskip("sklearn.datasets", reason="the digits are scikit-learn's")
 pytest.importorskip("tflite_micro", reason="compressed files run in TFLite Micro alone")
 
