@@ -82,6 +82,11 @@ def main():
         files = files_of(job)
         rows.append({"job": make.__name__, "files": len(files), "limit": limit})
         print(make.__name__, len(files), *files, sep="\n  ", flush=True)
+    results.write_section(
+        "Files to open",
+        results.provenance(results.package_versions("tensorflow", "keras")),
+        results.table(rows),
+    )
     print("\n" + results.table(rows))
     sys.exit(any(row["files"] > row["limit"] for row in rows))
 
