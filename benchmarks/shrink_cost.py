@@ -17,7 +17,7 @@ from results import provenance, table, write_section
 from keras_compress.shrinking.budget import Budget, Costs
 from keras_compress.shrinking.constants import free_groups, propagate_constants
 from keras_compress.shrinking.dependency_graph import DependencyGraph
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.scoring import resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions
@@ -42,7 +42,7 @@ def measure(blocks):
     graph = DependencyGraph(model)
     marks.append(time.process_time())
     costs, free = Costs(graph), free_groups(graph, propagate_constants(graph))
-    scores = score(resolve_criterion("l2_norm"), Evidence(graph))
+    scores = score(resolve_criterion("l2_norm"), GroupStatistics(graph))
     keep = groups_to_keep(graph, costs, Budget("macs", 0.5), scores, free, SelectionOptions())
     marks.append(time.process_time())
     remove(graph, keep)

@@ -15,8 +15,8 @@ from keras_compress.shrinking.budget import KINDS, Budget, Costs
 from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.criteria.base import StructuralCriterion
 from keras_compress.shrinking.dependency_graph import DependencyGraph
-from keras_compress.shrinking.evidence import Evidence
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.group_statistics import GroupStatistics
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.scoring import resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions
 from keras_compress.shrinking.shrinking import groups_to_keep, multiple
@@ -69,7 +69,7 @@ class StructuralPruningCallback(ScheduleCallback):
         ranking: str = "global",
         minimum: float = 0.1,
         exclude: Collection[str] = (),
-        rules: Sequence[Rule] = (),
+        rules: Sequence[PropagationRule] = (),
         latencies: Mapping[str, float] | None = None,
         initial_step: int = 0,
     ):
@@ -101,7 +101,7 @@ class StructuralPruningCallback(ScheduleCallback):
 
     def resume(self, step: int) -> None:
         """Take up the masks that the model has, and make up for an update that was missed."""
-        self._masks.set(self._masks.found())
+        self._masks.set(self._masks.zero_groups())
         super().resume(step)
 
     def apply(self, schedule: Schedule, sparsity: float) -> None:
@@ -133,7 +133,7 @@ class StructuralPruningCallback(ScheduleCallback):
 
     def _keep(self, share):
         graph = self._masks.graph
-        scores = score(self.criterion, Evidence(graph, self._data, self._loss))
+        scores = score(self.criterion, GroupStatistics(graph, self._data, self._loss))
         scores[list(graph.inexact)] = np.nan
         return groups_to_keep(
             graph, self._costs, Budget(self.budget, share), scores, self._masks.gone, self.choice

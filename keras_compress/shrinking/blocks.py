@@ -1,4 +1,4 @@
-"""Blocks that can be removed whole: residual branches and repetitions that may be bypassed."""
+"""Blocks that can be removed whole: residual branches and repeated blocks."""
 
 import dataclasses
 from typing import Any
@@ -12,12 +12,12 @@ ADDITIONS = ("sum", "scaled_sum")
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A part of the graph whose result is replaced by one of its inputs.
+    """A part of the graph that can be bypassed: one of its inputs replaces its output.
 
     Args:
         end: The call whose output is replaced: the addition, or the last call of a repetition.
-        bypass: The value that takes its place.
-        calls: Calls of the block, `end` among them.
+        bypass: The value that replaces it.
+        calls: Calls of the block, including `end`.
     """
 
     end: Any
@@ -26,23 +26,23 @@ class Block:
 
     @property
     def name(self):
-        """The name of its last layer."""
+        """The name of the block's last layer."""
         return self.end.name
 
 
 def find_blocks(graph: DependencyGraph):
-    """List the blocks of a model in the order of the data.
+    """List the blocks of a model in execution order.
 
-    A residual block adds to a value something that is computed from that same value; without
-    it the value passes. A repetition is a part of a chain whose layers and shapes are those of
-    the part before, as the 512-channel blocks of MobileNet; without it the part before is
-    followed by what comes after.
+    A residual block computes a branch from a value and adds it to that value; removing the block
+    passes the value on unchanged. A repetition is a part of a chain with the same layers and
+    shapes as the part before it, like the 512-channel blocks of MobileNet; removing it connects
+    the part before to the part after.
 
     Args:
         graph: A `DependencyGraph`.
 
     Returns:
-        List of `Block`, without overlaps of repetitions.
+        List of `Block`. Repetitions do not overlap.
     """
     calls = graph.graph.calls
     blocks = [block for call in calls if (block := _residual(graph, call))]
@@ -54,24 +54,24 @@ def find_blocks(graph: DependencyGraph):
 
 
 def alive(graph, skipped):
-    """Return the calls that are still needed when some give back an earlier value.
+    """Return the calls that are still needed after some calls are replaced by earlier values.
 
     Args:
         graph: A `DependencyGraph`.
-        skipped: `{Call: Value}`, as `remove` takes it.
+        skipped: `{Call: Value}`, as for `remove`.
     """
-    needed, open_values = set(), list(graph.graph.flat_outputs)
-    seen = set()
-    while open_values:
-        value = open_values.pop()
-        if value in seen or value.producer is None:
+    needed, pending = set(), list(graph.graph.flat_outputs)
+    visited = set()
+    while pending:
+        value = pending.pop()
+        if value in visited or value.producer is None:
             continue
-        seen.add(value)
+        visited.add(value)
         if value.producer in skipped:
-            open_values.append(skipped[value.producer])
+            pending.append(skipped[value.producer])
         else:
             needed.add(value.producer)
-            open_values += value.producer.inputs
+            pending += value.producer.inputs
     return needed
 
 
@@ -87,23 +87,23 @@ def _residual(graph, call):
 
 
 def _between(skip, branch):
-    """Return the calls that lead to `branch`, if it is computed from `skip`, and from it alone."""
-    found: dict[Call, None] = {}
-    open_values, reached = [branch], False
-    while open_values:
-        value = open_values.pop()
+    """Return the calls from `skip` to `branch`; `None` if `branch` depends on anything else."""
+    calls: dict[Call, None] = {}
+    pending, reached = [branch], False
+    while pending:
+        value = pending.pop()
         if value is skip:
             reached = True
         elif value.producer is None:
             return None
-        elif value.producer not in found:
-            found[value.producer] = None
-            open_values += value.producer.inputs
-    return tuple(found) if reached else None
+        elif value.producer not in calls:
+            calls[value.producer] = None
+            pending += value.producer.inputs
+    return tuple(calls) if reached else None
 
 
 def _chains(graph, inside):
-    """Return the longest runs of calls outside of residual blocks that feed one another alone."""
+    """Return the longest chains outside residual blocks in which each call feeds only the next."""
     outputs = set(graph.graph.flat_outputs)
     chains, placed = [], set()
     for call in graph.graph.calls:
@@ -111,9 +111,9 @@ def _chains(graph, inside):
         while call is not None and call not in placed and call not in inside and _simple(call):
             placed.add(call)
             chain.append(call)
-            follower = call.output.consumers
-            ends = call.output in outputs or len(follower) != 1
-            call = None if ends else follower[0]
+            readers = call.output.consumers
+            ends = call.output in outputs or len(readers) != 1
+            call = None if ends else readers[0]
         if len(chain) > 1:
             chains.append(chain)
     return chains
@@ -136,20 +136,20 @@ def _repetitions(graph, chain):
 
 
 def _kind(call):
-    """Return what two calls of a repetition have in common."""
+    """Return what a call must share with its counterpart in a repetition."""
     config = {key: v for key, v in call.operation.get_config().items() if key != "name"}
     return type(call.operation).__name__, call.output.shape, repr(config)
 
 
 def _period(graph, chain, kinds, start):
-    """Return the length of the part at `start` that the next part repeats; 0 if none does.
+    """Return the length of the part at `start` that is repeated next to it; 0 if there is none.
 
-    A part begins with a kernel and goes to the next; the last of its kernels mixes channels, so
-    that a depthwise convolution stays with the pointwise one after it.
+    A part starts with a layer that has a kernel. Its last kernel must mix channels, so that a
+    depthwise convolution stays with the pointwise one after it.
     """
     for size in range(1, (len(chain) - start) // 2 + 1):
-        again = kinds[start : start + size] == kinds[start + size : start + 2 * size]
-        if again and _whole(graph, chain[start : start + size]):
+        repeats = kinds[start : start + size] == kinds[start + size : start + 2 * size]
+        if repeats and _whole(graph, chain[start : start + size]):
             return size
     return 0
 

@@ -1,4 +1,4 @@
-"""How much of a model may remain, and what a choice of groups costs."""
+"""The budget of a smaller model, and the cost of keeping a choice of groups."""
 
 import collections
 import dataclasses
@@ -15,11 +15,11 @@ KINDS = ("macs", "channels", "parameters", "bytes", "latency")
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What may remain.
+    """How much of the original cost may remain.
 
     Args:
         kind: `"macs"`, `"channels"`, `"parameters"`, `"bytes"` or `"latency"`.
-        amount: A fraction up to 1, or a whole number above 1.
+        amount: A fraction up to 1, or an absolute amount above 1.
     """
 
     kind: str
@@ -27,10 +27,10 @@ class Budget:
 
     @classmethod
     def of(cls, **amounts):
-        """Return the budget that the arguments of `shrink` name; half of the MACs by default.
+        """Return the budget that the arguments of `shrink` set; half of the MACs by default.
 
         Raises:
-            InvalidArgumentError: More than one amount, or one that would leave nothing.
+            InvalidArgumentError: More than one amount is set, or an amount is 0 or less.
         """
         given = {kind: amount for kind, amount in amounts.items() if amount is not None}
         if not given:
@@ -43,13 +43,13 @@ class Budget:
         ((kind, amount),) = given.items()
         if not isinstance(amount, int | float | np.number) or not amount > 0:
             raise InvalidArgumentError(
-                f"{kind} must be the fraction that may remain, in (0, 1], or a number above 1: "
-                f"nothing at all would empty every layer. Received: {kind}={amount!r}"
+                f"{kind} must be the fraction that may remain, in (0, 1], or a number above 1; "
+                f"0 would empty every layer. Received: {kind}={amount!r}"
             )
         return cls(kind, float(amount))
 
     def target(self, whole):
-        """Return the cost that may remain of a model that costs `whole`."""
+        """Return the cost that may remain, for a model whose full cost is `whole`."""
         return self.amount if self.amount > 1 else self.amount * whole
 
 
@@ -58,7 +58,7 @@ class Costs:
 
     Args:
         graph: A `DependencyGraph`.
-        latencies: `{layer name: time}` as measured; only `"latency"` needs them.
+        latencies: Measured `{layer name: time}`; needed only for `"latency"`.
     """
 
     def __init__(self, graph, latencies=None):
@@ -69,7 +69,7 @@ class Costs:
         self._made = members[graph.prunable[members]]
 
     def of(self, kind, keep):
-        """Return the cost of a kind for a mask of groups."""
+        """Return the cost of one kind when the groups in a mask are kept."""
         return getattr(self, kind)(keep)
 
     def macs(self, keep):
@@ -77,15 +77,15 @@ class Costs:
         return sum(self.graph.macs(keep).values())
 
     def channels(self, keep):
-        """Channels, among those that can be removed at all."""
+        """Kept channels among those that could be removed."""
         return int(keep[self._made].sum())
 
     def parameters(self, keep):
-        """Weights of all layers."""
+        """Number of weights in all layers."""
         return sum(_count(weight, axes, keep) for weight, axes in self._weights)
 
     def bytes(self, keep):
-        """Bytes of all weights in their own types."""
+        """Bytes of all weights in their own data types."""
         return sum(
             _count(weight, axes, keep) * np.dtype(weight.dtype).itemsize
             for weight, axes in self._weights
@@ -100,13 +100,13 @@ class Costs:
         return LatencyCosts(self.graph, self._latencies)
 
     def savings(self, kind):
-        """Return about what each group costs of a kind: the derivative at the whole model.
+        """Estimate how much of a cost removing each group saves: its derivative at the full model.
 
         Args:
             kind: See `Budget`.
 
         Returns:
-            Array (groups,); a small number where a group costs nothing.
+            Array (groups,); a small positive number for groups that cost nothing.
         """
         if kind == "latency":
             result = self._latency.savings()
@@ -135,7 +135,7 @@ class Costs:
 
 
 def _share(result, factors, whole):
-    """Add to each group what goes with it of a product of factors."""
+    """Add to each group its share of a product of factors."""
     for factor in factors:
         np.add.at(result, factor, whole / len(factor))
 
@@ -144,8 +144,8 @@ def _weights(graph):
     axes: dict[int, dict[int, np.ndarray]] = collections.defaultdict(dict)
     for slot in graph.slots:
         axes[id(slot.weight)][slot.axis] = slot.groups
-    found = {id(w): w for call in graph.graph.calls for w in _weights_of(call)}
-    return [(weight, axes[key]) for key, weight in found.items()]
+    weights = {id(w): w for call in graph.graph.calls for w in _weights_of(call)}
+    return [(weight, axes[key]) for key, weight in weights.items()]
 
 
 def _weights_of(call):

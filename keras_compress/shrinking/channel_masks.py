@@ -1,16 +1,16 @@
-"""Hold channels at zero while a model trains, so that they can be removed afterwards."""
+"""Hold channels at zero during training, so that they can be removed afterwards."""
 
 import keras
 import numpy as np
 
 
 class ChannelMasks:
-    """Sets to zero all weights that make or read the channels of masked groups.
+    """Masks that set to zero all weights which produce or read the channels of some groups.
 
-    Variances of normalizations are left alone: they divide.
+    Moving variances are not masked, because normalization divides by them.
 
     Args:
-        graph: A `DependencyGraph` of the model in training.
+        graph: A `DependencyGraph` of the model that is trained.
     """
 
     def __init__(self, graph):
@@ -24,11 +24,11 @@ class ChannelMasks:
 
     @property
     def variables(self):
-        """The masks of the weights, which no model holds."""
+        """The masks of the weights. They are not part of the model."""
         return self._masks
 
     def set(self, gone):
-        """Take a mask of the groups to hold at zero."""
+        """Set which groups are held at zero, by a mask (groups,)."""
         self.gone = gone
         arrays = {id(weight): np.ones(weight.shape, "float32") for weight in self._weights}
         for slot in self._slots:
@@ -38,11 +38,11 @@ class ChannelMasks:
             mask.assign(arrays[id(weight)])
 
     def enforce(self):
-        """Set the masked weights to zero again, after an update of the weights."""
+        """Set the masked weights back to zero after an update of the weights."""
         self._enforce()
 
-    def found(self):
-        """Return the groups whose weights are all zero, as a masked training left them."""
+    def zero_groups(self):
+        """Return the mask of the removable groups whose weights are all zero."""
         dead = self.graph.prunable.copy()
         for slot in self._slots:
             rows = np.moveaxis(np.asarray(slot.weight), slot.axis, 0)

@@ -1,8 +1,8 @@
-"""Identities of channels: who they are, which go together, which weights hold them.
+"""Channel ids: which layer makes a channel, which weights hold it, which channels are tied.
 
-A layer that makes channels gives each an id. Ids follow the tensors through the graph; where a
-layer forces two channels to live and die together (an `Add`, say) their ids are tied. Tied ids
-make a group, the smallest thing that can be removed (Fang et al., "DepGraph: Towards Any
+A layer that makes channels gives each an id. Ids follow the tensors through the graph. If two
+channels can only be removed together (because of an `Add`, say), their ids are tied. Tied ids
+form a group, the smallest unit that can be removed (Fang et al., "DepGraph: Towards Any
 Structural Pruning", CVPR 2023).
 """
 
@@ -22,7 +22,7 @@ class Binding:
 
     Args:
         layer: The layer that owns the weight.
-        key: The variable; or a word, for a size that only stands in the layer's configuration.
+        key: The variable, or a string for a size that only the layer's configuration holds.
         axis: The axis, counted from the front.
         ids: Array of channel ids, one for each position along the axis.
     """
@@ -39,8 +39,8 @@ class Cost:
 
     Args:
         call: The `Call` of the graph.
-        coefficient: What no removal changes (positions of the output times kernel size).
-        factors: Arrays of ids; each stands for the number of its ids that are kept.
+        coefficient: The part that removal does not change (output positions times kernel size).
+        factors: Arrays of ids. Each counts as the number of its ids that are kept.
     """
 
     call: Any
@@ -49,10 +49,10 @@ class Cost:
 
 
 class Channels:
-    """Collects channels, ties, protections and bindings while rules walk over the graph.
+    """Collects channels, ties, protections and bindings while rules walk the graph.
 
-    `None` in place of an array of ids stands for an axis that holds no channels of ours, such as
-    the colours of an input image: its size is fixed.
+    `None` instead of an array of ids means an axis of fixed size without tracked channels, such
+    as the colours of an input image.
 
     Example:
         >>> channels = Channels()
@@ -73,25 +73,25 @@ class Channels:
 
     @property
     def bindings(self):
-        """All bindings, in the order in which they were made."""
+        """All bindings, in the order they were added."""
         return list(self._bindings.values())
 
     def new(self, size, name):
-        """Return the numbers of `size` new channels that the layer `name` makes."""
+        """Return the ids of `size` new channels that the layer `name` makes."""
         ids = np.arange(self.size, self.size + size)
         self.size += size
         self.makers.append((name, ids))
         return ids
 
     def fixed(self, size, reason):
-        """Make `size` channels that cannot be removed."""
+        """Return the ids of `size` new channels that cannot be removed."""
         ids = np.arange(self.size, self.size + size)
         self.size += size
         self.protect(ids, reason)
         return ids
 
     def tie(self, first, second, reason="they meet a tensor of fixed size"):
-        """Let the channels of two axes of the same size go together, position by position."""
+        """Tie the channels of two axes of the same size, position by position."""
         if first is None or second is None:
             self.protect(first if second is None else second, reason)
             return
@@ -103,19 +103,19 @@ class Channels:
             self.tie(ids[:, 0], ids[:, column])
 
     def protect(self, ids, reason):
-        """Keep channels from being removed, for a reason that the report tells."""
+        """Keep channels from being removed, for a reason that the report shows."""
         if ids is not None and len(ids):
             self.protections.append((ids, reason))
 
     def mark_inexact(self, ids, reason):
-        """Say that removing these channels changes the others, even where they are zero."""
+        """Record that removing these channels changes the others, even if they are zero."""
         if ids is not None:
             self.inexact.append((ids, reason))
 
     def bind(self, layer, key, axis, ids):
-        """Say that the positions along an axis of a weight are these channels.
+        """Record that the positions along an axis of a weight are these channels.
 
-        A second call of a shared layer ties its channels to those of the first.
+        A second call of a shared layer ties its channels to those of the first call.
         """
         if not isinstance(key, str):
             if not any(key is weight for weight in layer.weights):
@@ -129,13 +129,13 @@ class Channels:
             self.tie(self._bindings[place].ids, ids, f"{layer.name} is shared with a fixed size")
 
     def count(self, call, coefficient, *factors):
-        """Add the cost of a call; factors are arrays of ids or plain sizes."""
+        """Add the cost of a call. Factors are arrays of ids or plain sizes."""
         sizes = [factor for factor in factors if np.ndim(factor) == 0]
         arrays = tuple(factor for factor in factors if np.ndim(factor) == 1)
         self.costs.append(Cost(call, int(coefficient) * math.prod(sizes), arrays))
 
     def groups(self):
-        """Return the group of each id: connected components, numbered by their first id."""
+        """Return the group of each id: the connected components, numbered by their first id."""
         label = np.arange(self.size)
         if self._ties:
             first, second = (np.concatenate(side) for side in zip(*self._ties, strict=True))

@@ -1,7 +1,8 @@
-"""Channels that can be removed with the outputs unchanged, and what they leave behind.
+"""Free channels: their removal does not change the outputs of the model.
 
-A channel is free if nothing varies in it, whatever the model is given, and each layer that sums
-over it can take its constant into the bias; or if all weights that read it are zero.
+A channel is free if all weights that read it are zero. It is also free if it has the same
+constant value for every input of the model, and each layer that sums over it can add that
+constant to its bias instead.
 """
 
 import collections
@@ -18,24 +19,24 @@ def propagate_constants(graph):
         graph: A `DependencyGraph`.
 
     Returns:
-        `{Value: array}` with the constant of each channel, NaN where it varies; `None` for
-        values that hold no channels, or channels along several axes.
+        `{Value: array}` with the constant of each channel, NaN for channels that vary; `None`
+        for values without channels, or with channels along several axes.
     """
-    known = dict.fromkeys(graph.graph.flat_inputs)
+    constants = dict.fromkeys(graph.graph.flat_inputs)
     for call in graph.graph.calls:
-        inputs = [known[value] for value in call.inputs]
+        inputs = [constants[value] for value in call.inputs]
         axes = [_only_axis(graph, value) for value in call.inputs]
         outputs = graph.rule(call).constants(call, inputs, axes)
         for value, values in zip(call.outputs, outputs, strict=True):
             axis = _only_axis(graph, value)
             fits = axis is not None and values is not None
             fits = fits and len(values) == len(graph.axes(value)[axis])
-            known[value] = np.asarray(values, "float64") if fits else None
-    return known
+            constants[value] = np.asarray(values, "float64") if fits else None
+    return constants
 
 
 def free_groups(graph, constants):
-    """Return the mask of the groups whose removal leaves the outputs as they are.
+    """Return the mask of the groups whose removal does not change the outputs.
 
     Args:
         graph: A `DependencyGraph`.
@@ -65,10 +66,10 @@ def free_groups(graph, constants):
 
 
 def folded_biases(graph, constants, keep):
-    """Return what the constants of removed channels add to the biases of the layers that read them.
+    """Return the amounts that the constants of removed channels add to the biases of their readers.
 
-    Groups that are free add it everywhere. Of a constant channel that goes although it is not
-    free, a convolution that pads with zeros takes up what it adds away from the border.
+    For free groups the result is exact everywhere. For a constant channel that is removed although
+    it is not free, a convolution with zero padding is exact away from the border only.
 
     Args:
         graph: A `DependencyGraph`.
@@ -76,7 +77,7 @@ def folded_biases(graph, constants, keep):
         keep: Mask of the groups that stay.
 
     Returns:
-        `{id(layer): array}`, the arrays as long as the layer's old outputs.
+        `{id(layer): array}`; each array has the length of the layer's old outputs.
     """
     biases, shared = {}, _shared(graph)
     for call in graph.graph.calls:
@@ -94,13 +95,13 @@ def folded_biases(graph, constants, keep):
 
 
 def _shared(graph):
-    """Return the layers with several calls, whose one bias cannot serve two constants."""
+    """Return the layers that are called several times: one bias cannot hold two constants."""
     counts = collections.Counter(id(call.operation) for call in graph.graph.calls)
     return {layer for layer, count in counts.items() if count > 1}
 
 
 def _absorbed(rule, call, values, groups, foldable):
-    """Tell for each input channel whether its constant can go into the bias."""
+    """Return for each input channel whether the bias can take its constant."""
     if values is None or len(values) != len(groups):
         return np.zeros(len(groups), bool)
     if foldable:

@@ -1,4 +1,4 @@
-"""Which channels of which weights must go together, for a whole model."""
+"""The dependency graph of a model: which channels of which weights must be removed together."""
 
 import collections
 import dataclasses
@@ -31,29 +31,28 @@ class Slot:
 
 
 class DependencyGraph:
-    """The groups of channels of a model, and all that hangs on each.
+    """The groups of channels of a model, with the weights and costs that depend on each.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
-        rules: `Rule` instances for layers of your own.
-        exclude: Names of layers whose output channels stay.
+        rules: `PropagationRule` instances for custom layers.
+        exclude: Names of layers whose output channels are kept.
 
     Raises:
-        UnsupportedModelError: A model that is subclassed, not built, or wrapped by
-            `kc.compress`.
+        UnsupportedModelError: The model is subclassed, not built, or wrapped by `kc.compress`.
+        UnknownNameError: The model has no layer of a name in `exclude`.
 
     Attributes:
         graph: The `keras_compress.graph.graph.Graph`.
         size: Number of groups.
         slots: The `Slot` of each bound axis of each weight.
         coupled_channels: Sets of groups, as arrays. The groups of a set are made by the same
-            layers, so that each layer keeps its share of the set. Ranking, minima and multiples
-            are per set.
-        coupled_makers: For each of these sets the layers that make its channels.
-        widths: For each of these sets how many channels of one layer a group stands for.
+            layers. Ranking, minima and multiples apply to each set.
+        coupled_makers: The layers that make the channels of each of these sets.
+        widths: How many channels of one layer a group has, for each of these sets.
         makers: `(name, groups)` of each layer that makes channels.
-        protected: `{group: reason}`.
-        inexact: `{group: reason}`: may go, but never without changing outputs.
+        protected: `{group: reason}` of groups that must stay.
+        inexact: `{group: reason}` of groups whose removal always changes the outputs.
 
     Example:
         >>> import keras
@@ -111,14 +110,14 @@ class DependencyGraph:
         return {axis: self._group_of[ids] for axis, ids in self._layout[value].items()}
 
     def groups_along(self, layer, key, axis):
-        """Return the groups along a bound axis of a weight (or word); `None` where it is fixed."""
+        """Return the groups along an axis of a weight or size; `None` if its size is fixed."""
         if not isinstance(key, str):
             axis = axis % len(key.shape)
         binding = self._bound.get((id(layer), _key(key), axis))
         return None if binding is None or binding.ids is None else self._group_of[binding.ids]
 
     def is_read(self, slot):
-        """Tell whether a layer reads its inputs through a slot, rather than makes channels."""
+        """Tell whether a layer reads its inputs through a slot, rather than making channels."""
         return (id(slot.weight), slot.axis) in self._read
 
     def macs(self, keep=None, calls=None):
@@ -139,11 +138,11 @@ class DependencyGraph:
 
     @property
     def has_free_sizes(self):
-        """Whether some counted call has sizes besides the batch that are not known."""
+        """Whether a counted call has unknown sizes besides the batch."""
         return any(None in value.shape[1:] for call, *_ in self.costs for value in call.outputs)
 
     def unknown(self):
-        """Return the names of the calls that no rule follows, where channels reach them."""
+        """Return the names of the calls that channels reach but no rule supports."""
         return [
             call.name
             for call in self.graph.calls
@@ -174,7 +173,7 @@ class DependencyGraph:
         yield from (place[:2] for place in rule.internals(call.operation))
 
     def _find_coupled_channels(self):
-        """Return the sets of groups that the same layers make, and the names of these layers."""
+        """Return the sets of groups that the same layers make, and the names of those layers."""
         makers_of: list[set[int]] = [set() for _ in range(self.size)]
         for number, (_, groups) in enumerate(self.makers):
             for group in np.unique(groups):
@@ -190,7 +189,7 @@ class DependencyGraph:
         return [np.array(groups) for groups in coupled_channels.values()], names
 
     def _find_widths(self):
-        """Return how many channels of one layer each group of a set stands for."""
+        """Return how many channels of one layer a group of each set has."""
         counts = np.zeros(self.size, int)
         for _, groups in self.makers:
             counts = np.maximum(counts, np.bincount(groups, minlength=self.size))
@@ -205,12 +204,12 @@ class DependencyGraph:
 
 
 def _refuse_compressed(graph):
-    """Refuse wrapped layers: their masks, ranges and codebooks are shaped like the whole layer."""
+    """Refuse wrapped layers: their masks, ranges and codebooks have the full layer's shapes."""
     wrapped = [call.name for call in graph.calls if layer_types.is_of_compress(call.operation)]
     if wrapped:
         raise UnsupportedModelError(
-            "Channels are removed from plain models: shrink before kc.compress, or take the "
-            "wrappers off first, kc.shrink(kc.strip(model), ...), which keeps the zeros of masks, "
+            "Channels can only be removed from plain models. Shrink before kc.compress, or remove "
+            "the wrappers first, kc.shrink(kc.strip(model), ...), which keeps the pruned zeros, "
             f"and compress the smaller model. Received: {graph.name}, where kc.compress wrapped "
             f"{wrapped[0]} and {len(wrapped) - 1} others"
         )

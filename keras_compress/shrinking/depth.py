@@ -1,4 +1,4 @@
-"""Remove whole blocks: score each, take the least until the budget holds."""
+"""Choose whole blocks to remove: the lowest scores first, until the budget is met."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ class DepthCosts:
 
     Args:
         graph: A `DependencyGraph`.
-        latencies: `{layer name: time}` as measured; only `"latency"` needs them.
+        latencies: Measured `{layer name: time}`; needed only for `"latency"`.
     """
 
     def __init__(self, graph, latencies=None):
@@ -22,7 +22,7 @@ class DepthCosts:
         self._latencies = latencies
 
     def of(self, kind, skipped):
-        """Return the cost of a kind when `{Call: Value}` are skipped."""
+        """Return the cost of one kind when `skipped`, `{Call: Value}`, are bypassed."""
         calls = alive(self.graph, skipped)
         if kind == "macs":
             return sum(self.graph.macs(calls=calls).values())
@@ -41,14 +41,14 @@ class DepthCosts:
 
 
 def choose_blocks(graph, scores, costs, kind, target):
-    """Return `{Call: Value}` to skip: the blocks of lowest score, until the cost is in the target.
+    """Return the `{Call: Value}` to skip: the lowest-scoring blocks, until the target is met.
 
     Args:
         graph: A `DependencyGraph`.
         scores: `{Block: score}`.
         costs: `DepthCosts`.
         kind: See `DepthCosts.of`.
-        target: The cost wanted; where it is out of reach, all blocks are skipped.
+        target: The highest cost allowed. If it is out of reach, all blocks are skipped.
     """
     skipped: dict[Call, Value] = {}
     for block in sorted(scores, key=scores.get):
@@ -58,25 +58,25 @@ def choose_blocks(graph, scores, costs, kind, target):
     return skipped
 
 
-def score_blocks(graph, evidence, group_scores=None):
+def score_blocks(graph, statistics, group_scores=None):
     """Score each block.
 
-    With data the score is the relative change of the outputs when the block alone is bypassed,
-    sum (f(x) - f_bypassed(x))^2 / sum f(x)^2. Without, it is the mean score of the channels
+    With data, the score is the relative change of the outputs when only this block is bypassed,
+    sum (f(x) - f_bypassed(x))^2 / sum f(x)^2. Without data, it is the mean score of the channels
     that the block makes.
 
     Args:
         graph: A `DependencyGraph`.
-        evidence: An `Evidence`.
-        group_scores: Scores of all groups, where there are no data.
+        statistics: A `GroupStatistics`.
+        group_scores: Scores of all groups; needed only without data.
 
     Returns:
         `{Block: score}`.
     """
     blocks = find_blocks(graph)
-    if not evidence.has_data:
+    if not statistics.has_data:
         return {block: _mean_score(graph, block, group_scores) for block in blocks}
-    x, _ = next(iter(evidence.batches()))
+    x, _ = next(iter(statistics.batches()))
     whole = _outputs(graph.model, x)
     return {block: _change(graph, block, x, whole) for block in blocks}
 
@@ -84,8 +84,8 @@ def score_blocks(graph, evidence, group_scores=None):
 def _mean_score(graph, block, scores):
     names = {call.name for call in block.calls}
     made = np.unique(np.concatenate([g for name, g in graph.makers if name in names]))
-    known = scores[made][~np.isnan(scores[made])]
-    return float(known.mean()) if known.size else np.inf
+    valid = scores[made][~np.isnan(scores[made])]
+    return float(valid.mean()) if valid.size else np.inf
 
 
 def _change(graph, block, x, whole):

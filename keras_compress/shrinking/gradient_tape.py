@@ -1,15 +1,15 @@
-"""Derivatives of a model by its weights, as arrays."""
+"""Derivatives of a model with respect to its weights, as arrays."""
 
 import keras
 import numpy as np
 
 
 class GradientTape:
-    """Takes derivatives in inference mode, by given weights, frozen ones too.
+    """Computes derivatives with respect to given weights in inference mode.
 
     Args:
         model: A `keras.Model`.
-        weights: The variables; results are `{id(weight): array}`.
+        weights: The variables; they may be frozen. Results are `{id(weight): array}`.
     """
 
     def __init__(self, model, weights):
@@ -23,14 +23,14 @@ class GradientTape:
         return self._arrays(self._gradient(tape, value))
 
     def of_signed_outputs(self, x, rng):
-        """Return the gradient of the sum of all outputs, each times a random sign."""
+        """Return the gradient of the sum of all outputs, each multiplied by a random sign."""
         with self._watching() as tape:
             outputs = keras.tree.flatten(self.model(x, training=False))
             value = sum(keras.ops.sum(output * _signs(output, rng)) for output in outputs)
         return self._arrays(self._gradient(tape, value))
 
     def hessian_product(self, loss, x, y, rng):
-        """Return `v * (H v)` with H the Hessian of a batch's mean loss and random signs `v`."""
+        """Return `v * (H v)` for random signs `v`; H is the Hessian of a batch's mean loss."""
         signs = [_signs(weight, rng) for weight in self.weights]
         with self._watching() as outer:
             with self._watching() as inner:
@@ -56,15 +56,15 @@ class GradientTape:
     def _gradient(self, tape, value):
         import tensorflow as tf
 
-        found = tape.gradient(value, self._variables(), unconnected_gradients="zero")
-        return [tf.convert_to_tensor(gradient) for gradient in found]
+        gradients = tape.gradient(value, self._variables(), unconnected_gradients="zero")
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _arrays(self, values):
         return {id(w): np.asarray(value) for w, value in zip(self.weights, values, strict=True)}
 
 
 class _Watching:
-    """A tape that watches given variables from its start."""
+    """A tape that watches the given variables from the start."""
 
     def __init__(self, tape, variables):
         self._tape, self._variables = tape, variables
@@ -75,17 +75,17 @@ class _Watching:
             tape.watch(variable)
         return tape
 
-    def __exit__(self, *problem):
-        return self._tape.__exit__(*problem)
+    def __exit__(self, *exception):
+        return self._tape.__exit__(*exception)
 
 
 def mean_loss(loss, outputs, y):
-    """Return the mean loss of a batch; with several outputs the sum of theirs.
+    """Return the mean loss of a batch, summed over the outputs of the model.
 
     Args:
-        loss: A function of labels and outputs, or a structure of them like the outputs.
+        loss: A function of labels and outputs, or a structure of functions like the outputs.
         outputs: Tensor or structure of tensors.
-        y: Labels, structured likewise.
+        y: Labels, in the same structure.
     """
     losses = keras.tree.flatten(loss)
     outputs, targets = keras.tree.flatten(outputs), keras.tree.flatten(y)

@@ -1,14 +1,14 @@
-"""The weights of groups as rows of arrays, as criteria want them."""
+"""The weights of groups as rows of an array, the layout that criteria expect."""
 
 import numpy as np
 
 
 class GroupRows:
-    """Gathers for the groups of one set of coupled channels the weights that go with each.
+    """Gathers the weights of each group in one set of coupled channels.
 
     Args:
         slots: The `Slot` objects to gather from.
-        groups: Array of group numbers: the rows, in this order.
+        groups: Array of group numbers, in the order of the rows.
         size: Number of groups of the whole graph.
     """
 
@@ -26,11 +26,12 @@ class GroupRows:
         return bool(self._parts)
 
     def gather(self, arrays):
-        """Return an array (groups, elements) of what hangs on each group.
+        """Return an array (groups, elements) of the elements that belong to each group.
+
+        Groups with fewer elements than others are filled up with zeros.
 
         Args:
-            arrays: `{id(weight): array}`, each of its weight's shape. Where groups have unequal
-                numbers of elements, zeros stand for what is missing.
+            arrays: `{id(weight): array}`, each of its weight's shape.
         """
         parts = []
         for slot, places in self._parts:
@@ -43,7 +44,7 @@ class GroupRows:
 
 
 def _positions(rows, count):
-    """Return an array (count, most positions of one row) of positions, -1 where there is none."""
+    """Return the positions of each row, (count, most positions of a row), filled up with -1."""
     used = np.flatnonzero(rows >= 0)
     used = used[np.argsort(rows[used], kind="stable")]
     sizes = np.bincount(rows[used], minlength=count)

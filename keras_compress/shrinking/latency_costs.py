@@ -6,33 +6,32 @@ import numpy as np
 
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 
-# What an int8 output costs besides its products (requantizing, writing), in products. Measured
-# with XNNPACK on AVX2: 1 x 1 convolutions of 16, 32, 64 and 128 channels take 0.9, 1.3, 2.0 and
-# 3.6 ns for each output, 0.5 ns plus 0.024 ns for each product.
+# The overhead of an int8 output (requantizing, writing), in units of one product. Measured with
+# XNNPACK on AVX2: 1 x 1 convolutions of 16, 32, 64 and 128 channels take 0.9, 1.3, 2.0 and 3.6 ns
+# for each output, which is 0.5 ns plus 0.024 ns for each product.
 OUTPUT_COST = 20
 
 
 class LatencyCosts:
-    """Time of a model for any choice of groups.
+    """Estimated time of a model for any choice of groups.
 
-    A layer of n outputs with k products each that took the time t is taken to need
-    t * (n' / n) * (k' + c) / (k + c) with n' outputs of k' products; c is `OUTPUT_COST`. Layers
-    without products (additions, pooling) are taken to need what they needed.
+    If a layer with n outputs of k products each took the time t, it is estimated to take
+    t * (n' / n) * (k' + c) / (k + c) with n' outputs of k' products; c is `OUTPUT_COST`. The time
+    of layers without products (additions, pooling) is assumed not to change.
 
     Args:
         graph: A `DependencyGraph`.
-        latencies: `{layer name: time}` as measured on the target; layers that are missing count
-            nothing.
+        latencies: `{layer name: time}` as measured on the target; missing layers count as 0.
 
     Raises:
-        InvalidArgumentError: No latencies.
-        UnknownNameError: The model has no layer of a name.
+        InvalidArgumentError: There are no latencies.
+        UnknownNameError: The model has no layer of a given name.
     """
 
     def __init__(self, graph, latencies):
         if not latencies:
             raise InvalidArgumentError(
-                "A budget of latency needs the measured time of each layer. Pass latencies={layer "
+                "A latency budget needs the measured time of each layer. Pass latencies={layer "
                 f"name: time}}. Received: latencies={latencies!r}"
             )
         names = {call.name for call in graph.graph.calls}
@@ -51,7 +50,7 @@ class LatencyCosts:
             self.parts.append((time, _products(call, macs), factors))
 
     def __call__(self, keep):
-        """Return the time for a mask of groups."""
+        """Return the time when the groups in a mask are kept."""
         total = self.constant
         for time, products, factors in self.parts:
             shares = [float(np.count_nonzero(keep[f]) / len(f)) for f in factors]
@@ -61,7 +60,7 @@ class LatencyCosts:
         return total
 
     def savings(self):
-        """Return the time that goes with each group at the whole model."""
+        """Return the time that removing each group saves at the full model."""
         result = np.zeros(self.graph.size)
         for time, products, factors in self.parts:
             for number, factor in enumerate(factors):
@@ -72,6 +71,6 @@ class LatencyCosts:
 
 
 def _products(call, macs):
-    """Return how many products an output takes, for all calls of a part together."""
+    """Return how many products each output takes."""
     outputs = math.prod(size or 1 for size in call.outputs[0].shape[1:])
     return macs / max(outputs, 1)

@@ -1,4 +1,4 @@
-"""Time the layers of a model one by one, before and after channels were removed."""
+"""Measure the time of each layer of a model, before and after channels are removed."""
 
 import dataclasses
 import statistics
@@ -12,17 +12,17 @@ from keras_compress.graph.replay import arguments
 
 
 def with_latency(report, model, smaller, repeats=20):
-    """Fill in the measured latency of each layer.
+    """Add the measured latency of each layer to a report.
 
-    Each layer is compiled by itself and run on one sample, so that the sum of all is more than
-    the time of the whole model, where layers are fused. It tells where time goes on this
-    machine, not on a target.
+    Each layer is compiled separately and run on one sample. The times therefore add up to more
+    than the time of the whole model, in which layers are fused. They show where time is spent on
+    this machine, not on a target.
 
     Args:
         report: The `ShrinkReport` of the removal.
-        model: The model before.
-        smaller: The model after.
-        repeats: Runs of each layer; the median counts.
+        model: The model before the removal.
+        smaller: The model after it.
+        repeats: Number of runs of each layer, of which the median is taken.
 
     Returns:
         The report with `latency_ms` of each layer; `None` for layers with free sizes.
@@ -40,7 +40,7 @@ def with_latency(report, model, smaller, repeats=20):
 def layer_latencies(model, repeats=20):
     """Return the median milliseconds of each layer on one sample, by name.
 
-    A layer that is called several times counts its first call.
+    If a layer is called several times, its first call is measured.
     """
     times = {}
     for call in trace(model).calls:
@@ -67,9 +67,9 @@ def _median(call, arrays, repeats):
     args, kwargs = arguments(call, arrays)
     run = tf.function(lambda: call.operation(*args, **kwargs))
     run()
-    found = []
+    seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
         run()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found) * 1e3
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) * 1e3

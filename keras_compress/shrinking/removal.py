@@ -21,12 +21,12 @@ class Kept:
         self._graph, self._layer, self._keep = graph, layer, keep
 
     def __call__(self, key, axis):
-        """Return the number of channels that stay."""
+        """Return the number of channels that are kept."""
         groups = self._graph.groups_along(self._layer, key, axis)
         return self._fixed(key, axis) if groups is None else int(self._keep[groups].sum())
 
     def before(self, key, axis):
-        """Return the number of channels that there were."""
+        """Return the number of channels before the removal."""
         groups = self._graph.groups_along(self._layer, key, axis)
         return self._fixed(key, axis) if groups is None else len(groups)
 
@@ -35,20 +35,20 @@ class Kept:
 
 
 def remove(graph, keep, biases=None, skipped=None):
-    """Build the model that is left when groups are removed.
+    """Build the smaller model without the removed groups.
 
     Args:
         graph: A `DependencyGraph`.
         keep: Mask of the groups that stay.
         biases: What `folded_biases` returned: constants to add to biases.
-        skipped: `{Call: Value}`: calls that give back one of their inputs (or of an earlier
-            value) in place of what they compute; how blocks are removed.
+        skipped: `{Call: Value}`: each call is replaced by an earlier value. This is how blocks
+            are removed.
 
     Returns:
         A new `keras.Model`; the old one is not changed.
 
     Raises:
-        UnsupportedModelError: A layer cannot be made again from its configuration.
+        UnsupportedModelError: A layer cannot be recreated from its configuration.
     """
     builder = _Builder(graph, keep, biases or {}, skipped)
     model = rebuild(graph.graph, builder.apply)
@@ -57,14 +57,14 @@ def remove(graph, keep, biases=None, skipped=None):
 
 
 def observe(graph, values):
-    """Build a model with the weights of the whole one, whose outputs are values of its graph.
+    """Build a copy of a model that outputs intermediate values of its graph.
 
     Args:
         graph: A `DependencyGraph`.
-        values: `Value` objects of it.
+        values: The `Value` objects to output.
 
     Returns:
-        A `keras.Model` with a list of outputs.
+        A `keras.Model` with the same weights and a list of outputs.
     """
     builder = _Builder(graph, np.ones(graph.size, bool), {})
     copy = rebuild(graph.graph, builder.apply)
@@ -148,7 +148,7 @@ class _Builder:
         return _from_config(operation, changes)
 
     def _name(self, call):
-        """Return the layer's name, with those of the models around it if it is taken."""
+        """Return the layer's name, prefixed by the nested models around it if it is taken."""
         name = call.name
         if name in self.names:
             name = "_".join((*call.scope, name))
@@ -163,7 +163,7 @@ def _from_config(operation, changes):
         return type(operation).from_config({**operation.get_config(), **changes})
     except (TypeError, ValueError, NotImplementedError) as error:
         raise UnsupportedModelError(
-            "Every layer must be made again from its configuration. Give the class a get_config() "
+            "Every layer must be recreated from its configuration. Give the class a get_config() "
             f"that returns all arguments of __init__. Received: {operation.name}, a "
             f"{type(operation).__name__}, which fails with: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Choose which groups stay: rank by score, mind minima and multiples, stop at the budget."""
+"""Choose which groups stay: rank them by score, keep minima and multiples, meet the budget."""
 
 import dataclasses
 import math
@@ -17,9 +17,9 @@ class SelectionOptions:
 
     Args:
         minimum: Channels that each set keeps: a number, or a fraction below 1 of its size.
-        round_to: Kept channels are a multiple of this, wherever the set allows it.
-        ranking: `"global"` ranks all groups together, `"per_cost"` too, by scores that were
-            divided by what each group costs, `"layer"` takes the same share of each set.
+        round_to: Kept channels are a multiple of this if the set has enough channels.
+        ranking: `"global"` ranks all groups together; `"per_cost"` does the same with scores
+            divided by the cost of each group; `"layer"` removes the same share of each set.
     """
 
     minimum: float = 1
@@ -48,20 +48,20 @@ def select(
     widths=None,
     at_least=0,
 ):
-    """Return the mask of the groups to keep: the most of them whose cost is within the target.
+    """Return the mask of the groups to keep: as many as the target cost allows.
 
     Args:
-        scores: Array (groups,); the lowest go first.
+        scores: Array (groups,); the lowest are removed first.
         coupled_channels: List of group arrays; every set keeps at least its minimum.
-        prunable: Mask (groups,); the others stay.
-        cost: `cost(keep) -> number`, which falls as more groups go.
-        target: The cost wanted.
+        prunable: Mask (groups,) of the groups that may be removed.
+        cost: `cost(keep) -> number`, which falls as more groups are removed.
+        target: The highest cost allowed.
         options: Minimum, multiple and ranking.
-        widths: Channels that one group has in each set; ones by default.
-        at_least: So many of the lowest groups go in any case.
+        widths: Number of channels that one group has in each set. Default: 1.
+        at_least: Number of lowest-ranked groups that are removed in any case.
 
     Returns:
-        The mask. Where the target is out of reach, the one with the lowest cost.
+        The mask. If the target is out of reach, the mask with the lowest cost.
 
     Example:
         >>> scores, everything = np.array([3.0, 1.0, 2.0]), np.ones(3, bool)
@@ -82,7 +82,7 @@ def select(
 
 
 def _steps(scores, coupled_channels, prunable, options):
-    """Return all prunable groups in the order in which they would go."""
+    """Return all prunable groups in the order in which they would be removed."""
     if options.ranking != "layer":
         members = np.concatenate(coupled_channels) if coupled_channels else np.arange(0)
         members = members[prunable[members]]
@@ -96,7 +96,7 @@ def _steps(scores, coupled_channels, prunable, options):
 
 
 class _Chooser:
-    """Turns "the first n of the order go" into a mask that keeps minima and multiples."""
+    """Turns "remove the first n groups of the order" into a mask with minima and multiples."""
 
     def __init__(self, scores, coupled_channels, prunable, options, widths):
         self.scores = scores
@@ -109,21 +109,21 @@ class _Chooser:
             self.ranked.append((fixed, best_first, width))
 
     def keep(self, steps, count):
-        """Return the mask where the first `count` groups of the order are to go."""
+        """Return the mask that removes the first `count` groups, as far as the options allow."""
         gone = np.zeros(len(self.prunable), bool)
         gone[steps[:count]] = True
         mask = np.ones(len(self.prunable), bool)
         for fixed, free, width in self.ranked:
             size = len(fixed) + len(free)
-            wanted = len(fixed) + int(np.count_nonzero(~gone[free]))
-            number = allowed(wanted, size, width, self.options)
+            remaining = len(fixed) + int(np.count_nonzero(~gone[free]))
+            number = allowed(remaining, size, width, self.options)
             mask[free[max(number - len(fixed), 0) :]] = False
         return mask
 
     def fill(self, mask, cost, target):
-        """Give back what still is within the target: a multiple less is a large step in each set.
+        """Keep more groups while the target allows it: rounding to multiples may remove too many.
 
-        The best groups that went are tried first, one multiple of one set at a time.
+        The best of the removed groups are tried first, one multiple of one set at a time.
         """
         if self.options.round_to == 1 or cost(mask) > target:
             return mask
@@ -148,9 +148,9 @@ class _Chooser:
         return self.scores[groups].max() if len(groups) else -np.inf
 
 
-def allowed(wanted, size, width, options):
-    """Return how many groups of a set stay where `wanted` would: never fewer than that."""
+def allowed(remaining, size, width, options):
+    """Round the number of remaining groups of a set up to its minimum and multiple."""
     least = math.ceil(options.minimum * size) if options.minimum < 1 else math.ceil(options.minimum)
-    number = max(wanted, math.ceil(least / (1 if options.minimum < 1 else width)), 1)
+    number = max(remaining, math.ceil(least / (1 if options.minimum < 1 else width)), 1)
     step = options.round_to // math.gcd(options.round_to, width)
     return min(math.ceil(number / step) * step, size)

@@ -1,4 +1,4 @@
-"""What a shrinking did: before and after by layer, what was tied, what was protected and why."""
+"""The report of `kc.shrink`: sizes before and after by layer, ties, and protected layers."""
 
 import dataclasses
 import html
@@ -16,13 +16,13 @@ class LayerChange:
     Args:
         name: The layer's name.
         kind: The name of its class.
-        channels: Output channels of a layer that makes some; `None` for others.
+        channels: Output channels; `None` for layers that make none.
         macs: Multiply-accumulates of one sample.
         parameters: Number of weights.
-        bytes: Bytes of the weights in their own types.
-        tied_to: Layers whose channels must go together with this one's.
-        protected: Why its channels (all or some) had to stay; empty where nothing protected them.
-        latency_ms: Median time of the layer alone; `None` where it was not measured.
+        bytes: Bytes of the weights in their own data types.
+        tied_to: Layers whose channels must be removed together with this layer's.
+        protected: Why some or all of its channels had to stay; empty if nothing protected them.
+        latency_ms: Median time of the layer alone; `None` if it was not measured.
     """
 
     name: str
@@ -43,11 +43,11 @@ class ShrinkReport:
     Args:
         model: The model's name.
         criterion: The criterion's name.
-        budget: What was asked for, in words.
+        budget: The requested budget, as text.
         layers: A `LayerChange` for each layer with weights or channels.
-        removed_blocks: For each block that was removed whole, the name of its last layer.
-        free_channels: Groups of channels that could go with the outputs unchanged.
-        unknown: Layers that no rule follows.
+        removed_blocks: The name of the last layer of each removed block.
+        free_channels: Number of groups whose removal does not change the outputs.
+        unknown: Layers that have no rule.
     """
 
     model: str
@@ -60,12 +60,12 @@ class ShrinkReport:
 
     @property
     def macs(self):
-        """Multiply-accumulates before and after."""
+        """Multiply-accumulates of one sample before and after."""
         return self._total("macs")
 
     @property
     def parameters(self):
-        """Weights before and after."""
+        """Number of weights before and after."""
         return self._total("parameters")
 
     @property
@@ -79,7 +79,7 @@ class ShrinkReport:
         return {layer.name: layer.protected for layer in self.layers if layer.protected}
 
     def to_json(self):
-        """Return the report as a JSON text."""
+        """Return the report as JSON text."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
     def __str__(self):
@@ -128,13 +128,13 @@ class ShrinkReport:
         times = [layer.latency_ms for layer in self.layers if layer.latency_ms]
         if times:
             before, after = map(sum, zip(*times, strict=True))
-            yield f"milliseconds of the layers one by one: {before:.2f} -> {after:.2f}"
+            yield f"milliseconds, layers measured one by one: {before:.2f} -> {after:.2f}"
         if self.free_channels:
-            yield f"channels that could go with the outputs unchanged: {self.free_channels}"
+            yield f"channels whose removal does not change the outputs: {self.free_channels}"
         if self.removed_blocks:
             yield f"removed blocks, by their last layers: {', '.join(self.removed_blocks)}"
         if self.unknown:
-            yield f"no rule follows: {', '.join(self.unknown)}"
+            yield f"layers without a rule: {', '.join(self.unknown)}"
 
 
 def _row(layer):
@@ -193,7 +193,7 @@ def _only(names, by_layer):
 
 
 def _coupled_channels_of_layers(graph):
-    """Return for each layer that makes channels what it makes, by name."""
+    """Return the channels that each layer makes, by layer name."""
     tied: dict[str, dict[str, None]] = {}
     for names in graph.coupled_makers:
         for name in names:

@@ -21,9 +21,9 @@ from keras_compress.shrinking.constants import (
 from keras_compress.shrinking.criteria.base import StructuralCriterion
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.depth import DepthCosts, choose_blocks, score_blocks
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 from keras_compress.shrinking.layer_latency import with_latency
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.scoring import name_of, resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions, select
@@ -51,7 +51,7 @@ def shrink(
     ranking: str = "global",
     minimum: float = 0.1,
     exclude: Collection[str] = (),
-    rules: Sequence[Rule] = (),
+    rules: Sequence[PropagationRule] = (),
     batch_size: int = 64,
     seed: int = 0,
     return_report: bool = False,
@@ -59,50 +59,51 @@ def shrink(
 ) -> Shrunk:
     """Remove the least important channels, units and heads from a model.
 
-    Channels that must go together (through residual additions, concatenations, depthwise
-    convolutions, squeeze-excite blocks …) are scored and removed together. Channels that are
-    constant go first, their constants folded into the biases of what follows. What cannot be
-    followed stays. Source: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
+    Channels that depend on each other (through residual additions, concatenations, depthwise
+    convolutions, squeeze-excite blocks …) are scored and removed together. Constant channels are
+    removed first and folded into the biases of the layers that read them. Channels whose path is
+    not supported stay. Source: Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023.
 
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
-        macs: What may remain of the multiply-accumulates: a fraction in (0, 1], or a number
-            above 1. Default: 0.5, if no other amount is given. 1.0 removes only what is free.
-        channels: The same of the removable channels.
-        parameters: The same of the weights.
-        bytes: The same of the bytes of the weights, in their own types.
-        latency: The same of the time that `latencies` add up to, as `LatencyCosts` estimates it.
+        macs: How many multiply-accumulates may remain: a fraction in (0, 1], or a number above 1.
+            Default: 0.5, if no other amount is given. 1.0 removes only channels that do not
+            change the outputs.
+        channels: How many of the removable channels may remain.
+        parameters: How many weights may remain.
+        bytes: How many bytes of weights may remain, in their own data types.
+        latency: How much of the sum of `latencies` may remain, as `LatencyCosts` estimates it.
         latencies: `{layer name: time}` as measured on the target, in any unit.
         criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
-            `keras_compress/pruning/structural/criteria`.
-        data: For criteria that look at data: `(x, y)` arrays, or samples with labels in any
-            form of docs/data.md. At most 64 batches of an iterable are used.
-        loss: A Keras loss or its name, for criteria that take gradients. Default: the one the
+            `keras_compress/shrinking/criteria`.
+        data: For criteria that need data: `(x, y)` arrays, or samples with labels in any form
+            of docs/data.md. At most 64 batches of an iterable are used.
+        loss: A Keras loss or its name, for criteria that use gradients. Default: the loss the
             model was compiled with.
-        round_to: Kept channels are a multiple of this; or a profile (name, path or `Profile`),
-            which says the multiple that wastes nothing on its target. Default: 1.
+        round_to: Kept channels are a multiple of this number, or of the one that a profile (name,
+            path or `Profile`) recommends for its target. Default: 1.
         granularity: `"channels"` removes channels, units and heads; `"layers"` removes whole
-            residual blocks and repeated blocks. These are scored by how much the outputs change
-            without them, if there are data, or else by the criterion. To do both, shrink twice.
-        ranking: `"global"` ranks the channels of all layers together, `"per_cost"` by their score
-            for what they cost of the budget, `"layer"` takes the same share of each.
+            residual blocks and repeated blocks. With data, blocks are scored by how much the
+            outputs change without them, otherwise by the criterion. To do both, shrink twice.
+        ranking: `"global"` ranks the channels of all layers together, `"per_cost"` ranks them by
+            score divided by cost, `"layer"` removes the same share of each layer.
         minimum: Channels that each layer keeps: a number, or a fraction below 1.
-        exclude: Names of layers whose output channels stay.
-        rules: `Rule` instances for layers of your own.
-        batch_size: Samples in a batch of data that do not come in batches.
-        seed: Seed of criteria that draw.
+        exclude: Names of layers whose output channels are kept.
+        rules: `PropagationRule` instances for custom layers.
+        batch_size: Samples in a batch, for data that are not batched already.
+        seed: Seed of criteria that use random numbers.
         return_report: Whether to return `(model, ShrinkReport)`.
-        measure_latency: Whether the report has the measured time of each layer.
+        measure_latency: Whether to measure the time of each layer for the report.
 
     Returns:
         A new `keras.Model`, not compiled; with `return_report=True` also the report.
 
     Raises:
-        UnsupportedModelError: A model that is subclassed, not built or wrapped by `kc.compress`,
-            or a layer that cannot be made again from its configuration.
-        UnknownNameError: No criterion of that name.
-        InvalidArgumentError: An amount that would empty a layer or that protected layers put
-            out of reach, or a criterion without the data or the loss that it needs.
+        UnsupportedModelError: The model is subclassed, not built or wrapped by `kc.compress`, or
+            a layer cannot be recreated from its configuration.
+        UnknownNameError: There is no criterion of that name.
+        InvalidArgumentError: The amount would empty a layer or is out of reach because of
+            protected layers, or the criterion lacks the data or the loss that it needs.
 
     Example:
         >>> import keras, keras_compress as kc
@@ -116,16 +117,16 @@ def shrink(
     criterion = resolve_criterion(criterion)
     choice = SelectionOptions(minimum=minimum, round_to=multiple(round_to), ranking=ranking)
     graph = DependencyGraph(model, rules=rules, exclude=exclude)
-    evidence = Evidence(graph, data, loss, batch_size, seed)
+    statistics = GroupStatistics(graph, data, loss, batch_size, seed)
     if granularity not in ("channels", "layers"):
         raise InvalidArgumentError(
             f"granularity must be 'channels' or 'layers'. Received: granularity={granularity!r}"
         )
     if granularity == "layers":
-        smaller, report = _without_blocks(graph, evidence, budget, criterion, latencies)
+        smaller, report = _without_blocks(graph, statistics, budget, criterion, latencies)
     else:
         costs = Costs(graph, latencies)
-        smaller, report = _without_channels(graph, costs, evidence, budget, criterion, choice)
+        smaller, report = _without_channels(graph, costs, statistics, budget, criterion, choice)
     if not return_report:
         return smaller
     return smaller, with_latency(report, model, smaller) if measure_latency else report
@@ -134,19 +135,19 @@ def shrink(
 def remove_zeros(
     model: keras.Model,
     round_to: int | str | os.PathLike | Profile | None = None,
-    rules: Sequence[Rule] = (),
+    rules: Sequence[PropagationRule] = (),
     return_report: bool = False,
 ) -> Shrunk:
-    """Remove the channels that add nothing, and leave the outputs as they are.
+    """Remove the channels that contribute nothing, without changing the outputs.
 
-    These are channels that training with channel masks left all zero, constant channels, and
-    channels that no later weight reads. Their biases and the shifts of their batch
-    normalizations are folded into the biases of what follows.
+    These are channels whose weights are all zero after training with channel masks, constant
+    channels, and channels that no later weight reads. Their biases and the shifts of their batch
+    normalizations are folded into the biases of the layers that read them.
 
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
-        round_to: See `shrink`; some free channels then stay.
-        rules: `Rule` instances for layers of your own.
+        round_to: See `shrink`. Some removable channels then stay.
+        rules: `PropagationRule` instances for custom layers.
         return_report: Whether to return `(model, ShrinkReport)`.
 
     Returns:
@@ -175,7 +176,7 @@ def remove_zeros(
 
 
 def multiple(round_to):
-    """Return the multiple that a number or a profile stands for."""
+    """Return the channel multiple that a number or a profile specifies."""
     if round_to is None:
         return 1
     if isinstance(round_to, int):
@@ -187,11 +188,11 @@ def multiple(round_to):
     return edge_profile.get(round_to).channel_multiple
 
 
-def _without_channels(graph, costs, evidence, budget, criterion, choice):
-    """Remove channels; return the model and the report."""
+def _without_channels(graph, costs, statistics, budget, criterion, choice):
+    """Remove channels and return the model and the report."""
     constants = propagate_constants(graph)
     free = free_groups(graph, constants)
-    keep = groups_to_keep(graph, costs, budget, score(criterion, evidence), free, choice)
+    keep = groups_to_keep(graph, costs, budget, score(criterion, statistics), free, choice)
     smaller = remove(graph, keep, folded_biases(graph, constants, keep))
     return smaller, describe(
         graph,
@@ -204,19 +205,19 @@ def _without_channels(graph, costs, evidence, budget, criterion, choice):
     )
 
 
-def _without_blocks(graph, evidence, budget, criterion, latencies):
-    """Remove whole blocks; return the model and the report."""
+def _without_blocks(graph, statistics, budget, criterion, latencies):
+    """Remove whole blocks and return the model and the report."""
     costs = DepthCosts(graph, latencies)
-    known = None if evidence.has_data else score(criterion, evidence)
-    scores = score_blocks(graph, evidence, known)
+    group_scores = None if statistics.has_data else score(criterion, statistics)
+    scores = score_blocks(graph, statistics, group_scores)
     whole = costs.of(budget.kind, {})
     skipped = choose_blocks(graph, scores, costs, budget.kind, budget.target(whole))
     least = costs.of(budget.kind, skipped)
     if least > budget.target(whole):
         names = ", ".join(block.name for block in scores) or "none"
         raise InvalidArgumentError(
-            f"Without all blocks that can be bypassed ({names}) there remain {least / whole:.3g} "
-            f"of the {budget.kind} ({least:,}). Ask for more, and remove channels after that. "
+            f"Removing every block that can be bypassed ({names}) leaves {least / whole:.3g} of "
+            f"the {budget.kind} ({least:,}). Allow at least that much, then remove channels. "
             f"Received: {budget.kind}={budget.amount:g}, granularity='layers'"
         )
     keep = np.ones(graph.size, bool)
@@ -225,7 +226,7 @@ def _without_blocks(graph, evidence, budget, criterion, latencies):
         Costs(graph),
         keep,
         calls=alive(graph, skipped),
-        criterion="output change" if evidence.has_data else name_of(criterion),
+        criterion="output change" if statistics.has_data else name_of(criterion),
         budget=f"at most {budget.amount:g} of the {budget.kind}",
         removed_blocks=tuple(call.name for call in skipped),
     )
@@ -239,7 +240,7 @@ def groups_to_keep(graph, costs, budget, scores, free, options):
         costs: Its `Costs`.
         budget: A `Budget`.
         scores: Array (groups,); NaN keeps a group.
-        free: Mask of the groups that go in any case.
+        free: Mask of the groups that are removed in any case.
         options: `SelectionOptions`.
 
     Returns:
@@ -250,7 +251,7 @@ def groups_to_keep(graph, costs, budget, scores, free, options):
     """
     if budget.kind in ("macs", "latency") and graph.has_free_sizes and budget.amount != 1:
         raise InvalidArgumentError(
-            "Multiply-accumulates depend on input sizes, and this model leaves them free. Build it "
+            "Multiply-accumulates depend on input sizes, which this model does not fix. Build it "
             f"for fixed input sizes, or pass parameters= or channels=. Received: {_shapes(graph)}"
         )
     prunable = graph.prunable & (free | ~np.isnan(scores))
@@ -282,10 +283,10 @@ def _shapes(graph):
 def _out_of_reach(graph, budget, least, whole, options):
     reasons = dict.fromkeys(graph.protected.values())
     text = (
-        f"Each layer must keep minimum={options.minimum:g} of its channels, so that none is "
-        f"emptied: no less than {least / whole:.3g} of the {budget.kind} ({least:,}) can remain. "
-        f"Ask for more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
+        f"Each layer must keep minimum={options.minimum:g} of its channels, so at least "
+        f"{least / whole:.3g} of the {budget.kind} ({least:,}) must remain. "
+        f"Allow more, or lower minimum. Received: {budget.kind}={budget.amount:g}"
     )
     if reasons:
-        text += f". Channels that have to stay: {'; '.join(reasons)}"
+        text += f". Channels that must stay: {'; '.join(reasons)}"
     return text

@@ -1,4 +1,4 @@
-"""Network slimming: remove the channels whose scales of batch normalization are smallest."""
+"""Network slimming: remove the channels with the smallest batch normalization scales."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def slim_prune(model: keras.Model, pruning_rate: float, **options: Any) -> Shrun
     Args:
         model: A built Sequential or functional `keras.Model`, best trained with
             `kc.SlimmingCallback`; it is not changed.
-        pruning_rate: Fraction in [0, 1) of the removable channels that go.
+        pruning_rate: Fraction in [0, 1) of the removable channels to remove.
         **options: Further arguments of `shrink` (`round_to`, `minimum`, `return_report` …).
 
     Returns:
@@ -32,7 +32,7 @@ def slim_prune(model: keras.Model, pruning_rate: float, **options: Any) -> Shrun
     """
     if not 0 <= pruning_rate < 1:
         raise InvalidArgumentError(
-            "pruning_rate must be a fraction in [0, 1): at 1 no channel would be left. "
+            "pruning_rate must be a fraction in [0, 1); at 1 no channel would be left. "
             f"Received: pruning_rate={pruning_rate!r}"
         )
     return shrink(model, channels=1.0 - pruning_rate, criterion="batch_norm_gamma", **options)

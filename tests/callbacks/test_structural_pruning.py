@@ -73,7 +73,7 @@ def test_data_driven_criteria_see_the_data(model):
 
 
 def masked(model):
-    return ChannelMasks(DependencyGraph(model)).found()
+    return ChannelMasks(DependencyGraph(model)).zero_groups()
 
 
 def test_an_update_at_step_0_comes_before_the_first_batch(model):

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from keras_compress.shrinking.dependency_graph import DependencyGraph
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 UNITS = 5
 
@@ -25,9 +25,9 @@ class Case:
         hidden.bias.assign(rng.normal(size=UNITS) * 0.3)
         self.head = self.model.layers[-1]
 
-    def evidence(self, batch_size=24, loss="mse"):
+    def statistics(self, batch_size=24, loss="mse"):
         graph = DependencyGraph(self.model)
-        return Evidence(graph, (self.x, self.y), loss, batch_size)
+        return GroupStatistics(graph, (self.x, self.y), loss, batch_size)
 
     def arrays(self):
         return [np.asarray(w, "float64") for w in self.model.weights]

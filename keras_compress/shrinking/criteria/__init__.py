@@ -1,1 +1,1 @@
-"""Criteria for groups of coupled weights, one a file; found by file name."""
+"""Criteria for groups of coupled weights: one per file, selected by file name."""

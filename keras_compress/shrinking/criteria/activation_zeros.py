@@ -1,4 +1,4 @@
-"""Average percentage of zeros."""
+"""Average percentage of zeros (APoZ) in the activations of a channel."""
 
 import dataclasses
 from typing import ClassVar
@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_compress.layers import operations
 from keras_compress.shrinking.criteria.base import StructuralCriterion
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 ACTIVATIONS = ("relu", "relu6")
 
@@ -16,8 +16,8 @@ ACTIVATIONS = ("relu", "relu6")
 class ActivationZeros(StructuralCriterion):
     """Share of a channel's activations that are not zero: 1 - APoZ.
 
-    Taken after each ReLU, over all samples and positions. Channels that no ReLU follows are
-    left alone.
+    It is measured after each ReLU, over all samples and positions. Channels that no ReLU follows
+    are kept.
 
     Source: Hu et al., "Network Trimming: A Data-Driven Neuron Pruning Approach towards
     Efficient Deep Architectures", 2016, arXiv:1607.03250, equation 1.
@@ -30,13 +30,13 @@ class ActivationZeros(StructuralCriterion):
     needs_data: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        graph = evidence.graph
+        graph = statistics.graph
         values = [call.output for call in graph.graph.calls if _is_relu(call.operation)]
         values = [value for value in values if graph.axes(value)]
         active, seen = np.zeros(graph.size), np.zeros(graph.size)
-        for arrays in evidence.activations(values) if values else ():
+        for arrays in statistics.activations(values) if values else ():
             for value, array in zip(values, arrays, strict=True):
                 for axis, groups in graph.axes(value).items():
                     rows = np.moveaxis(array, axis, 0).reshape(len(groups), -1)

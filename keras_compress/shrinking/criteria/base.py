@@ -1,4 +1,4 @@
-"""What every criterion for groups of coupled weights shares."""
+"""The base class of criteria for groups of coupled weights."""
 
 import abc
 import dataclasses
@@ -7,19 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 from keras_compress.support.plugins import Plugin
 
 
 @dataclasses.dataclass(frozen=True)
 class StructuralCriterion(Plugin, abc.ABC):
-    """A map from the evidence about a model to one score for each group: the lowest go first.
+    """Computes one score for each group of a model. The lowest scores are removed first.
 
     Attributes:
-        needs_data: Whether the evidence must hold data; `needs_loss`, whether also labels and
-            a loss.
-        comparable: Whether scores of different layers have one unit. Where they have not, the
-            ranking divides them by the mean of their layer.
+        needs_data: Whether the criterion needs data.
+        needs_loss: Whether it also needs labels and a loss.
+        comparable: Whether scores of different layers have the same unit. If not, they are
+            divided by the mean of their layer before they are ranked.
     """
 
     needs_data: ClassVar[bool] = False
@@ -27,30 +27,30 @@ class StructuralCriterion(Plugin, abc.ABC):
     comparable: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups.
 
         Args:
-            evidence: An `Evidence`.
+            statistics: A `GroupStatistics`.
 
         Returns:
-            Float array (groups,); NaN where the criterion says nothing: these groups stay.
+            Float array (groups,). NaN means that the criterion does not apply: the group stays.
         """
 
 
 def mean_over_batches(
-    evidence: Evidence, function: Callable[..., np.ndarray], side: str = "all"
+    statistics: GroupStatistics, function: Callable[..., np.ndarray], side: str = "all"
 ) -> np.ndarray:
-    """Score by weights and gradients, batch by batch, and average.
+    """Score groups by weights and gradients, averaged over batches.
 
     Args:
-        evidence: An `Evidence` with data.
+        statistics: A `GroupStatistics` that has data.
         function: Maps weights and gradients, both (groups, elements), to scores (groups,).
-        side: See `Evidence.score_coupled`.
+        side: See `GroupStatistics.score_coupled`.
     """
     total: np.ndarray | float = 0.0
     count = 0
-    for gradients in evidence.gradients():
-        total = total + evidence.score_coupled(function, evidence.weights, gradients, side=side)
+    for gradients in statistics.gradients():
+        total = total + statistics.score_coupled(function, statistics.weights, gradients, side=side)
         count += 1
     return np.asarray(total / count)

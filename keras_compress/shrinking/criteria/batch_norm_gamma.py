@@ -1,4 +1,4 @@
-"""Scales of batch normalization: network slimming."""
+"""The scales of batch normalization, as in network slimming."""
 
 import dataclasses
 from typing import ClassVar
@@ -7,15 +7,15 @@ import keras
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchNormGamma(StructuralCriterion):
     """Mean |gamma| of the batch normalizations that scale a group's channels.
 
-    Train with `SlimmingCallback` first, which adds the L1 penalty on the scales; without it
-    they say little. Groups that no BatchNormalization scales are left alone.
+    Train with `SlimmingCallback` first: without its L1 penalty the scales say little about
+    importance. Groups that no BatchNormalization scales are kept.
 
     Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming",
     ICCV 2017, section 3.
@@ -27,10 +27,10 @@ class BatchNormGamma(StructuralCriterion):
 
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        total, count = np.zeros(evidence.graph.size), np.zeros(evidence.graph.size)
-        for slot in evidence.graph.slots:
+        total, count = np.zeros(statistics.graph.size), np.zeros(statistics.graph.size)
+        for slot in statistics.graph.slots:
             if isinstance(slot.layer, keras.layers.BatchNormalization) and is_gamma(slot):
                 np.add.at(total, slot.groups, np.abs(np.asarray(slot.weight)))
                 np.add.at(count, slot.groups, 1)

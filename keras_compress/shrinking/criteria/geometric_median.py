@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
 class GeometricMedian(StructuralCriterion):
-    """Sum of distances to the other filters of the layer: the nearest to all can be replaced.
+    """Sum of distances to the other filters: a filter near all others is redundant.
 
-    score_i = sum over j of ||w_i - w_j||, over the weights that make the channels.
+    score_i = sum over j of ||w_i - w_j||, over the weights that produce the channels.
 
     Source: He et al., "Filter Pruning via Geometric Median for Deep Convolutional Neural
     Networks Acceleration" (FPGM), CVPR 2019, equation 7.
@@ -22,9 +22,9 @@ class GeometricMedian(StructuralCriterion):
         [6.0, 5.0, 9.0]
     """
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        return evidence.score_coupled(distance_sums, evidence.weights, side="made")
+        return statistics.score_coupled(distance_sums, statistics.weights, side="made")
 
 
 def distance_sums(rows):

@@ -1,4 +1,4 @@
-"""Groups whose gradients have died."""
+"""Groups whose gradients have vanished."""
 
 import dataclasses
 from typing import ClassVar
@@ -9,16 +9,17 @@ from keras_compress.shrinking.criteria.base import (
     StructuralCriterion,
     mean_over_batches,
 )
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
 class GradientVanishing(StructuralCriterion):
-    """Mean absolute gradient of the weights of a group: where it is zero, nothing is learnt.
+    """Mean absolute gradient of a group's weights: if it is zero, the group learns nothing.
 
-    score = mean over batches and weights of |dL/dw|. A group behind dead ReLUs scores zero,
-    however large its weights. The gradient's size also is the trainability measure of Lubana
-    and Dick, "A Gradient Flow Framework For Analyzing Network Pruning", ICLR 2021, section 4.
+    score = mean over batches and weights of |dL/dw|. A group before dead ReLUs scores zero,
+    however large its weights are. The size of the gradient is also the trainability measure of
+    Lubana and Dick, "A Gradient Flow Framework For Analyzing Network Pruning", ICLR 2021,
+    section 4.
 
     Example:
         >>> GradientVanishing().needs_data
@@ -28,6 +29,6 @@ class GradientVanishing(StructuralCriterion):
     needs_data: ClassVar[bool] = True
     needs_loss: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        return mean_over_batches(evidence, lambda w, g: np.abs(g).mean(axis=1))
+        return mean_over_batches(statistics, lambda w, g: np.abs(g).mean(axis=1))

@@ -1,4 +1,4 @@
-"""How much the outputs change when a group is perturbed."""
+"""How much the outputs change when a group's weights are perturbed."""
 
 import dataclasses
 from typing import ClassVar
@@ -6,17 +6,17 @@ from typing import ClassVar
 import numpy as np
 
 from keras_compress.shrinking.criteria.base import StructuralCriterion
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
 class NoiseSensitivity(StructuralCriterion):
-    """Expected squared change of the outputs when a group's weights get relative noise.
+    """Expected squared change of the outputs under multiplicative noise on a group's weights.
 
     With w * (1 + s * e), e of variance 1, the outputs change by E||df||^2 = s^2 * sum over w of
-    w^2 ||df/dw||^2 to first order. The Jacobian's norms come from random signs u over all
-    outputs: E[(d(u.f)/dw)^2] = ||df/dw||^2, so that a few backward passes serve all groups
-    where perturbing each by itself would take one forward pass a group.
+    w^2 ||df/dw||^2 to first order. The norms of the Jacobian are estimated with random signs u
+    over all outputs: E[(d(u.f)/dw)^2] = ||df/dw||^2. A few backward passes therefore score all
+    groups, whereas perturbing each group separately would take one forward pass per group.
 
     Sources: the multiplicative noise of Molchanov et al., "Variational Dropout Sparsifies Deep
     Neural Networks", ICML 2017; the random signs of Hutchinson, "A stochastic estimator of the
@@ -35,12 +35,14 @@ class NoiseSensitivity(StructuralCriterion):
     needs_data: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
         total: np.ndarray | float = 0.0
         count = 0
-        for gradients in evidence.output_gradients(self.probes):
-            total = total + evidence.score_coupled(_energy, evidence.weights, gradients, side="all")
+        for gradients in statistics.output_gradients(self.probes):
+            total = total + statistics.score_coupled(
+                _energy, statistics.weights, gradients, side="all"
+            )
             count += 1
         return np.asarray(total / count)
 

@@ -1,4 +1,4 @@
-"""Connection sensitivity."""
+"""Connection sensitivity (SNIP)."""
 
 import dataclasses
 from typing import ClassVar
@@ -9,14 +9,14 @@ from keras_compress.shrinking.criteria.base import (
     StructuralCriterion,
     mean_over_batches,
 )
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
 class Snip(StructuralCriterion):
-    """How strongly the loss reacts to each weight of the group: no sign cancels another.
+    """Sum of the absolute effects of a group's weights on the loss: they cannot cancel out.
 
-    score = mean over batches of sum(|w * dL/dw|). It needs no trained weights.
+    score = mean over batches of sum(|w * dL/dw|). The weights need not be trained.
 
     Source: Lee et al., "SNIP: Single-shot network pruning based on connection sensitivity",
     ICLR 2019, equation 5, summed over the group.
@@ -30,6 +30,6 @@ class Snip(StructuralCriterion):
     needs_loss: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        return mean_over_batches(evidence, lambda w, g: np.abs(w * g).sum(axis=1))
+        return mean_over_batches(statistics, lambda w, g: np.abs(w * g).sum(axis=1))

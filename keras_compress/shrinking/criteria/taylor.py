@@ -9,7 +9,7 @@ from keras_compress.shrinking.criteria.base import (
     StructuralCriterion,
     mean_over_batches,
 )
-from keras_compress.shrinking.evidence import Evidence
+from keras_compress.shrinking.group_statistics import GroupStatistics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Taylor(StructuralCriterion):
     score = mean over batches of (sum(w * dL/dw)) ** 2, over all trainable weights of the group.
 
     Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
-    equation 8 (the gates' form, the sum inside the square).
+    equation 8 (the form with gates: the sum is inside the square).
 
     Example:
         >>> Taylor().needs_data
@@ -30,6 +30,6 @@ class Taylor(StructuralCriterion):
     needs_loss: ClassVar[bool] = True
     comparable: ClassVar[bool] = True
 
-    def __call__(self, evidence: Evidence) -> np.ndarray:
+    def __call__(self, statistics: GroupStatistics) -> np.ndarray:
         """Score the groups."""
-        return mean_over_batches(evidence, lambda w, g: np.square((w * g).sum(axis=1)))
+        return mean_over_batches(statistics, lambda w, g: np.square((w * g).sum(axis=1)))

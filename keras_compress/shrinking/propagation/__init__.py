@@ -1,1 +1,1 @@
-"""How channels pass through each family of layers, one rule a file; found by file name."""
+"""How channels pass through each family of layers: one rule per file, selected by file name."""

@@ -1,4 +1,4 @@
-"""What a rule is: how the channels of a family of layers pass from its inputs to its outputs."""
+"""The base class of propagation rules: how channels pass from a layer's inputs to its outputs."""
 
 import functools
 from collections.abc import Sequence
@@ -16,16 +16,16 @@ from keras_compress.support import plugins
 PACKAGE = "keras_compress.shrinking.propagation"
 
 
-class Rule:
-    """Base of all rules, each for a family of layers or operations.
+class PropagationRule:
+    """Base class of all rules. Each rule serves a family of layers or operations.
 
-    The axes of a tensor that hold channels are a dict, `{axis: ids}`; an axis that is not in it
-    has a fixed size. Which of Keras' layers and operations a rule of this package serves stands in
-    `layers.operations` and on the layer types. A rule for a layer of your own goes to
-    `kc.shrink(..., rules=[MyRule()])` and names the layer's class in `operations`.
+    The channel axes of a tensor are a dict, `{axis: ids}`; an axis that is missing has a fixed
+    size. `layers.operations` and the layer types say which rule serves which Keras layer or
+    operation. To support a custom layer, write a rule that names the layer's class in
+    `operations`, and pass it to `kc.shrink(..., rules=[MyRule()])`.
 
     Example:
-        >>> class Scale(Rule):  # a layer with one factor for each channel
+        >>> class Scale(PropagationRule):  # a layer with one factor for each channel
         ...     operations = ("Scale",)
         ...
         ...     def propagate(self, call, inputs, channels):
@@ -40,11 +40,11 @@ class Rule:
 
         Args:
             call: The `Call`.
-            inputs: For each of `call.inputs` its `{axis: ids}`.
-            channels: The `Channels` that takes new ids, ties, protections, bindings and costs.
+            inputs: The `{axis: ids}` of each of `call.inputs`.
+            channels: The `Channels` that collects new ids, ties, protections, bindings and costs.
 
         Returns:
-            For each of `call.outputs` its `{axis: ids}`.
+            The `{axis: ids}` of each of `call.outputs`.
         """
         raise NotImplementedError
 
@@ -53,66 +53,66 @@ class Rule:
 
         Args:
             layer: The layer.
-            kept: `kept(key, axis)` is the number of channels kept along an axis that was bound, or
-                the size of a weight's axis that was not; `kept.before(key, axis)` the old one.
+            kept: `kept(key, axis)` is the number of channels kept along a bound axis, or the
+                size of an unbound axis of a weight; `kept.before(key, axis)` is the old size.
         """
         return {}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """Return where inputs are summed over channels: tuples (value, weight, axis)."""
+        """Return where a call sums its inputs over channels: tuples (value, weight, axis)."""
         return ()
 
     def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
-        """Return where a layer sums over its own channels: tuples (weight, axis, live ones)."""
+        """Return where a layer sums over its own channels: tuples (weight, axis, live mask)."""
         return ()
 
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """Tell which output channels are constant, whatever the model is given.
+        """Return the output channels that are constant for every input of the model.
 
         Args:
             call: The `Call`.
-            inputs: For each of `call.inputs` an array with the constant value of each channel,
-                NaN where it varies; `None` where nothing is known.
-            axes: For each input the axis that holds them; `None` where there is none.
+            inputs: For each of `call.inputs`, an array with the constant value of each channel,
+                NaN for channels that vary; `None` if nothing is known.
+            axes: The channel axis of each input; `None` if it has none.
 
         Returns:
-            The same for each of `call.outputs`.
+            Such an array, or `None`, for each of `call.outputs`.
         """
         return [None] * len(call.outputs)
 
     def contribution(
         self, layer: keras.Layer, values: np.ndarray, border: bool = True
     ) -> np.ndarray | None:
-        """Return what constant input channels add to the outputs, if a bias can take it.
+        """Return what constant input channels add to the outputs, if a bias can express it.
 
         Args:
             layer: The layer.
-            values: Array of the constants, zero where a channel is not to be counted.
-            border: Whether it must hold at the border too, where padding with zeros takes the
-                place of some constants.
+            values: Array of the constants, zero for channels that do not count.
+            border: Whether the result must also hold at the border, where zero padding replaces
+                some of the constants.
 
         Returns:
-            Array for the outputs; `None` where a bias cannot say it.
+            Array of one value per output channel; `None` if a bias cannot express it.
         """
         return None
 
 
 def channel_axis(layer, value):
-    """Return the axis of channels of a tensor, by the layer's data format."""
+    """Return the channel axis of a tensor, by the layer's data format."""
     return 1 if getattr(layer, "data_format", None) == "channels_first" else len(value.shape) - 1
 
 
 def protect_others(call, axes, allowed, channels):
-    """Protect channels that lie along axes which the layer treats as positions."""
+    """Protect channels along axes that the layer treats as positions."""
     for axis, ids in axes.items():
         if axis not in np.atleast_1d(allowed):
             channels.protect(ids, f"{call.name} treats their axis as positions")
 
 
 def keeps_channels_apart(activation):
-    """Tell whether an activation function works on each element by itself."""
+    """Tell whether an activation function is element-wise."""
     name = getattr(activation, "__name__", None)
     module = getattr(activation, "__module__", "") or ""
     return activation is None or (
@@ -121,32 +121,32 @@ def keeps_channels_apart(activation):
 
 
 def protect_mixed(call, activation, ids, channels):
-    """Protect channels that an activation mixes (softmax) or may mix (a function of the user)."""
+    """Protect channels that an activation mixes (softmax) or may mix (a user's function)."""
     if not keeps_channels_apart(activation):
         name = getattr(activation, "__name__", type(activation).__name__)
         channels.protect(ids, f"{call.name} applies {name} across them")
 
 
 def activate(activation, values):
-    """Apply an element-wise activation to constants, NaN staying NaN."""
+    """Apply an element-wise activation to constants; NaN stays NaN."""
     if activation is None:
         return values
-    known = np.nan_to_num(values).astype("float32")
-    result = keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(known)))
+    filled = np.nan_to_num(values).astype("float32")
+    result = keras.ops.convert_to_numpy(activation(keras.ops.convert_to_tensor(filled)))
     return np.where(np.isnan(values), np.nan, result)
 
 
 def rows_in_use(weight, axis):
-    """Return for each position along an axis of a weight whether anything there is not zero."""
+    """Return a mask of the positions along an axis of a weight that are not all zero."""
     rows = np.moveaxis(np.asarray(weight), axis, 0)
     return np.any(rows.reshape(len(rows), -1) != 0, axis=1)
 
 
-class Unknown(Rule):
-    """What has no rule: its inputs are protected and its outputs have fixed sizes."""
+class Unknown(PropagationRule):
+    """The rule for unsupported operations: inputs are protected and outputs have fixed sizes."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Protect all channels that come in."""
+        """Protect all input channels."""
         kind = type(call.operation).__name__
         for axes in inputs:
             for ids in axes.values():
@@ -155,9 +155,9 @@ class Unknown(Rule):
 
 
 def rule_of(operation, rules=()):
-    """Return the rule for an operation: the user's first, then the package's, else `Unknown`.
+    """Return the rule for an operation: the user's, else this package's, else `Unknown`.
 
-    Only classes of Keras itself are known by name: a subclass may compute something else.
+    The package's rules apply only to Keras' own classes, as a subclass may compute something else.
     """
     kind = type(operation)
     for rule in rules:

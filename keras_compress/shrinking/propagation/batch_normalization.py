@@ -6,10 +6,10 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 
-class BatchNormalization(Rule):
+class BatchNormalization(PropagationRule):
     """BatchNormalization: each channel has its own statistics, scale and shift."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -23,7 +23,7 @@ class BatchNormalization(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A constant stays one, shifted; a scale of zero makes one."""
+        """A constant channel stays constant; a scale of zero makes any channel constant."""
         layer = call.operation
         mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
         scale = 1 / np.sqrt(variance + layer.epsilon)

@@ -9,7 +9,7 @@ import numpy as np
 from keras_compress.graph.graph import Call, Value
 from keras_compress.layers import operations
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.propagation.recurrent import (
     GATES,
     bind_cell,
@@ -19,8 +19,8 @@ from keras_compress.shrinking.propagation.recurrent import (
 from keras_compress.shrinking.removal import Kept
 
 
-class Bidirectional(Rule):
-    """Bidirectional around LSTM, GRU or SimpleRNN: unit i goes in both directions at once."""
+class Bidirectional(PropagationRule):
+    """Bidirectional LSTM, GRU or SimpleRNN: unit i is removed from both directions together."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind both cells to the same units."""
@@ -46,7 +46,7 @@ class Bidirectional(Rule):
         return halves
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """The rows of both kernels are summed."""
+        """Both kernels sum over their rows."""
         layer = call.operation
         return tuple(
             (call.inputs[0], half.cell.kernel, 0)
@@ -54,7 +54,7 @@ class Bidirectional(Rule):
         )
 
     def internals(self, layer: keras.Layer) -> Sequence[tuple[Any, int, np.ndarray]]:
-        """Each recurrence reads its units; those that stay at zero add nothing."""
+        """Each recurrence reads its own units; units that stay at zero add nothing."""
         return tuple(
             (half.cell.recurrent_kernel, 0, ~idle(half, half.cell))
             for half in (layer.forward_layer, layer.backward_layer)
@@ -63,7 +63,7 @@ class Bidirectional(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A unit whose proposal is zero stays at zero."""
+        """A unit whose candidate state is always zero stays at zero."""
         layer = call.operation
         halves = (layer.forward_layer, layer.backward_layer)
         if layer.merge_mode != "concat" or len(call.inputs) > 1 or layer.stateful:
@@ -74,7 +74,7 @@ class Bidirectional(Rule):
     def _give_up(self, call, inputs, channels):
         for axes in inputs:
             for ids in axes.values():
-                channels.protect(ids, f"{call.name} has states or halves that are not followed")
+                channels.protect(ids, f"{call.name} has states or halves that are not supported")
         return [{} for _ in call.outputs]
 
 

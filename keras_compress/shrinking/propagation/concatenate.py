@@ -6,14 +6,14 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 
-class Concatenate(Rule):
-    """Concatenate: along its axis channels stand one after the other, along others they meet."""
+class Concatenate(PropagationRule):
+    """Concatenate: channels are joined along its axis and tied along all other axes."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Chain the ids along the axis, tie them along all others."""
+        """Join the ids along the axis and tie them along all others."""
         along = call.operation.axis % len(call.output.shape)
         result: Axes = {}
         if any(along in axes for axes in inputs):
@@ -32,7 +32,7 @@ class Concatenate(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """Chain the constants; what is unknown varies."""
+        """Join the constants; channels of which nothing is known count as varying."""
         along = call.operation.axis % len(call.output.shape)
         parts = [
             np.full(value.shape[along] or 1, np.nan) if values is None else values
@@ -41,4 +41,4 @@ class Concatenate(Rule):
         return [np.concatenate(parts)]
 
     def _fixed(self, call, value, axis, channels):
-        return channels.fixed(value.shape[axis], f"{call.name} takes them from outside")
+        return channels.fixed(value.shape[axis], f"{call.name} reads them from a fixed input")

@@ -1,4 +1,4 @@
-"""Convolutions, plain and grouped."""
+"""Ordinary and grouped convolutions."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     channel_axis,
     protect_mixed,
@@ -21,12 +21,12 @@ from keras_compress.shrinking.propagation.base import (
 from keras_compress.shrinking.removal import Kept
 
 
-class Conv(Rule):
+class Conv(PropagationRule):
     """Conv1D, 2D and 3D: the filters are new channels, the kernel's rows follow the input.
 
-    A grouped convolution keeps its groups equal. Where there are many groups, whole groups go,
-    outputs with inputs; where there are few, the channels of the same place in each group are
-    tied, and inputs and outputs stay apart.
+    The groups of a grouped convolution must stay equal in size. If there are many groups, whole
+    groups are removed, outputs together with inputs. If there are few, the channels at the same
+    place in each group are tied, and inputs and outputs remain independent.
     """
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -50,14 +50,14 @@ class Conv(Rule):
         return [{axis: after}]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the filters, and the groups where whole groups have gone."""
+        """Set the number of filters, and of groups if whole groups were removed."""
         filters = kept(layer.kernel, -1)
         if layer.groups > 1 and _by_groups(layer):
             return {"filters": filters, "groups": filters * layer.groups // layer.filters}
         return {"filters": filters}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """The kernel's rows are summed, unless each group is removed with its inputs."""
+        """The kernel sums over its rows, unless each group is removed with its inputs."""
         layer = call.operation
         alone = layer.groups > 1 and _by_groups(layer)
         return () if alone else ((call.inputs[0], layer.kernel, -2),)
@@ -65,7 +65,7 @@ class Conv(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A filter is constant that reads nothing but constants."""
+        """A filter that reads only constant channels is constant."""
         layer = call.operation
         values = inputs[0]
         columns = rows_in_use(layer.kernel, len(layer.kernel.shape) - 1)
@@ -79,7 +79,7 @@ class Conv(Rule):
     def contribution(
         self, layer: keras.Layer, values: np.ndarray, border: bool = True
     ) -> np.ndarray | None:
-        """Sum over the window; padding with zeros makes the border differ."""
+        """Sum over the window. With zero padding the border differs."""
         padded = layer.padding != "valid" and max(layer.kernel_size) > 1
         if layer.groups > 1 or (border and padded):
             return None
@@ -103,7 +103,7 @@ def _by_groups(layer):
 
 
 def _couple(layer, before, after, channels):
-    """Return the ids of the kernel's rows and of the outputs, tied as the groups demand."""
+    """Return the ids of the kernel's rows and of the outputs, tied as the groups require."""
     outputs = after.reshape(layer.groups, -1)
     inputs = None if before is None else before.reshape(layer.groups, -1)
     if _by_groups(layer):

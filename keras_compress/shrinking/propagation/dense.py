@@ -10,7 +10,7 @@ from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     protect_mixed,
     rows_in_use,
@@ -18,8 +18,8 @@ from keras_compress.shrinking.propagation.base import (
 from keras_compress.shrinking.removal import Kept
 
 
-class Dense(Rule):
-    """Dense: the units are new channels on the last axis; the other axes pass."""
+class Dense(PropagationRule):
+    """Dense: the units are new channels on the last axis; the other axes pass through."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind kernel and bias; make a channel for each unit."""
@@ -36,17 +36,17 @@ class Dense(Rule):
         return [{**axes, axis: after}]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the units."""
+        """Set the number of units."""
         return {"units": kept(layer.kernel, 1)}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """The kernel's rows are summed."""
+        """The kernel sums over its rows."""
         return ((call.inputs[0], call.operation.kernel, 0),)
 
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A unit is constant that reads nothing but constants."""
+        """A unit that reads only constant channels is constant."""
         layer, kernel = call.operation, np.asarray(call.operation.kernel)
         if inputs[0] is None:
             result = np.where(rows_in_use(kernel, 1), np.nan, 0.0)
@@ -61,5 +61,5 @@ class Dense(Rule):
     def contribution(
         self, layer: keras.Layer, values: np.ndarray, border: bool = True
     ) -> np.ndarray | None:
-        """The constants through the kernel."""
+        """Multiply the constants by the kernel."""
         return values @ np.asarray(layer.kernel)

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, with a multiplier."""
+"""Depthwise convolutions, with any depth multiplier."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from keras_compress.graph.graph import Call
 from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     channel_axis,
     protect_mixed,
@@ -17,7 +17,7 @@ from keras_compress.shrinking.propagation.base import (
 )
 
 
-class DepthwiseConv(Rule):
+class DepthwiseConv(PropagationRule):
     """DepthwiseConv1D and 2D: each input channel gives `depth_multiplier` channels of its own."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -40,7 +40,7 @@ class DepthwiseConv(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A filter of zeros gives its bias, a channel of zeros too."""
+        """A zero filter or a zero channel outputs the bias."""
         layer = call.operation
         kernel = np.asarray(layer.kernel)
         kernel = kernel.reshape(-1, kernel.shape[-2] * kernel.shape[-1])

@@ -9,40 +9,44 @@ import numpy as np
 
 from keras_compress.graph.graph import Call, Value
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule, protect_mixed
+from keras_compress.shrinking.propagation.base import PropagationRule, protect_mixed
 from keras_compress.shrinking.removal import Kept
 
 
-class EinsumDense(Rule):
+class EinsumDense(PropagationRule):
     """EinsumDense: each letter of the equation is an axis.
 
-    A letter of kernel and output alone makes new channels, one of input and kernel is summed
-    over or runs along, one of input and output passes.
+    A letter of kernel and output only makes new channels. A letter of input and kernel is summed
+    over unless the output has it too. A letter of input and output passes through.
     """
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the kernel's axes by their letters."""
         layer, (axes,) = call.operation, inputs
         reader, kernel, output = _letters(layer, len(call.inputs[0].shape))
-        known = {letter: axes.get(axis) for axis, letter in enumerate(reader)}
+        ids_of = {letter: axes.get(axis) for axis, letter in enumerate(reader)}
         sizes = dict(zip(reader, call.inputs[0].shape, strict=True))
         for axis, letter in enumerate(kernel):
             sizes[letter] = layer.kernel.shape[axis]
-            if letter not in known:
-                known[letter] = channels.new(layer.kernel.shape[axis], f"{call.name}:{letter}")
-            channels.bind(layer, layer.kernel, axis, known[letter])
+            if letter not in ids_of:
+                ids_of[letter] = channels.new(layer.kernel.shape[axis], f"{call.name}:{letter}")
+            channels.bind(layer, layer.kernel, axis, ids_of[letter])
         for axis, letter in enumerate(layer.bias_axes or ""):
             place = axis - len(layer.bias_axes) + len(layer.bias.shape)
-            channels.bind(layer, layer.bias, place, known[letter])
-        result = {a: ids for a, c in enumerate(output) if (ids := known[c]) is not None}
+            channels.bind(layer, layer.bias, place, ids_of[letter])
+        result = {a: ids for a, c in enumerate(output) if (ids := ids_of[c]) is not None}
         for ids in result.values():
             protect_mixed(call, layer.activation, ids, channels)
-        factors = [sizes[c] or 1 if known[c] is None else known[c] for c in sizes if c != output[0]]
+        factors = [
+            sizes[letter] or 1 if ids_of[letter] is None else ids_of[letter]
+            for letter in sizes
+            if letter != output[0]
+        ]
         channels.count(call, 1, *factors)
         return [result]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the output shape wherever the kernel decides it."""
+        """Set the dimensions of the output shape that the kernel determines."""
         shape = list(np.atleast_1d(np.array(layer.get_config()["output_shape"], dtype=object)))
         _, kernel, output = _letters(layer, None)
         output = output[len(output) - len(shape) :]
@@ -52,7 +56,7 @@ class EinsumDense(Rule):
         return {"output_shape": tuple(shape)}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """Letters of input and kernel that the output lacks are summed over."""
+        """The product sums over letters of input and kernel that the output lacks."""
         layer = call.operation
         _, kernel, output = _letters(layer, None)
         summed = [axis for axis, letter in enumerate(kernel) if letter not in output]
@@ -60,7 +64,7 @@ class EinsumDense(Rule):
 
 
 def _letters(layer, rank):
-    """Return the letters of input, kernel and output, the dots written out as digits."""
+    """Return the letters of input, kernel and output, with the ellipsis written as digits."""
     reader, kernel, output = re.split(",|->", layer.equation)
     if "..." in layer.equation:
         dots = "" if rank is None else "0123456789"[: rank - len(reader.replace("...", ""))]

@@ -1,4 +1,4 @@
-"""Layers and operations with one input that treat each element by itself."""
+"""Element-wise layers and operations with one input."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     keeps_channels_apart,
     protect_mixed,
 )
 
 
-class Elementwise(Rule):
-    """Activations, dropout, noise, scaling by one number: channels pass as they are."""
+class Elementwise(PropagationRule):
+    """Activations, dropout, noise, scaling by one number: channels pass unchanged."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Pass the axes on, or protect what a softmax or an unknown function may mix."""
+        """Pass the axes on; protect channels that a softmax or an unknown function may mix."""
         (axes,) = inputs
         problem = _problem(call.operation)
         for ids in axes.values():
@@ -40,7 +40,7 @@ class Elementwise(Rule):
 
 
 def keeps_channels_apart_here(operation):
-    """Tell whether the operation may be applied to constants alone."""
+    """Tell whether the operation can be applied to the constants of single channels."""
     return _problem(operation) is None and keeps_channels_apart(
         getattr(operation, "activation", None)
     )
@@ -49,7 +49,7 @@ def keeps_channels_apart_here(operation):
 def _problem(operation):
     form = operations.of(operation).form
     if form == "masking":
-        return "decides over all of them which steps to skip"
+        return "looks at all of them to decide which steps to skip"
     if form == "scaling":
         parts = (operation.scale, operation.offset)
         return None if all(np.size(part) == 1 for part in parts) else "has a factor for each"

@@ -7,11 +7,11 @@ import keras
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.removal import Kept
 
 
-class Embedding(Rule):
+class Embedding(PropagationRule):
     """Embedding: each feature of the table is a new channel."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:

@@ -7,17 +7,17 @@ import numpy as np
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     channel_axis,
     protect_others,
 )
 
 
-class GlobalPooling(Rule):
-    """Global average and max pooling, with or without kept dimensions: channels pass."""
+class GlobalPooling(PropagationRule):
+    """Global average and max pooling, with or without kept dimensions: channels pass through."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Move the axis of channels to where the output has it."""
+        """Move the channel axis to its place in the output."""
         layer, axes = call.operation, inputs[0]
         before = channel_axis(layer, call.inputs[0])
         protect_others(call, axes, before, channels)

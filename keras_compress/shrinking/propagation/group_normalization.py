@@ -7,15 +7,15 @@ import keras
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.propagation.layer_normalization import REASON
 from keras_compress.shrinking.removal import Kept
 
 
-class GroupNormalization(Rule):
-    """GroupNormalization: whole groups go, so that the statistics of the others stay.
+class GroupNormalization(PropagationRule):
+    """GroupNormalization: whole groups are removed, so that the statistics of others don't change.
 
-    With a single group it is a layer normalization.
+    With a single group it is treated as a layer normalization.
     """
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -34,7 +34,7 @@ class GroupNormalization(Rule):
         return [axes]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the number of groups that is left."""
+        """Set the number of groups that are left."""
         if layer.groups == 1 or kept("groups", 0) is None:
             return {}
         return {"groups": layer.groups * kept("groups", 0) // kept.before("groups", 0)}

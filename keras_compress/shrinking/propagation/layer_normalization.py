@@ -1,4 +1,4 @@
-"""Layer normalization: statistics over the channels themselves."""
+"""Layer normalization, whose statistics are taken over the channels."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 REASON = "{} takes its statistics over these channels, so removing some changes the others"
 
 
-class LayerNormalization(Rule):
-    """LayerNormalization and RMSNormalization: channels pass, but are not independent."""
+class LayerNormalization(PropagationRule):
+    """LayerNormalization and RMSNormalization: channels pass through, but depend on each other."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind scale and shift; mark the channels that share statistics."""

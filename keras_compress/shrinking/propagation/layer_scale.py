@@ -8,11 +8,11 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.removal import Kept
 
 
-class LayerScale(Rule):
+class LayerScale(PropagationRule):
     """LayerScale: one factor for each channel of the last axis."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -28,7 +28,7 @@ class LayerScale(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A factor of zero makes zeros, a constant is scaled."""
+        """A factor of zero makes a channel zero; a constant channel is scaled."""
         gamma = np.asarray(call.operation.gamma)
         values = np.full_like(gamma, np.nan) if inputs[0] is None else inputs[0]
         return [np.where(gamma == 0, 0.0, values * gamma) if len(values) == len(gamma) else None]

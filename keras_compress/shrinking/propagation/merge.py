@@ -7,14 +7,14 @@ import numpy as np
 from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 
-class Merge(Rule):
-    """Add, Multiply and their like: channels that meet go together; a size of 1 broadcasts."""
+class Merge(PropagationRule):
+    """Add, Multiply and similar: channels at the same position are tied; sizes of 1 broadcast."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Tie the channels of all inputs, axis by axis, counted from the last."""
+        """Tie the channels of all inputs, axis by axis, starting from the last axis."""
         rank = len(call.output.shape)
         result = {}
         for axis in range(rank):
@@ -23,17 +23,17 @@ class Merge(Rule):
                 result[axis] = ids
         if any(np.size(constant) > 1 for constant in _constant_tensors(call)):
             for ids in result.values():
-                channels.protect(ids, f"{call.name} meets a constant tensor")
+                channels.protect(ids, f"{call.name} combines them with a constant tensor")
         return [result]
 
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """Apply the operation to the constants; zero times anything is zero."""
-        known = [values for values in inputs if values is not None]
-        if len(known) < len(inputs) or len({len(values) for values in known}) > 1:
+        """Apply the operation to the constants. Zero times anything is zero."""
+        arrays = [values for values in inputs if values is not None]
+        if len(arrays) < len(inputs) or len({len(values) for values in arrays}) > 1:
             return [None]
-        stacked = np.stack(known)
+        stacked = np.stack(arrays)
         form = operations.of(call.operation).form
         if form == "product":
             zero = np.any(stacked == 0, axis=0)
@@ -67,7 +67,7 @@ class Merge(Rule):
 
 
 def _constant_tensors(call):
-    """Return the arguments that are neither tensors of the graph nor plain numbers."""
+    """Return the array arguments that are not tensors of the graph."""
     inputs = set(map(id, call.inputs))
     arguments = [*call.args, *call.kwargs.values()]
     flat = [a for arg in arguments for a in (arg if isinstance(arg, list | tuple) else [arg])]

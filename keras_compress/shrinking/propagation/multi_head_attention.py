@@ -1,4 +1,4 @@
-"""Multi-head attention, by heads."""
+"""Multi-head attention: whole heads are removed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import numpy as np
 
 from keras_compress.graph.graph import Call, Value
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule, rows_in_use
+from keras_compress.shrinking.propagation.base import PropagationRule, rows_in_use
 from keras_compress.shrinking.removal import Kept
 
 
-class MultiHeadAttention(Rule):
-    """MultiHeadAttention: each head is a channel inside, each output feature one outside.
+class MultiHeadAttention(PropagationRule):
+    """MultiHeadAttention: heads are its inner channels, output features its outer channels.
 
-    Query, key and value inputs follow the rows of their projections (Michel et al., "Are Sixteen
-    Heads Really Better than One?", NeurIPS 2019, is the source of removing whole heads).
+    The rows of the projections follow the query, key and value inputs. Source of removing whole
+    heads: Michel et al., "Are Sixteen Heads Really Better than One?", NeurIPS 2019.
     """
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -57,7 +57,7 @@ class MultiHeadAttention(Rule):
         layer, kernel = call.operation, call.operation.output_dense.kernel
         if len(kernel.shape) != 3:
             channels.protect(heads, f"{call.name} has an output of several axes")
-            return channels.fixed(call.outputs[0].shape[-1], "its axes are not followed")
+            return channels.fixed(call.outputs[0].shape[-1], "its axes are not supported")
         after = channels.new(kernel.shape[2], call.name)
         channels.bind(layer, kernel, 0, heads)
         channels.bind(layer, kernel, 2, after)
@@ -68,7 +68,7 @@ class MultiHeadAttention(Rule):
     def _give_up(self, call, inputs, channels):
         for axes in inputs:
             for ids in axes.values():
-                channels.protect(ids, f"{call.name} attends in a way that is not followed")
+                channels.protect(ids, f"{call.name} attends in a way that is not supported")
         return [{} for _ in call.outputs]
 
     def _count(self, call, layout, heads, after, channels):
@@ -85,7 +85,7 @@ class MultiHeadAttention(Rule):
 
 
 def _values(call):
-    """Return (tensor, projection) of query, value and key; the key is the value by default."""
+    """Return (tensor, projection) of query, value and key. By default the key is the value."""
     layer = call.operation
     names = ("query", "value", "key")
     given = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
@@ -93,7 +93,7 @@ def _values(call):
     if tensors[2] is None:
         tensors[2] = tensors[1]
     gated = layer.get_config().get("use_gate", False)
-    if gated or any(not any(tensor is known for known in call.inputs) for tensor in tensors):
+    if gated or any(not any(tensor is value for value in call.inputs) for tensor in tensors):
         return None
     projections = (layer.query_dense, layer.value_dense, layer.key_dense)
     return list(zip(tensors, projections, strict=True))

@@ -6,11 +6,11 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 
-class PReLU(Rule):
-    """PReLU: its slopes follow the channels, unless they are shared along the axis."""
+class PReLU(PropagationRule):
+    """PReLU: the slopes follow the channels, unless they are shared along the channel axis."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind the slopes along each axis that is not shared."""

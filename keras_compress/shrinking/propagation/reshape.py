@@ -1,4 +1,4 @@
-"""Layers and operations that arrange the same elements anew."""
+"""Layers and operations that reshape a tensor."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ import numpy as np
 
 from keras_compress.graph.graph import Call
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.removal import Kept
 
 
-class Reshape(Rule):
-    """Flatten and Reshape: each position of the new axes has the id of the old one.
+class Reshape(PropagationRule):
+    """Flatten and Reshape: each position along the new axes gets the id of its old position.
 
-    Where several axes are merged, an id stands at many positions (flatten before a Dense layer).
-    Where the channels' axis is split, positions along the longest new axis stay channels, and
-    those along the others are tied (a channel shuffle).
+    If several axes are merged, an id appears at many positions (Flatten before a Dense layer).
+    If the channel axis is split, positions along the longest new axis are the channels, and
+    positions along the other new axes are tied (as in a channel shuffle).
     """
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Lay the ids over the new axes."""
+        """Arrange the ids along the new axes."""
         axes = inputs[0]
         if not axes:
             return [{}]
@@ -39,7 +39,7 @@ class Reshape(Rule):
         return [{place: rows[:, 0]}]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the size along the axis of channels, where the target shape names it."""
+        """Set the size of the channel axis, if the target shape specifies it."""
         if not hasattr(layer, "target_shape") and not hasattr(layer, "newshape"):
             return {}
         name = "target_shape" if hasattr(layer, "target_shape") else "newshape"
@@ -54,7 +54,7 @@ class Reshape(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """Lay the constants over the new axes; a position keeps what all of its elements share."""
+        """Arrange the constants along the new axes; elements of a position must agree."""
         if inputs[0] is None or _free(call):
             return [None]
         _, rows = _lay(call, inputs[0], axes[0])
@@ -66,7 +66,7 @@ def _free(call):
 
 
 def _lay(call, array, axis):
-    """Return the new axis, and an array of shape (its size, what is tied along other axes)."""
+    """Return the new channel axis, and an array of shape (its size, positions tied together)."""
     old, new = call.inputs[0].shape[1:], call.output.shape[1:]
     (first, last), (start, stop) = _block(old, new, axis - 1)
     column = [-1 if i == axis - 1 else 1 for i in range(first, last)]
@@ -80,7 +80,7 @@ def _lay(call, array, axis):
 
 
 def _place(grid):
-    """Choose the axis of channels: the one they vary along, or else the longest."""
+    """Choose the channel axis: the only axis along which the ids vary, or else the longest."""
     varying = [
         axis
         for axis in range(grid.ndim)
@@ -90,7 +90,7 @@ def _place(grid):
 
 
 def _block(old, new, axis):
-    """Return the range of old axes with `axis` in it, and of new ones with as many elements."""
+    """Return the range of old axes around `axis`, and the new axes with as many elements."""
     first = start = last = stop = 0
     while True:
         last, stop = last + 1, stop + 1

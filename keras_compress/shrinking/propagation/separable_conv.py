@@ -1,4 +1,4 @@
-"""Separable convolutions: a depthwise and a pointwise one in a single layer."""
+"""Separable convolutions: a depthwise and a pointwise convolution in one layer."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     channel_axis,
     protect_mixed,
@@ -21,7 +21,7 @@ from keras_compress.shrinking.propagation.base import (
 from keras_compress.shrinking.removal import Kept
 
 
-class SeparableConv(Rule):
+class SeparableConv(PropagationRule):
     """SeparableConv1D and 2D: the filters of the pointwise half are new channels."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
@@ -44,7 +44,7 @@ class SeparableConv(Rule):
         return [{axis: after}]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the filters."""
+        """Set the number of filters."""
         return {"filters": kept(layer.pointwise_kernel, -1)}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
@@ -54,7 +54,7 @@ class SeparableConv(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A pointwise filter of zeros gives its bias."""
+        """A zero pointwise filter outputs its bias."""
         layer = call.operation
         used = rows_in_use(layer.pointwise_kernel, len(layer.pointwise_kernel.shape) - 1)
         result = np.where(used, np.nan, 0.0)

@@ -1,4 +1,4 @@
-"""Layers and operations that move, add or drop whole axes."""
+"""Layers and operations that move, add or remove whole axes."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,14 @@ import numpy as np
 from keras_compress.graph.graph import Call
 from keras_compress.layers import operations
 from keras_compress.shrinking.channels import Axes, Channels
-from keras_compress.shrinking.propagation.base import Rule
+from keras_compress.shrinking.propagation.base import PropagationRule
 
 
-class Transpose(Rule):
+class Transpose(PropagationRule):
     """Permute, Transpose, Swapaxes, ExpandDims, Squeeze, RepeatVector: axes move."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
-        """Find the new place of each axis by moving their numbers."""
+        """Find the new place of each axis."""
         order = _moved(call.operation, call.inputs[0].shape)
         for axis, ids in inputs[0].items():
             if axis not in order:
@@ -24,12 +24,12 @@ class Transpose(Rule):
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """The constants go with their axis."""
+        """The constants move with their axis."""
         return list(inputs)
 
 
 def _moved(operation, shape):
-    """Return the old axis at each new place; -1 where a new axis was put in."""
+    """Return the old axis at each new place; -1 for an inserted axis."""
     rank, form = len(shape), operations.of(operation).form
     order = list(range(rank))
     if form == "permute":

@@ -11,7 +11,7 @@ from keras_compress.graph.graph import Call, Value
 from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
-    Rule,
+    PropagationRule,
     activate,
     channel_axis,
     protect_mixed,
@@ -21,8 +21,8 @@ from keras_compress.shrinking.propagation.base import (
 from keras_compress.shrinking.removal import Kept
 
 
-class TransposedConv(Rule):
-    """Conv1DTranspose, 2D and 3D: like a convolution, the kernel's last two axes swapped."""
+class TransposedConv(PropagationRule):
+    """Conv1DTranspose, 2D and 3D: a convolution with the last two kernel axes swapped."""
 
     def propagate(self, call: Call, inputs: Sequence[Axes], channels: Channels) -> Sequence[Axes]:
         """Bind kernel and bias; make a channel for each filter."""
@@ -44,17 +44,17 @@ class TransposedConv(Rule):
         return [{axis: after}]
 
     def reconfigure(self, layer: keras.Layer, kept: Kept) -> dict[str, Any]:
-        """Set the filters."""
+        """Set the number of filters."""
         return {"filters": kept(layer.kernel, -2)}
 
     def mixes(self, call: Call) -> Sequence[tuple[Value, Any, int]]:
-        """The kernel's last axis is summed over."""
+        """The kernel sums over its last axis."""
         return ((call.inputs[0], call.operation.kernel, -1),)
 
     def constants(
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
-        """A filter of zeros gives its bias."""
+        """A zero filter outputs its bias."""
         layer = call.operation
         used = rows_in_use(layer.kernel, len(layer.kernel.shape) - 2)
         result = np.where(used, np.nan, 0.0)

@@ -17,5 +17,5 @@ def test_score_is_the_change_of_outputs_under_relative_noise(relu_case):
                 arrays[number][index] *= 1 + scale * rng.normal()
             changes.append(np.square(case.outputs(arrays) - clean).sum() / len(case.x))
         expected.append(np.mean(changes) / scale**2)
-    scores = case.groups_of(NoiseSensitivity(probes=400)(case.evidence()))
+    scores = case.groups_of(NoiseSensitivity(probes=400)(case.statistics()))
     np.testing.assert_allclose(scores, expected, rtol=0.2)

@@ -1,4 +1,4 @@
-"""What criteria may ask for: weights, gradients and activations of the groups of a model."""
+"""The data that criteria score groups by: their weights, gradients and activations."""
 
 import functools
 
@@ -13,15 +13,15 @@ from keras_compress.shrinking.group_rows import GroupRows
 from keras_compress.shrinking.removal import observe
 
 
-class Evidence:
-    """The groups of a model with their weights and, where there are data, what data tell of them.
+class GroupStatistics:
+    """Weights of a model's groups and, given data, their gradients and activations.
 
     Args:
         graph: A `DependencyGraph`.
-        data: As for `kc.shrink`; `None` if there are none.
-        loss: A Keras loss or its name; by default the one that the model was compiled with.
+        data: As for `kc.shrink`; `None` for criteria that need no data.
+        loss: A Keras loss or its name. Default: the loss the model was compiled with.
         batch_size: Samples in a batch.
-        seed: Seed of all draws.
+        seed: Seed of all random draws.
     """
 
     def __init__(self, graph, data=None, loss=None, batch_size=64, seed=0):
@@ -35,12 +35,12 @@ class Evidence:
 
     @property
     def has_data(self):
-        """Whether there are data to look at."""
+        """Whether data were given."""
         return self._batches is not None
 
     @functools.cached_property
     def weights(self):
-        """All weights with channels, `{id(weight): array}`."""
+        """All weights that hold channels, `{id(weight): array}`."""
         return {id(slot.weight): np.asarray(slot.weight) for slot in self.graph.slots}
 
     @functools.cached_property
@@ -49,16 +49,16 @@ class Evidence:
         return GradientTape(self.model, list(weights.values()))
 
     def score_coupled(self, function, *arrays, side="both"):
-        """Score the groups of each set of coupled channels from their kernels.
+        """Score the groups of each set of coupled channels by their weights.
 
         Args:
             function: Maps arrays (groups, elements), one for each of `arrays`, to (groups,).
             *arrays: `{id(weight): array}`; `self.weights` or gradients.
-            side: `"both"` takes the weights that make a channel and those that read it, `"made"`
-                the former, `"all"` both and also scales and shifts.
+            side: `"made"` uses the kernels that produce a channel, `"both"` also those that read
+                it, `"all"` every trainable weight, scales and shifts included.
 
         Returns:
-            Array (all groups,), NaN for groups that have no weights.
+            Array (all groups,), NaN for groups without such weights.
         """
         scores = np.full(self.graph.size, np.nan)
         for groups, rows in self._rows(side):
@@ -67,20 +67,20 @@ class Evidence:
         return scores
 
     def score_kernels(self, function):
-        """Score the groups kernel by kernel, each with an equal say.
+        """Score the groups kernel by kernel, giving each kernel the same weight.
 
-        The scale of a kernel is arbitrary where a normalization follows, so that the scores of
-        each are divided by their mean before those of all kernels of a group are averaged.
+        The scale of a kernel is arbitrary if a normalization follows it. The scores from each
+        kernel are therefore divided by their mean, then averaged over the kernels of a group.
 
         Args:
             function: Maps an array (groups, elements) to (groups,).
 
         Returns:
-            Array (all groups,), NaN for groups that no kernel makes or reads.
+            Array (all groups,), NaN for groups that no kernel produces or reads.
         """
         total, count = np.zeros(self.graph.size), np.zeros(self.graph.size)
         for slot in self.graph.slots:
-            if not self._wanted(slot, "both"):
+            if not self._is_on_side(slot, "both"):
                 continue
             groups = np.unique(slot.groups)
             scores = function(GroupRows([slot], groups, self.graph.size).gather(self.weights))
@@ -89,27 +89,27 @@ class Evidence:
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
     def batches(self):
-        """Yield `(x, y)`; `y` is `None` where there are no labels."""
+        """Yield `(x, y)`; `y` is `None` if the data have no labels."""
         for x, y in () if self._batches is None else self._batches:
             yield as_inputs(self.model, x), y
 
     def gradients(self):
-        """Yield for each batch the gradient of its mean loss, `{id(weight): array}`."""
+        """Yield the gradient of the mean loss of each batch, `{id(weight): array}`."""
         loss = self._loss_function()
         for x, y in self.batches():
             yield self._tape.of_loss(loss, x, y)
 
     def output_gradients(self, probes):
-        """Yield gradients of the outputs' sums with random signs, scaled to one sample."""
+        """Yield the gradient of a randomly signed sum of the outputs, scaled to one sample."""
         for number, (x, _) in enumerate(self.batches()):
             for probe in range(probes):
                 rng = np.random.default_rng([self.seed, number, probe])
-                found = self._tape.of_signed_outputs(x, rng)
+                gradients = self._tape.of_signed_outputs(x, rng)
                 scale = 1 / np.sqrt(len(keras.tree.flatten(x)[0]))
-                yield {key: gradient * scale for key, gradient in found.items()}
+                yield {key: gradient * scale for key, gradient in gradients.items()}
 
     def hessian_products(self, probes):
-        """Yield `v * (H v)` for random signs `v`, H the Hessian of each batch's mean loss."""
+        """Yield `v * (H v)` for random signs `v`; H is the Hessian of a batch's mean loss."""
         loss = self._loss_function()
         for number, (x, y) in enumerate(self.batches()):
             for probe in range(probes):
@@ -117,26 +117,26 @@ class Evidence:
                 yield self._tape.hessian_product(loss, x, y, rng)
 
     def activations(self, values):
-        """Yield for each batch the arrays of some values of the graph."""
+        """Yield the arrays of the given values of the graph, batch by batch."""
         watcher = observe(self.graph, values)
         for x, _ in self.batches():
             outputs = watcher(x, training=False)
             yield [keras.ops.convert_to_numpy(tensor) for tensor in keras.tree.flatten(outputs)]
 
     def _rows(self, side):
-        chosen = [slot for slot in self.graph.slots if self._wanted(slot, side)]
-        holders = self._holders(chosen)
+        slots = [slot for slot in self.graph.slots if self._is_on_side(slot, side)]
+        holders = self._holders(slots)
         for number, groups in enumerate(self.graph.coupled_channels):
-            yield groups, GroupRows([chosen[i] for i in holders[number]], groups, self.graph.size)
+            yield groups, GroupRows([slots[i] for i in holders[number]], groups, self.graph.size)
 
-    def _wanted(self, slot, side):
+    def _is_on_side(self, slot, side):
         if side == "all":
             return slot.weight.trainable
         kernel = len(slot.weight.shape) > 1
         return kernel and (side == "both" or not self.graph.is_read(slot))
 
     def _holders(self, slots):
-        """Return for each set of coupled channels the slots that hold some of its groups."""
+        """Return the positions of the slots that hold groups of each set of coupled channels."""
         set_of = np.full(self.graph.size, -1)
         for number, groups in enumerate(self.graph.coupled_channels):
             set_of[groups] = number
@@ -151,7 +151,7 @@ class Evidence:
         loss = self._loss if self._loss is not None else getattr(self.model, "loss", None)
         if loss is None:
             raise InvalidArgumentError(
-                "This criterion needs a loss to take gradients of. Pass loss='sparse_categorical_"
+                "This criterion computes gradients and needs a loss. Pass loss='sparse_categorical_"
                 "crossentropy' (any Keras loss), or compile the model. Received: loss=None"
             )
         return keras.tree.map_structure(_resolve_loss, loss)
