@@ -1,1 +1,1 @@
-"""A Keras model as calls and values, also a subclassed one."""
+"""The graph of a Keras model, as calls and values; subclassed models are supported too."""

@@ -1,37 +1,37 @@
-"""Training code of a user's own model class, kept by the model that is built from its graph."""
+"""Keep the training code of a user's model class when its model is rebuilt."""
 
 import keras
 
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import all_layers
 
-# What a class may define without changing how its models are trained and run.
+# Methods that a class may define without changing how its models are trained and run.
 _HARMLESS = {"get_config", "from_config", "get_build_config", "build_from_config", "summary"}
 
-# What the graph that its `call` gave stands for.
+# Methods that the traced graph already represents.
 _IN_THE_GRAPH = {"call", "build", "compute_output_shape", "compute_output_spec"}
 
-# What compile and fit leave behind in a model.
+# Attributes that compile and fit set on a model.
 _OF_A_TRAINING = {"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"}
 
 
 def keep_class(rebuilt, model):
     """Give a rebuilt model the class of the model it was built from.
 
-    A class that overrides nothing of `keras.Model` (`train_step`, `compute_loss`, `compile` …)
-    is left behind, so that the file of the new model needs no code of the user's.
+    A class that overrides no training method of `keras.Model` (`train_step`, `compute_loss`,
+    `compile` …) is dropped, so that the file of the new model does not need the user's code.
 
     Args:
         rebuilt: Functional `keras.Model`, changed in place.
-        model: The model whose graph was rebuilt, of Keras' own or of a user's class.
+        model: The original model, of a Keras class or of a user's class.
 
     Returns:
-        `rebuilt`, with the attributes that the class's own code may read: those that are layers
-        of the graph are the new model's.
+        `rebuilt`, with the attributes that the code of the class may read. Attributes that are
+        layers of the graph are replaced by the layers of the new model.
 
     Raises:
-        UnsupportedModelError: A subclass of Sequential with training code of its own, or a class
-            that has a `call` of its own as well.
+        UnsupportedModelError: The class is a subclass of Sequential with custom training code,
+            or it has both custom training code and its own `call`.
 
     Example:
         >>> class Doubled(keras.Model):
@@ -47,15 +47,15 @@ def keep_class(rebuilt, model):
         return rebuilt
     if "call" in own:
         raise UnsupportedModelError(
-            "Training code can be kept where the layers make a graph by themselves. Let the class "
-            "extend keras.Model without a call, and make it with inputs and outputs: "
+            "Training code can only be kept for functional models. Let the class extend "
+            "keras.Model without a call, and create it from inputs and outputs: "
             f"{type(model).__name__}(inputs, outputs). Received: {type(model).__name__}, which "
             f"defines {', '.join(sorted(own))}"
         )
     if isinstance(model, keras.Sequential):
         raise UnsupportedModelError(
-            "The training code of a subclass of Sequential cannot be kept, for the new model may "
-            "branch. Let the class extend keras.Model and call it with inputs and outputs. "
+            "The training code of a subclass of Sequential cannot be kept, as the new model may "
+            "have branches. Let the class extend keras.Model and call it with inputs and outputs. "
             f"Received: {type(model).__name__}, which defines {', '.join(sorted(own))}"
         )
     rebuilt.__class__ = type(model)
@@ -68,7 +68,7 @@ def keep_class(rebuilt, model):
 
 
 def overridden(kind):
-    """Name the methods of `keras.Model` that a user's class and its parents define anew.
+    """Return the names of the methods of `keras.Model` that a user's class or its parents override.
 
     Args:
         kind: The class of a model.

@@ -1,6 +1,6 @@
 """The graph of a Keras model, read as calls and values.
 
-Keras has no public way to walk the calls of a functional model, so this is the one place that
+Keras has no public way to walk the calls of a functional model. This is the only module that
 reads its private fields (`_inbound_nodes` through `Node`, `_nodes_by_depth`, `_functional`,
 `_inputs_struct`, `_outputs_struct`, `_flatten_layers`), as they are in Keras 3.9 to 3.15.
 """
@@ -20,10 +20,10 @@ class Value:
     """One tensor that flows through the graph.
 
     Args:
-        shape: Symbolic shape; `None` where a dimension is free (the batch).
+        shape: Symbolic shape; free dimensions (the batch) are `None`.
         dtype: Name of the data type.
-        producer: The call that makes it; `None` for an input of the model.
-        consumers: Calls that read it, one entry for each call.
+        producer: The call that computes it; `None` for an input of the model.
+        consumers: The calls that read it, one entry for each call.
     """
 
     shape: tuple
@@ -41,7 +41,7 @@ class Call:
         args: Positional arguments, with a `Value` in place of each tensor.
         kwargs: Keyword arguments, likewise.
         inputs: The values among the arguments, in order.
-        outputs: The values it makes, flat.
+        outputs: Flat list of the values it computes.
         scope: Names of the nested models around it, outermost first.
     """
 
@@ -66,7 +66,7 @@ class Call:
 
 @dataclasses.dataclass(eq=False)
 class Graph:
-    """The calls of a model in the order of the data, nested models written out.
+    """The calls of a model in execution order, with nested models expanded.
 
     Args:
         name: The model's name.
@@ -94,21 +94,21 @@ class Graph:
 
 
 def trace(model):
-    """Read the graph of a model, with nested models written out.
+    """Read the graph of a model and expand nested models.
 
-    Layers of a user's that say `compress_inside = True` are written out likewise. A nested model
-    that was called with `training=False` hands that on to the layers in it, as Keras does.
+    Custom layers with `compress_inside = True` are expanded too. A nested model that was called
+    with `training=False` passes that on to its layers, as in Keras.
 
     Args:
-        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` gives a
-            graph (`subclassed.functional`).
+        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` can be
+            traced (`subclassed.functional`).
 
     Returns:
-        The `Graph`. A layer called twice gives two calls with the same operation.
+        The `Graph`. A layer that is called twice appears as two calls with the same operation.
 
     Raises:
-        UnsupportedModelError: Not a Keras 3 model, not built, or of a class whose `call` gives no
-            graph.
+        UnsupportedModelError: The model is not a Keras 3 model, is not built, or has a `call`
+            that cannot be traced.
 
     Example:
         >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="head")])
@@ -130,16 +130,16 @@ def trace(model):
 
 
 def insert_after(graph, value, operation, arguments=None):
-    """Put a call of an operation behind a value, for all who read that value.
+    """Insert a call of an operation between a value and everything that reads it.
 
     Args:
         graph: A `Graph`, changed in place.
         value: One of its values.
         operation: A built layer or operation with one output of the value's shape and dtype.
-        arguments: Values to call it with; `[value]` by default.
+        arguments: Values to call it with. Default: `[value]`.
 
     Returns:
-        The new value, which consumers and outputs read instead.
+        The new value, which consumers and outputs now read.
     """
     arguments = [value] if arguments is None else arguments
     result = Value(value.shape, value.dtype)
@@ -164,13 +164,13 @@ def insert_after(graph, value, operation, arguments=None):
 
 
 def replace(graph, call, calls, result):
-    """Put other calls where a call with one output was.
+    """Replace a call with one output by other calls.
 
     Args:
         graph: A `Graph`, changed in place.
         call: One of its calls.
-        calls: New calls in the order of the data, with producers and inputs set.
-        result: The value of theirs that is read instead of the call's output.
+        calls: New calls in execution order, with producers and inputs set.
+        result: The value computed by them that replaces the call's output.
     """
     for value in dict.fromkeys(call.inputs):
         value.consumers.remove(call)
@@ -199,7 +199,7 @@ def _redirect(call, old, new):
 
 
 def all_layers(model):
-    """List a model's layers, those of nested models and wrappers included, without the model."""
+    """List the layers of a model, including those of nested models and wrappers."""
     return list(model._flatten_layers(include_self=False))
 
 
@@ -209,7 +209,7 @@ def is_functional(layer):
 
 
 def computes_by_itself(model):
-    """Tell whether a class has a `call` of its own, which a functional graph knows nothing of.
+    """Tell whether a user's class defines `call`, so that its functional graph is incomplete.
 
     Args:
         model: A Keras model or layer.
@@ -225,24 +225,24 @@ def _functional(model):
         model = model._functional if model.built else None
         if model is None:
             raise UnsupportedModelError(
-                "The model is not built: its shapes are unknown. Call model.build(input_shape), "
+                "The model is not built, so its shapes are unknown. Call model.build(input_shape), "
                 "or begin it with keras.Input(shape)."
             )
     return model if _is_plain(model) else subclassed.functional(model)
 
 
 def _is_plain(model):
-    """Whether all that a model computes is in its graph."""
+    """Tell whether the graph of a model shows everything that the model computes."""
     return is_functional(model) and not computes_by_itself(model)
 
 
 def _not_a_keras_model(model):
     message = (
-        "A Sequential or functional model of Keras 3 is wanted. "
+        "The model must be a Sequential or functional model of Keras 3. "
         f"Received: {type(model).__module__}.{type(model).__qualname__}"
     )
     if type(model).__module__.startswith("tf_keras"):
-        message += ". It belongs to Keras 2: kc.load_model(model) makes a Keras 3 model of it."
+        message += ". This is a Keras 2 model: convert it by kc.load_model(model)."
     return message
 
 
@@ -274,7 +274,7 @@ def _expand(functional, values, calls, scope, training=None):
 
 
 def _with_training(operation, kwargs, training):
-    """Hand on what a nested model was told, to layers that were told nothing themselves."""
+    """Pass the `training` argument of a nested model on to layers that were called without one."""
     if training is None or kwargs.get("training") is not None:
         return kwargs
     takes = isinstance(operation, keras.layers.Layer) and (
@@ -284,19 +284,19 @@ def _with_training(operation, kwargs, training):
 
 
 def _nested(operation, args, kwargs):
-    """Return the functional model to write out in place of a call; `None` for an ordinary layer."""
+    """Return the functional model that a call expands to; `None` for an ordinary layer."""
     if is_functional(operation) and _is_plain(operation):
         return operation._functional if isinstance(operation, keras.Sequential) else operation
-    asked = getattr(operation, "compress_inside", False)
-    if not asked and not isinstance(operation, keras.Model):
+    requested = getattr(operation, "compress_inside", False)
+    if not requested and not isinstance(operation, keras.Model):
         return None
     others = [leaf for leaf in keras.tree.flatten((args[1:], kwargs)) if isinstance(leaf, Value)]
     if others or not args:
-        if not asked:
+        if not requested:
             return None
         raise UnsupportedModelError(
-            "A layer with compress_inside = True takes its tensors as one argument: a tensor, a "
-            f"list or a dict. Received: {operation.name}, called with several"
+            "A layer with compress_inside = True must take its tensors as one argument: a tensor, "
+            f"a list or a dict. Received: {operation.name}, called with several"
         )
     inputs = keras.tree.map_structure(
         lambda value: keras.Input(value.shape[1:], value.shape[0], value.dtype), args[0]
@@ -304,7 +304,7 @@ def _nested(operation, args, kwargs):
     try:
         return subclassed.functional(operation, inputs)
     except UnsupportedModelError:
-        if asked:
+        if requested:
             raise
         return None
 

@@ -1,4 +1,4 @@
-"""Run the calls of a graph again: on arrays or tensors, or to build a model from them."""
+"""Run the calls of a graph again, on arrays or tensors, or to build a new model."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -9,11 +9,11 @@ from keras_compress.graph.graph import Call, Graph, Value
 
 
 def arguments(call: Call, values: Mapping[Value, Any]) -> tuple[tuple, dict]:
-    """Return the arguments of a call, with what stands for its values in their places.
+    """Return the arguments of a call, with arrays or tensors in place of its values.
 
     Args:
         call: A `Call`.
-        values: What stands for each of its inputs.
+        values: The array or tensor for each of its inputs.
 
     Returns:
         Tuple (positional arguments, keyword arguments).
@@ -24,7 +24,7 @@ def arguments(call: Call, values: Mapping[Value, Any]) -> tuple[tuple, dict]:
 
 
 def run_operation(call: Call, args: tuple, kwargs: dict) -> Any:
-    """Run a call as it is: `call.operation(*args, **kwargs)`."""
+    """Run the operation of a call: `call.operation(*args, **kwargs)`."""
     return call.operation(*args, **kwargs)
 
 
@@ -33,15 +33,15 @@ def replay(
     inputs: Iterable[Any],
     run: Callable[[Call, tuple, dict], Any] = run_operation,
 ) -> dict[Value, Any]:
-    """Run the calls of a graph in their order.
+    """Run the calls of a graph in order.
 
     Args:
         graph: A `Graph`.
-        inputs: What stands for each of its flat inputs.
+        inputs: An array or tensor for each of its flat inputs.
         run: `run(call, args, kwargs) -> outputs`, called for each call. Default: its operation.
 
     Returns:
-        Dict from each value of the graph to what stands for it.
+        Dict from each value of the graph to its array or tensor.
 
     Example:
         >>> from keras_compress.graph.graph import trace
@@ -67,7 +67,7 @@ def rebuild(
         apply: `apply(call, args, kwargs) -> outputs`, called for each call in order with the
             new tensors in place of values. It is also called with each input, as
             `apply(value, (tensor,), {}) -> tensor`.
-        name: Name of the new model; the graph's by default.
+        name: Name of the new model. Default: the name of the graph.
         batch_size: Fixed batch size of the new inputs; `None` leaves the batch free.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The graph of a model or layer whose `call` is the user's own code, found by calling it."""
+"""Trace the graph of a model or layer whose `call` is the user's code."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ import keras
 from keras_compress.errors import UnsupportedModelError
 
 _WAY_OUT = (
-    "Write it as a functional model, keras.Model(inputs, outputs), or wrap its layers before they "
-    "are built."
+    "Or write it as a functional model, keras.Model(inputs, outputs), or wrap its layers before "
+    "they are built."
 )
 
 
@@ -18,22 +18,22 @@ def functional(
 ) -> keras.Model:
     """Return a functional model that shares the layers of one whose `call` is its own code.
 
-    `call` runs on `keras.Input`s, once as in inference and once as in training. What it does with
-    Keras layers and `keras.ops` becomes the graph.
+    `call` runs on `keras.Input`s, once in inference mode and once in training mode. The Keras
+    layers and `keras.ops` that it uses become the graph.
 
     Args:
-        model: A built model or layer with a `call` of its own; its weights lie in its layers.
+        model: A built model or layer with its own `call`, whose weights all belong to layers.
         inputs: `keras.Input`s in the structure that `call` takes. Default: float32 of the shapes
-            that the model was built with, the batch left free.
+            that the model was built with, with a free batch size.
 
     Returns:
         A functional `keras.Model`. Its layers are those of `model`: training one trains the other.
 
     Raises:
         UnsupportedModelError: The model is not built; `call` fails on `keras.Input`s (as
-            TensorFlow functions and Python conditions on values do), does other things in
-            training than in inference, or reads weights that lie in no layer. The message says
-            which, and what to do.
+            TensorFlow functions and Python conditions on values do), does something different in
+            training than in inference, or reads weights that belong to no layer. The message
+            names the reason and the remedy.
 
     Example:
         >>> class Classifier(keras.Model):
@@ -54,7 +54,7 @@ def functional(
 
 
 def _inputs_as_built(model):
-    if getattr(model, "inputs", None):  # Functional, but for a call around its graph.
+    if getattr(model, "inputs", None):  # A functional model whose class overrides `call`.
         return keras.tree.map_structure(
             lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype), model.input
         )
@@ -62,8 +62,8 @@ def _inputs_as_built(model):
     shapes = config.get("input_shape") or config.get("shapes_dict")
     if not shapes:
         raise UnsupportedModelError(
-            "The subclassed model is not built: the shapes of its inputs are unknown. Call it "
-            "once on a batch, model(x[:1]), before it is compressed or converted. "
+            "The subclassed model is not built, so the shapes of its inputs are unknown. Call it "
+            "once on a batch, model(x[:1]), before you compress or convert it. "
             f"Received: {type(model).__name__}"
         )
     if isinstance(shapes, dict) and len(shapes) > 1 and "shapes_dict" in config:
@@ -90,32 +90,32 @@ def _called(model, inputs, **kwargs):
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise UnsupportedModelError(
-            f"The call of {type(model).__name__} gives no graph: on a keras.Input it ends in "
-            f"{type(error).__name__}: {reason}. Let it use Keras layers and keras.ops alone. "
+            f"The call of {type(model).__name__} cannot be traced: on a keras.Input it raises "
+            f"{type(error).__name__}: {reason}. Use only Keras layers and keras.ops in it. "
             f"{_WAY_OUT} Received: a subclassed model"
         ) from error
 
 
 def _check_training(model, inputs, outputs):
-    """Refuse code for training alone: a graph has one way through."""
+    """Refuse a `call` that does something different in training: a graph has only one path."""
     if "training" not in inspect.signature(model.call).parameters:
         return
     trained = _called(model, inputs, training=True)
     if _operations(inputs, outputs) != _operations(inputs, trained):
         raise UnsupportedModelError(
-            f"The call of {type(model).__name__} does other things in training than in inference, "
-            "which a graph cannot. Put that into a layer of its own, or into train_step. "
+            f"The call of {type(model).__name__} differs between training and inference, which a "
+            "graph cannot express. Move that part into a separate layer or into train_step. "
             f"{_WAY_OUT} Received: a subclassed model"
         )
 
 
 def _operations(inputs, outputs):
-    """List what is computed between inputs and outputs: layers by name, operations by type."""
-    found = [
+    """List the operations between inputs and outputs: layers by name, others by type."""
+    names = [
         operation.name if isinstance(operation, keras.layers.Layer) else type(operation).__name__
         for operation in keras.Model(inputs, outputs).operations
     ]
-    return sorted(found)
+    return sorted(names)
 
 
 def _check_weights(model, traced):
@@ -124,7 +124,7 @@ def _check_weights(model, traced):
     own = [path for path in own if "seed_generator" not in path]
     if own:
         raise UnsupportedModelError(
-            f"{len(own)} weights of {type(model).__name__} lie in no layer that it calls. Put "
+            f"{len(own)} weights of {type(model).__name__} belong to no layer that it calls. Move "
             "each into a layer, and remove layers that are not called. "
             f"{_WAY_OUT} Received: {', '.join(own[:3])}"
         )

@@ -1,1 +1,1 @@
-"""Layer types: which weights, which axes, what fuses with them. One file a type."""
+"""Layer types: their kernels, the axes of these, and what TFLite fuses. One file per type."""

@@ -1,4 +1,4 @@
-"""A linear layer as a matrix product: which input values each weight meets."""
+"""A linear layer as a matrix product: which input values each weight is multiplied by."""
 
 import dataclasses
 
@@ -9,15 +9,16 @@ import numpy as np
 class MatrixForm:
     """`outputs[g, o] = sum over k of matrix[g, o, k] * columns[g, k]`, at every position.
 
-    A copy of the layer whose kernel is an identity hands out the columns: padding, strides and
-    dilation are the layer's own.
+    The columns are computed by a copy of the layer whose kernel is an identity matrix, so padding,
+    strides and dilation are those of the layer itself.
 
     Args:
-        width: The layer's argument that says how many output channels it has.
-        shape: The kernel's shape, with groups of output channels as an axis of their own.
-        outputs: The axis of `shape` along which the outputs of a group lie.
-        inputs: Its axes along which the weights of one output lie.
-        groups: Its axis of the groups, each of which reads columns of its own; `None` for one.
+        width: Name of the layer's argument that sets its number of output channels.
+        shape: The kernel's shape, with groups of output channels as a separate axis.
+        outputs: The axis of `shape` that holds the outputs of a group.
+        inputs: The axes of `shape` that hold the weights of one output.
+        groups: The axis of `shape` that holds the groups, each of which reads its own columns;
+            `None` if there is only one group.
     """
 
     width: str
@@ -28,7 +29,7 @@ class MatrixForm:
 
     @property
     def sizes(self):
-        """Number of groups, outputs of a group, and inputs of an output."""
+        """Number of groups, of outputs in a group, and of inputs to an output."""
         groups = 1 if self.groups is None else self.shape[self.groups]
         inputs = int(np.prod([self.shape[axis] for axis in self.inputs]))
         return groups, self.shape[self.outputs], inputs
@@ -51,12 +52,12 @@ class MatrixForm:
         """Return a copy of the layer whose outputs are the columns.
 
         Args:
-            layer: The layer, built.
+            layer: The built layer.
             input_shape: Shape of its inputs.
 
         Returns:
-            A function from inputs (batch, ...) to a tensor (..., groups * inputs), in which the
-            columns of a group lie together.
+            A layer that maps inputs (batch, ...) to a tensor (..., groups * inputs). The columns
+            of a group are contiguous.
         """
         groups, _, inputs = self.sizes
         width = groups * inputs if self.width == "filters" else inputs

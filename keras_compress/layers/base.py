@@ -1,4 +1,4 @@
-"""What a layer type tells about its layers: their kernels, the axes of these, and folding."""
+"""The base class of layer types, which describe kernels, their axes, and folding."""
 
 import dataclasses
 import functools
@@ -21,16 +21,16 @@ _OTHERS = ("operations", "roles")
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """How one weight of a layer lies in Keras and in the TFLite file.
+    """The layout of one weight of a layer, in Keras and in the TFLite file.
 
     Args:
         attribute: Name of the layer's attribute that holds the variable.
-        channel_axes: Axes of the Keras array along which each position has a scale of its own.
+        channel_axes: Axes of the Keras array along which each position has its own scale.
         permutation: The Keras axes in the order of the deployed layout.
         deployed_channel_axis: Axis of the output channels in the deployed layout.
-        prunable: Whether it is pruned when the user names no layers.
-        per_channel: Whether the TFLite operator takes a scale for each channel.
-        input_axis: Axis of the Keras array along which the input channels lie, or `None`.
+        prunable: Whether it is pruned if the user does not select layers.
+        per_channel: Whether the TFLite operator supports a scale for each channel.
+        input_axis: Axis of the input channels in the Keras array, or `None`.
     """
 
     attribute: str
@@ -42,7 +42,7 @@ class Kernel:
     input_axis: int | None = None
 
     def to_deployed(self, array: np.ndarray) -> np.ndarray:
-        """Lay a Keras array out as the TFLite file does.
+        """Convert a Keras array to the layout of the TFLite file.
 
         Args:
             array: Array of the Keras variable's shape.
@@ -81,18 +81,19 @@ class DepthwiseKernel(Kernel):
 class LayerType:
     """A type of Keras layer whose weights can be pruned and quantized.
 
-    A file of this package is named after the Keras class in snake case and holds one subclass.
-    Its flags say whether the operator takes in a BatchNormalization that follows, whether its
-    bias is stored as integers of the step input x kernel, whether its `activation` is applied to
-    its outputs, and whether LiteRT's kernel for weights of 4 bits rounds its sums twice
-    (`quantization/requantization.py`).
+    Each file of this package is named after a Keras class in snake case and holds one subclass.
 
     Attributes:
-        is_quantized: Whether its kernels are integers in a TFLite file. Those of other types can
-            be pruned and clustered, and stay in float in training too.
-        is_lookup: Whether its outputs are rows of its kernel, on the grid that they have there.
+        applies_activation: Whether the layer applies its `activation` to its outputs.
+        is_quantized: Whether its kernels are integers in a TFLite file. Kernels of other types
+            can be pruned and clustered, and also stay in float in training.
+        is_lookup: Whether its outputs are rows of its kernel, with the kernel's scale.
         propagation: Name of the rule in `shrinking.propagation` that follows channels through it,
             or `None`.
+        fuses_batch_norm: Whether a BatchNormalization that follows is folded into the operator.
+        has_integer_bias: Whether its bias is stored as integers of scale input x kernel.
+        rounds_twice_when_packed: Whether LiteRT's kernel for 4-bit weights rounds its sums twice
+            (`quantization/requantization.py`).
     """
 
     applies_activation = True
@@ -115,7 +116,7 @@ class LayerType:
         raise NotImplementedError
 
     def matrix_form(self, layer: keras.Layer) -> MatrixForm | None:
-        """Return how the layer's kernel multiplies columns of its input.
+        """Return the layer as a matrix product.
 
         Args:
             layer: A built Keras layer of this type.
@@ -126,12 +127,12 @@ class LayerType:
         return None
 
     def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
-        """Return over which values LiteRT takes the extremes of a grid that is found at run time.
+        """Return the axes over which LiteRT finds the range of an input quantized at run time.
 
         Args:
             layer: A built Keras layer of this type.
             rank: Rank of its input.
-            packed: Whether its weights are stored two to a byte.
+            packed: Whether two weights are stored in each byte.
 
         Returns:
             Axes of the input, or `None` for a type whose inputs stay in float.
@@ -160,7 +161,7 @@ class LayerType:
         return self.weight_uses(layer, input_shape, output_shape) * sum(map(math.prod, shapes))
 
     def weight_uses(self, layer: Any, input_shape: tuple, output_shape: tuple) -> int:
-        """Count how often one sample multiplies with each weight.
+        """Count how often one sample uses each weight.
 
         Args:
             layer: A built Keras layer of this type.
@@ -185,29 +186,29 @@ class LayerType:
             factor: Array of one value for each output channel.
 
         Returns:
-            The scaled kernel: what BatchNormalization makes of it after folding.
+            The scaled kernel, as it is after a BatchNormalization is folded into it.
         """
         return kernel * factor
 
 
 class Custom(LayerType):
-    """A layer with a method `compressed_weights()`.
+    """A custom layer with a method `compressed_weights()`.
 
-    It returns a dict from the name of an attribute, which holds a variable, to the axis of the
-    output channels in it: an integer, or `None` where one scale serves the whole variable.
+    The method returns a dict from the name of each attribute that holds a kernel to the axis of
+    its output channels: an integer, or `None` if the whole variable has one scale.
     """
 
     applies_activation = False
 
     def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """See `LayerType.kernels`."""
-        wanted = layer.compressed_weights()
-        if not isinstance(wanted, dict) or not wanted:
+        axes = layer.compressed_weights()
+        if not isinstance(axes, dict) or not axes:
             raise InvalidArgumentError(
-                "compressed_weights of a layer returns a dict from attribute to the axis of its "
-                f'output channels, such as {{"kernel": -1}}. Received: {wanted!r} from {layer.name}'
+                "compressed_weights must return a dict from attribute to the axis of its output "
+                f'channels, such as {{"kernel": -1}}. Received: {axes!r} from {layer.name}'
             )
-        return tuple(_kernel(layer, *item) for item in wanted.items())
+        return tuple(_kernel(layer, *item) for item in axes.items())
 
 
 def _kernel(layer, attribute, axis):
@@ -215,8 +216,8 @@ def _kernel(layer, attribute, axis):
     rank = len(getattr(variable, "shape", ()))
     if not rank or not (axis is None or isinstance(axis, int) and -rank <= axis < rank):
         raise InvalidArgumentError(
-            "compressed_weights names attributes that hold variables once the layer is built, each "
-            f"with an axis that the variable has, or None. Received: {attribute}={axis!r} from "
+            "compressed_weights must name attributes that hold variables once the layer is built, "
+            f"each with an axis of that variable or None. Received: {attribute}={axis!r} from "
             f"{layer.name}, where it is {variable!r}"
         )
     channel = rank - 1 if axis is None else axis % rank
@@ -230,13 +231,13 @@ def _kernel(layer, attribute, axis):
 
 
 def is_of_compress(layer: Any) -> bool:
-    """Tell whether `kc.compress` put a layer into a model, rather than the user.
+    """Tell whether `kc.compress` added a layer to a model.
 
     Args:
         layer: A layer, or an operation of `keras.ops`.
 
     Returns:
-        Its attribute `is_of_compress`; false where it has none.
+        Its attribute `is_of_compress`; false if it has none.
     """
     return getattr(layer, "is_of_compress", False)
 
@@ -255,11 +256,11 @@ def names() -> tuple[str, ...]:
 
 
 def positions(shape: tuple, channel_axis: int = -1) -> int:
-    """Count the positions of one sample: what is left without the batch and the channels.
+    """Count the positions of one sample: the product of all axes but batch and channels.
 
     Args:
         shape: Shape of a tensor, with the batch. Axes of free size (`None`) count as 1.
-        channel_axis: Its axis of channels. Default: the last.
+        channel_axis: Its channel axis. Default: the last.
 
     Returns:
         The number of positions.
@@ -273,7 +274,7 @@ def positions(shape: tuple, channel_axis: int = -1) -> int:
 
 
 def batch_norm_affine(norm: keras.layers.BatchNormalization) -> tuple[Tensor, Tensor]:
-    """Return what a BatchNormalization does at inference as (factor, shift) of each channel.
+    """Return the (factor, shift) by which a BatchNormalization scales each channel at inference.
 
     factor = gamma / sqrt(variance + epsilon), shift = beta - mean * factor
 
@@ -324,7 +325,7 @@ def type_of(layer: Any) -> LayerType:
     layer_type = find(layer)
     if layer_type is None:
         raise InvalidArgumentError(
-            f"A layer with kernels is one of {', '.join(names())}, or has a method "
+            f"A layer with kernels must be one of {', '.join(names())}, or have a method "
             f"compressed_weights (docs/custom_layers.md). Received: {type(layer).__name__}"
         )
     return layer_type
@@ -332,7 +333,7 @@ def type_of(layer: Any) -> LayerType:
 
 @functools.cache
 def _name_of(kind):
-    """The layer type of the nearest Keras parent that has one, or `None`."""
+    """Return the layer type of the nearest Keras parent class that has one, or `None`."""
     files = {name.replace("_", ""): name for name in names()}
     parents = (parent for parent in kind.__mro__ if parent.__module__.split(".")[0] == "keras")
     types = (files.get(parent.__name__.lower()) for parent in parents)

@@ -1,4 +1,4 @@
-"""Conv1D: CONV_2D on a row, weights (out, 1, width, in)."""
+"""Conv1D: CONV_2D on a single row, weights (out, 1, width, in)."""
 
 import keras
 

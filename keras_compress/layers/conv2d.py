@@ -8,7 +8,7 @@ from keras_compress.layers.base import Kernel, LayerType
 
 
 class Conv2D(LayerType):
-    """`keras.layers.Conv2D`, grouped ones included."""
+    """`keras.layers.Conv2D`, including grouped convolutions."""
 
     propagation = "conv"
     fuses_batch_norm = True

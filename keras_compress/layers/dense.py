@@ -7,7 +7,7 @@ from keras_compress.layers.base import Kernel, LayerType
 
 
 class Dense(LayerType):
-    """`keras.layers.Dense`; whether it takes a scale for each channel is the profile's to say."""
+    """`keras.layers.Dense`; the profile decides whether it has a scale for each channel."""
 
     propagation = "dense"
     fuses_batch_norm = True

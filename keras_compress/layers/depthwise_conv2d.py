@@ -10,7 +10,10 @@ from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType
 
 
 class DepthwiseConv2D(LayerType):
-    """`keras.layers.DepthwiseConv2D`; not pruned unless named: few weights, much accuracy."""
+    """`keras.layers.DepthwiseConv2D`.
+
+    It is not pruned unless named, as pruning its few weights costs much accuracy.
+    """
 
     propagation = "depthwise_conv"
     fuses_batch_norm = True

@@ -1,4 +1,4 @@
-"""EinsumDense: FULLY_CONNECTED or BATCH_MATMUL, by its equation."""
+"""EinsumDense: FULLY_CONNECTED or BATCH_MATMUL, depending on its equation."""
 
 import keras
 
@@ -8,7 +8,7 @@ from keras_compress.layers.base import Kernel, LayerType
 class EinsumDense(LayerType):
     """`keras.layers.EinsumDense`.
 
-    The kernel's letters that the output has and the input has not are its output channels.
+    The output channels are the kernel's letters that the output has and the input lacks.
     """
 
     propagation = "einsum_dense"
@@ -24,7 +24,7 @@ class EinsumDense(LayerType):
         return (Kernel("kernel", channel_axes=channels, permutation=channels + rest),)
 
     def run_time_axes(self, layer: keras.Layer, rank: int, packed: bool) -> tuple[int, ...] | None:
-        """See `LayerType.run_time_axes`: those that are summed over, where it is one product."""
+        """See `LayerType.run_time_axes`: the summed axes, if it is a single matrix product."""
         left, output = layer.equation.replace(" ", "").split("->")
         source, letters = left.split(",")
         in_batches = any(letter in source and letter in output for letter in letters)

@@ -6,7 +6,7 @@ from keras_compress.layers.base import Kernel, LayerType
 
 
 class Embedding(LayerType):
-    """`keras.layers.Embedding`; its lookup takes one scale for the whole table."""
+    """`keras.layers.Embedding`; its lookup uses one scale for the whole table."""
 
     applies_activation = False
     is_lookup = True

@@ -1,9 +1,9 @@
-"""What each Keras layer and operation does: one row for each that has no file of its own.
+"""The table of Keras layers and operations: one row for each without its own file.
 
-`roles` asks how its output is quantized, `post_training.channel_links` whether channels can be
-scaled on both sides of it, `shrinking.propagation` which rule follows channels through it. Layers
-with kernels that are compressed have a file of their own in this package, which answers the same
-questions (`layers.base.LayerType`).
+`roles` reads how an output is quantized, `post_training.channel_links` whether channels can be
+scaled on both sides of an operation, and `shrinking.propagation` which rule follows channels
+through it. Layers whose kernels are compressed have their own files in this package, which answer
+the same questions (`layers.base.LayerType`).
 
 The roles are those of TFLite's quantization specification ("8-bit quantization specification",
 operator table): which operators share the scale of input and output, and which fix the scale of
@@ -24,15 +24,15 @@ class Role(enum.Enum):
     """How an operation's output is quantized."""
 
     KERNEL = "kernel"  # its output is a new tensor; a ReLU behind it is fused into it
-    LOOKUP = "lookup"  # rows of a table of integers, on the grid that they have there
+    LOOKUP = "lookup"  # rows of a table of integers, with the table's scale
     FUSABLE = "fusable"  # the same without a kernel: BatchNormalization, Add, Multiply
     RELU = "relu"  # fused into the operator before it; elsewhere it stays on the input's grid
-    PASS = "pass"  # picks values of its input: same grid, nothing rounded
+    PASS = "pass"  # selects values of its input: same grid, no rounding
     SAME_SCALE = "same_scale"  # rounds to its input's grid: average pooling, resizing
     JOIN = "join"  # all inputs and the output share one grid: concatenation
     FIXED = "fixed"  # the operator fixes the output's scale: softmax
-    OWN = "own"  # a new tensor with a range of its own
-    UNKNOWN = "unknown"  # not followed: left in float in training
+    OWN = "own"  # a new tensor with its own range
+    UNKNOWN = "unknown"  # not supported: left in float in training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Operation:
     Args:
         role: Its `Role`, or a function from the layer to it.
         propagation: Name of the rule in `shrinking.propagation` that follows channels through
-            it; `None` where no rule does, so that the channels that reach it are kept.
-        homogeneous: Whether it is known that f(x / s) = f(x) / s, channel by channel, for s > 0.
-        form: Which member of a family it is, for those who treat members differently: rules of
-            propagation (`"permute"`), rewrites (`"square"`), range placement (`"averages"`).
+            it; `None` if there is none, so that channels that reach it are kept.
+        homogeneous: Whether f(x / s) = f(x) / s for s > 0, channel by channel.
+        form: The member of its family, for code that distinguishes members: propagation rules
+            (`"permute"`), rewrites (`"square"`), range placement (`"averages"`).
         activation: Name of the activation function that it computes.
         applies_activation: Whether it applies the function in its attribute `activation`.
-        inherited: Whether a subclass of the user's counts as the Keras class.
+        inherited: Whether a user's subclass is treated like the Keras class.
         reason: Why its role is unknown.
     """
 
@@ -79,24 +79,24 @@ def _role_of_upsampling(layer) -> Role:
 
 
 _GLOBAL = "global_pooling"
-_FLOAT_KERNEL = "its weights stay in float in training: no file of this package describes them"
+_FLOAT_KERNEL = "its weights stay in float in training: no layer type describes them"
 _LOOP = "its steps run in a loop, whose tensors are not in the graph"
 _SEVERAL = "TFLite runs it as several operators, whose tensors are not in the graph"
-_SAMPLES = "prepares samples, outside of what a file computes"
+_SAMPLES = "prepares samples, which is not part of a file"
 _FOREIGN = "holds code that is not Keras"
 _CONTAINER = "holds other layers, whose calls are not in the graph"
 _VOLUMES = "works on volumes, which TFLite convolves in float"
 _NO_INTEGERS = "no integer kernel of TFLite computes it"
 _NOT_REAL = "its values are not real numbers"
 _WHOLE = "its values are integers or booleans, which have no range"
-_CONTROL = "decides in Python functions what is computed"
-_CONSTANT = "makes a constant of its arguments"
+_CONTROL = "lets Python functions decide what is computed"
+_CONSTANT = "makes a constant from its arguments"
 _LOSS = "is a loss, a metric or a test"
 _IMAGES = "is an image filter that TFLite runs as several operators"
 _BASE = "is a class for others to extend"
 
 LAYERS = {
-    # Activations. A ReLU with a slope or another cap than 6 is no operator of TFLite's.
+    # Activations. TFLite has no operator for a ReLU with a slope or a cap other than 6.
     **_rows("ReLU", Role.OWN, "elementwise", form="rectifier", inherited=True),
     **_rows("Activation", Role.OWN, "elementwise", applies_activation=True, inherited=True),
     **_rows("Softmax", Role.FIXED, activation="softmax", inherited=True),
@@ -140,7 +140,7 @@ LAYERS = {
     **_rows("LayerScale", Role.FUSABLE, "layer_scale"),
     **_unknown("StochasticDepth", _SEVERAL, "elementwise"),
     **_unknown("CustomScaleLayer", _SEVERAL, "merge", form="scaled_sum"),
-    # The parts that `lowering` takes attentions and layer normalizations apart into.
+    # The parts into which `lowering` splits attentions and layer normalizations.
     **_rows("AttentionMask", Role.JOIN, form="masks_scores"),
     **_rows("AttentionScores AttentionContext", Role.OWN),
     **_rows("NormalizationStep NormalizationAffine", Role.OWN),
@@ -307,9 +307,9 @@ def of(operation: Any) -> Operation:
         operation: A layer, or an operation of `keras.ops`.
 
     Returns:
-        Its row, or that of its layer type. A subclass of the user's may compute something else
-        than its Keras parent: it has a row of its own, of which nothing is known, unless the
-        parent's says otherwise or it has kernels.
+        Its row, or that of its layer type. A user's subclass may compute something different from
+        its Keras parent, so it gets a row without facts, unless the parent's row is inherited or
+        it has kernels.
 
     Example:
         >>> of(keras.layers.MaxPooling2D()).role

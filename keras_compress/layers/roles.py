@@ -1,4 +1,4 @@
-"""What a layer or operation does to the integer grid of its input in a TFLite file."""
+"""The role of a layer or operation: how its output is quantized in a TFLite file."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from keras_compress.layers import base as layer_types
 from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
 
-# What LOGISTIC, SOFTMAX and TANH fix: scale 1/256 with zero point -128, and 1/128 with 0.
+# The output ranges of LOGISTIC and SOFTMAX (scale 1/256, zero point -128) and TANH (1/128, 0).
 FIXED_RANGES = {
     "softmax": (0.0, 255 / 256),
     "sigmoid": (0.0, 255 / 256),
@@ -56,7 +56,7 @@ def activation_name(operation: Any) -> str | None:
 
 
 def is_fusable(operation: Any) -> bool:
-    """Tell whether an operation's activation is one that TFLite fuses into the operator before.
+    """Tell whether TFLite fuses an operation's activation into the operator before it.
 
     Args:
         operation: A layer, or an operation of `keras.ops`.

@@ -1,4 +1,4 @@
-"""SeparableConv2D: a DEPTHWISE_CONV_2D and a CONV_2D; quantization takes the two apart."""
+"""SeparableConv2D: a DEPTHWISE_CONV_2D and a CONV_2D, into which quantization splits it."""
 
 import keras
 
@@ -6,7 +6,7 @@ from keras_compress.layers.base import DepthwiseKernel, Kernel, LayerType, posit
 
 
 class SeparableConv2D(LayerType):
-    """`keras.layers.SeparableConv2D`; only the pointwise kernel is pruned unless named."""
+    """`keras.layers.SeparableConv2D`; only its pointwise kernel is pruned by default."""
 
     propagation = "separable_conv"
 

@@ -1,1 +1,1 @@
-"""Layers that are taken apart into what TFLite runs, and put together again."""
+"""Split layers into the operators that TFLite runs, and restore them afterwards."""

@@ -1,10 +1,10 @@
-"""Take a MultiHeadAttention apart, so that its projections and its tensors can be compressed.
+"""Split a MultiHeadAttention into parts, so that its projections and tensors can be compressed.
 
     MultiHeadAttention -> query, key, value: AttentionProjection, Reshape
                           AttentionScores, AttentionMask, Softmax, Dropout, AttentionContext
                           Reshape, output: AttentionProjection
 
-(Vaswani et al. 2017, section 3.2.) `kc.strip` puts the attention together again.
+(Vaswani et al. 2017, section 3.2.) `kc.strip` restores the attention.
 """
 
 import inspect
@@ -23,17 +23,17 @@ from keras_compress.lowering.call_replacement import CallReplacement
 
 
 def obstacle(call):
-    """Say why an attention cannot be taken apart.
+    """Return why an attention cannot be split.
 
     Args:
         call: A call of a `MultiHeadAttention`, `GroupQueryAttention` or a subclass.
 
     Returns:
-        The reason, or `None` where there is none.
+        The reason, or `None` if it can be split.
     """
     layer = call.operation
     if type(layer) is not keras.layers.MultiHeadAttention:
-        return "only keras.layers.MultiHeadAttention itself is known"
+        return "only keras.layers.MultiHeadAttention itself is supported"
     arguments = _arguments(call)
     if arguments.get("return_attention_scores"):
         return "return_attention_scores=True"
@@ -44,25 +44,25 @@ def obstacle(call):
     if any(dense.kernel_constraint or dense.bias_constraint for dense in denses(layer).values()):
         return "its weights have constraints"
     if any(_hides_steps(value) for value in call.inputs):
-        return "Embedding(mask_zero=True) or Masking hides steps: give attention_mask instead"
+        return "Embedding(mask_zero=True) or Masking hides steps: pass attention_mask instead"
     return None
 
 
 def is_attention(operation):
-    """Tell whether a layer is an attention of Keras."""
+    """Tell whether a layer is one of Keras' multi-head attentions."""
     kinds = keras.layers.MultiHeadAttention | keras.layers.GroupQueryAttention
     return isinstance(operation, kinds)
 
 
 def split_attention(graph, wanted=lambda name: True):
-    """Take the attentions of a graph apart, in place.
+    """Split the attentions of a graph, in place.
 
     Args:
         graph: A traced `Graph`.
         wanted: Predicate on the name of an attention.
 
     Returns:
-        Dict from the name of each attention that was taken apart to the names of its projections.
+        Dict from the name of each attention that was split to the names of its projections.
     """
     made: dict[tuple[keras.Operation, str], keras.Layer] = {}
     parts = {}
@@ -101,7 +101,7 @@ def _split(graph, call, made):
 
 
 def _heads(replacement, layer, part, value):
-    """The projection of a tensor, as (batch, steps, heads, values of a head)."""
+    """Project a tensor to (batch, steps, heads, values of a head)."""
     projected = replacement.add(replacement.layer(part, _projection(layer, part)), value)
     *_, heads, size = denses(layer)[part].kernel.shape
     split = _maker(keras.layers.Reshape, layer, target_shape=(-1, heads, size))
@@ -109,7 +109,7 @@ def _heads(replacement, layer, part, value):
 
 
 def _weights(replacement, layer, arguments, scores):
-    """From scores to the weights of the places: mask, softmax, dropout."""
+    """Turn scores into attention weights: mask, softmax, dropout."""
     mask, causal = arguments.get("attention_mask"), bool(arguments.get("use_causal_mask"))
     window = layer.get_config().get("sliding_window")
     if mask is not None or causal or window is not None:
@@ -131,7 +131,7 @@ def _maker(kind, layer, **config):
 
 
 def _projection(layer, part):
-    """Return a function that makes a projection, built, with its weights and a given name."""
+    """Return a function that makes a built projection of a given name, with its weights."""
     dense = denses(layer)[part]
     source = dense.kernel.shape[:2] if part == "output" else dense.kernel.shape[:1]
     width = math.prod(dense.kernel.shape) // math.prod(source)
@@ -160,14 +160,14 @@ def _projection(layer, part):
 
 
 def denses(layer):
-    """Return the projections of a built attention by the part they have in it.
+    """Return the projections of a built attention by their role.
 
     Args:
         layer: A `MultiHeadAttention`.
 
     Returns:
-        Dict from `"query"`, `"key"`, `"value"`, `"output"` and, where it has one, `"gate"` to
-        its `EinsumDense`.
+        Dict from `"query"`, `"key"`, `"value"`, `"output"` and, if it has one, `"gate"` to the
+        `EinsumDense` layer.
     """
     denses = {
         "query": layer.query_dense,
@@ -190,10 +190,10 @@ def _arguments(call):
 
 
 def _hides_steps(value):
-    """Whether Keras hands an implicit mask on with a tensor."""
-    waiting = [value]
-    while waiting:
-        call = waiting.pop().producer
+    """Tell whether Keras passes an implicit mask along with a tensor."""
+    pending = [value]
+    while pending:
+        call = pending.pop().producer
         if call is None:
             continue
         if isinstance(call.operation, keras.layers.Masking) or getattr(
@@ -201,5 +201,5 @@ def _hides_steps(value):
         ):
             return True
         if getattr(call.operation, "supports_masking", False):
-            waiting += call.inputs
+            pending += call.inputs
     return False

@@ -1,10 +1,10 @@
-"""The layers that a MultiHeadAttention consists of, one for each tensor of the TFLite file."""
+"""The layers that replace a MultiHeadAttention, one for each tensor of the TFLite file."""
 
 import keras
 import numpy as np
 from keras import ops
 
-# What a masked score is in float; ranges are not learned from values below half of it.
+# The value of a masked score in float. Ranges are not learned from values below half of it.
 MASKED_SCORE = -30000.0
 
 
@@ -14,13 +14,13 @@ class AttentionProjection(keras.layers.Dense):
 
         y = (x kernel + bias) * factor
 
-    The factor is the 1 / sqrt(key_dim) of the queries; in the file it is part of the weights.
+    The factor of the queries is 1 / sqrt(key_dim); in the file it is part of the weights.
 
     Args:
-        units: Heads times values of a head, or the features that are put out.
+        units: Heads times values of a head, or the number of output features.
         part: `"query"`, `"key"`, `"value"`, `"gate"` or `"output"`.
         factor: Constant that the outputs are multiplied by. Default 1.
-        attention: Configuration of the attention it comes from, of the output projection alone.
+        attention: Configuration of the original attention; only the output projection has it.
     """
 
     def __init__(self, units, part, factor=1.0, attention=None, **kwargs):
@@ -41,19 +41,19 @@ class AttentionProjection(keras.layers.Dense):
 
 
 class _Part(keras.layers.Layer):
-    """A layer without weights, whose implicit masks are those of its caller."""
+    """A layer without weights that passes implicit masks on."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
 
     def build(self, *shapes):
-        """Nothing to create."""
+        """Mark the layer as built: it has no weights."""
         self.built = True
 
     def get_config(self):
         """Return the constructor's arguments."""
-        # Keras writes down no arguments that it cannot serialise, such as a policy, by itself.
+        # Without this, Keras refuses arguments that it cannot serialize itself, such as a policy.
         return super().get_config()
 
 
@@ -61,11 +61,11 @@ class _Part(keras.layers.Layer):
 class AttentionScores(_Part):
     """Products of queries and keys: scores[b, h, t, s] = sum over d of q[b, t, h, d] k[b, s, h, d].
 
-    The factor 1 / sqrt(d) is in the queries already.
+    The queries already contain the factor 1 / sqrt(d).
     """
 
     def call(self, query, key):
-        """Multiply queries (batch, steps, heads, d) with keys (batch, places, heads, d)."""
+        """Multiply queries (batch, steps, heads, d) by keys (batch, places, heads, d)."""
         return ops.matmul(ops.transpose(query, (0, 2, 1, 3)), ops.transpose(key, (0, 2, 3, 1)))
 
     def compute_output_shape(self, query_shape, key_shape):
@@ -75,12 +75,13 @@ class AttentionScores(_Part):
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class AttentionMask(_Part):
-    """Scores that do not count become so low that softmax makes nothing of them.
+    """Sets masked scores so low that their softmax is zero.
 
     Args:
-        causal: Whether a step sees no later places.
-        window: Number of places before and behind that a step sees, itself counted; `None` for all.
-        score: What a masked score becomes. Default -30000; in a file, the lower end of the range.
+        causal: Whether a step cannot see later places.
+        window: Number of places before and after that a step sees, including itself; `None` for
+            all places.
+        score: Value of a masked score. Default -30000; in a file, the lower end of the range.
     """
 
     def __init__(self, causal=False, window=None, score=MASKED_SCORE, **kwargs):
@@ -103,7 +104,7 @@ class AttentionMask(_Part):
         return ops.where(allowed, scores, ops.cast(self.score, scores.dtype))
 
     def _allowed(self, scores):
-        """The part of the mask that no data change, as a constant where sizes are known."""
+        """Return the mask that does not depend on data, as a constant if sizes are known."""
         if not self.causal and self.window is None:
             return None
         fixed = None not in scores.shape[-2:]
@@ -132,10 +133,13 @@ class AttentionMask(_Part):
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class AttentionContext(_Part):
-    """What is attended to: y[b, t, h, d] = sum over s of weights[b, h, t, s] values[b, s, h, d]."""
+    """Weighted sums of the values.
+
+    y[b, t, h, d] = sum over s of weights[b, h, t, s] values[b, s, h, d]
+    """
 
     def call(self, weights, value):
-        """Mix values (batch, places, heads, d) by weights (batch, heads, steps, places)."""
+        """Sum values (batch, places, heads, d) with weights (batch, heads, steps, places)."""
         return ops.transpose(ops.matmul(weights, ops.transpose(value, (0, 2, 1, 3))), (0, 2, 1, 3))
 
     def compute_output_shape(self, weights_shape, value_shape):

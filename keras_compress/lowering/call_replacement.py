@@ -1,4 +1,4 @@
-"""Calls of a graph that take the place of one call."""
+"""Replace one call of a graph by several calls."""
 
 import keras
 
@@ -6,11 +6,11 @@ from keras_compress.graph import graph as graphs
 
 
 class CallReplacement:
-    """Writes down calls one after the other, then puts them where another call was.
+    """Collects calls one after another, then replaces another call by them.
 
     Args:
-        call: The `Call` to be replaced.
-        made: Dict that remembers layers by name, so that a layer called twice is taken apart once.
+        call: The `Call` to replace.
+        made: Dict of the layers made so far, so that a layer that is called twice is split once.
     """
 
     def __init__(self, call, made):
@@ -19,11 +19,11 @@ class CallReplacement:
         self._calls = []
 
     def layer(self, name, make):
-        """Return the layer of that name behind the name of the one replaced.
+        """Return the new layer `{replaced layer}_{name}`, and make it if it does not exist.
 
         Args:
-            name: What it does.
-            make: Function of the full name that makes it where it is not made yet.
+            name: Suffix of its name, which says what it does.
+            make: Function from the full name to the new layer.
         """
         full_name = f"{self._call.name}_{name}"
         if (self._call.operation, full_name) not in self._made:
@@ -31,14 +31,14 @@ class CallReplacement:
         return self._made[self._call.operation, full_name]
 
     def add(self, layer, *values):
-        """Call a layer, which builds it.
+        """Add a call of a layer. This builds the layer.
 
         Args:
-            layer: A Keras layer of one output.
+            layer: A Keras layer with one output.
             values: Its positional arguments, each a `Value`, a list of them or a constant.
 
         Returns:
-            The `Value` that it makes.
+            The `Value` of its output.
         """
         tensors = keras.tree.map_structure(
             lambda leaf: keras.KerasTensor(leaf.shape, leaf.dtype) if _is_value(leaf) else leaf,
@@ -52,11 +52,11 @@ class CallReplacement:
         return made
 
     def replace(self, graph, result):
-        """Put what was written down into a graph.
+        """Replace the call in a graph by the collected calls.
 
         Args:
             graph: The `Graph`, changed in place.
-            result: The value that is read in the place of the call's output.
+            result: The value that replaces the call's output.
         """
         graphs.replace(graph, self._call, self._calls, result)
 

@@ -1,8 +1,8 @@
-"""Write a graph as the operators that TFLite will run, so that each has its own tensor.
+"""Rewrite a graph as the operators that TFLite will run, so that each has its own tensor.
 
-A `Dense(activation="softmax")` is a FULLY_CONNECTED and a SOFTMAX with a tensor in between that
-needs a range; a `SeparableConv2D` is two convolutions; SiLU is a LOGISTIC and a MUL. Training
-sees the rounding of those tensors only if the graph shows them.
+A `Dense(activation="softmax")` becomes a FULLY_CONNECTED and a SOFTMAX, and the tensor between
+them needs a range; a `SeparableConv2D` is two convolutions; SiLU is a LOGISTIC and a MUL. Training
+can only simulate the rounding of tensors that are in the graph.
 """
 
 import keras
@@ -14,13 +14,13 @@ from keras_compress.lowering.normalization import split_normalization
 
 
 def lower(graph):
-    """Take apart, in place, what TFLite runs as several operators.
+    """Split layers that TFLite runs as several operators, in place.
 
     Args:
         graph: A traced `Graph`.
 
     Returns:
-        The same graph. Layers that were taken apart are replaced by new, built ones.
+        The same graph. Layers that were split are replaced by new, built layers.
     """
     made: dict[tuple[keras.Operation, str], keras.Layer] = {}
     split_normalization(graph)

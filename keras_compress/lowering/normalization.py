@@ -1,8 +1,8 @@
-"""Take a LayerNormalization apart, so that each of its tensors has a range of its own.
+"""Split a LayerNormalization into steps, so that each of its tensors has its own range.
 
     y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) * gamma + beta
 
-(Ba et al. 2016, equations 3 and 4.) `kc.strip` puts it together again.
+(Ba et al. 2016, equations 3 and 4.) `kc.strip` restores it.
 """
 
 import keras
@@ -12,28 +12,28 @@ from keras_compress.lowering.normalization_layers import NormalizationAffine, No
 
 
 def obstacle(call):
-    """Say why a LayerNormalization cannot be taken apart.
+    """Return why a LayerNormalization cannot be split.
 
     Args:
-        call: A call of one.
+        call: A call of a `LayerNormalization` or a subclass.
 
     Returns:
-        The reason, or `None` where there is none.
+        The reason, or `None` if it can be split.
     """
     layer = call.operation
     if type(layer) is not keras.layers.LayerNormalization:
-        return "only keras.layers.LayerNormalization itself is known"
+        return "only keras.layers.LayerNormalization itself is supported"
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     rank = len(call.output.shape)
     if [axis % rank for axis in axes] != [rank - 1]:
-        return "it is not over the last axis alone"
+        return "it normalizes other axes than the last"
     if layer.get_config().get("rms_scaling"):
         return "rms_scaling=True"
     return None
 
 
 def split_normalization(graph):
-    """Take the LayerNormalizations of a graph apart, in place.
+    """Split the LayerNormalizations of a graph, in place.
 
     Args:
         graph: A traced `Graph`.

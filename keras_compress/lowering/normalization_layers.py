@@ -1,4 +1,4 @@
-"""The layers that a LayerNormalization consists of, one for each tensor of the TFLite file."""
+"""The layers that replace a LayerNormalization, one for each tensor of the TFLite file."""
 
 import keras
 from keras import ops
@@ -11,7 +11,7 @@ class NormalizationStep(keras.layers.Layer):
     Args:
         step: `"mean"` over the axis, `"difference"`, `"square"`, `"raise"` by `epsilon`,
             `"inverse_root"` or `"product"`.
-        epsilon: What the variance is raised by, and the least that a root is taken of.
+        epsilon: Number added to the variance, and lower bound of the root's argument.
     """
 
     def __init__(self, step, epsilon=1e-3, **kwargs):
@@ -20,7 +20,7 @@ class NormalizationStep(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, *shapes):
-        """Nothing to create."""
+        """Mark the layer as built: it has no weights."""
         self.built = True
 
     def call(self, inputs, other=None):
@@ -28,7 +28,7 @@ class NormalizationStep(keras.layers.Layer):
 
         Args:
             inputs: Tensor (batch, ..., channels).
-            other: What is subtracted, or multiplied with; (batch, ..., 1).
+            other: Tensor that is subtracted or multiplied, (batch, ..., 1).
         """
         if self.step == "mean":
             return ops.mean(inputs, -1, keepdims=True)
@@ -39,17 +39,17 @@ class NormalizationStep(keras.layers.Layer):
         if self.step == "raise":
             return ops.add(inputs, ops.cast(self.epsilon, inputs.dtype))
         if self.step == "inverse_root":
-            # No smaller in float; on a grid the variance may be zero.
+            # In float the input is never smaller, but a quantized variance may be zero.
             least = ops.cast(self.epsilon, inputs.dtype)
             return ops.rsqrt(ops.maximum(inputs, least) if self.epsilon else inputs)
         return ops.multiply(inputs, other)
 
     def compute_mask(self, inputs, mask=None):
-        """Hand on the mask of the first input."""
+        """Pass on the mask of the first input."""
         return mask
 
     def compute_output_shape(self, input_shape, other_shape=None):
-        """Return the input's shape, of one channel for a mean."""
+        """Return the input's shape; a mean has one channel."""
         return (*input_shape[:-1], 1) if self.step == "mean" else input_shape
 
     def compute_output_spec(self, inputs, other=None):
@@ -66,7 +66,7 @@ class NormalizationAffine(keras.layers.Layer):
     """The last step of a normalization: y = x * gamma + beta for each channel.
 
     Args:
-        normalization: Configuration of the LayerNormalization that it comes from.
+        normalization: Configuration of the original LayerNormalization.
     """
 
     def __init__(self, normalization, **kwargs):
@@ -78,8 +78,8 @@ class NormalizationAffine(keras.layers.Layer):
     def build(self, input_shape):
         """Create gamma and beta, as the LayerNormalization has them."""
         whole = keras.layers.LayerNormalization.from_config(self.normalization)
-        for name, wanted in (("gamma", whole.scale), ("beta", whole.center)):
-            if wanted:
+        for name, is_used in (("gamma", whole.scale), ("beta", whole.center)):
+            if is_used:
                 weight = self.add_weight(
                     name=name,
                     shape=(input_shape[-1],),

@@ -1,4 +1,4 @@
-"""Put together again what was taken apart: for `kc.strip`."""
+"""Restore the layers that `lowering` split, for `kc.strip`."""
 
 import dataclasses
 from typing import Any
@@ -12,12 +12,12 @@ from keras_compress.lowering.normalization_layers import NormalizationAffine, No
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pieces:
-    """What has been seen of an attention, in the place of a tensor inside it.
+    """The parts of an attention collected so far. They replace the tensors inside it.
 
     Args:
-        projections: Part -> (layer or its wrapper, input of it).
-        mask: The boolean tensor of its mask, or `None`.
-        causal: Whether it is causal.
+        projections: Part -> (layer or its wrapper, its input).
+        mask: The boolean tensor of the mask, or `None`.
+        causal: Whether the attention is causal.
     """
 
     projections: dict = dataclasses.field(default_factory=dict)
@@ -26,28 +26,28 @@ class Pieces:
 
 
 def collect(operation, layer, args):
-    """Say what stands for the result of a call that is part of something whole.
+    """Return the value that replaces the result of a call which is part of a split layer.
 
     Args:
         operation: The layer called, or its wrapper.
         layer: The layer itself.
-        args: What it is called with: tensors, or `Pieces` where they are parts' results.
+        args: Its arguments: tensors, or `Pieces` that replace the results of other parts.
 
     Returns:
-        The value to hand on; `None` for a layer to be called as it is. After `"output"` and
-        `NormalizationAffine` the caller makes the whole.
+        The value to pass on; `None` if the layer is to be called as usual. At the last part
+        (`"output"`, `NormalizationAffine`) the caller restores the original layer.
     """
     if isinstance(layer, NormalizationStep):
         return args[0]
     if isinstance(layer, AttentionProjection) and layer.part != "output":
         return Pieces({layer.part: (operation, args[0])})
-    found = [leaf for leaf in keras.tree.flatten(args) if isinstance(leaf, Pieces)]
-    if not found or isinstance(layer, AttentionProjection):
+    parts = [leaf for leaf in keras.tree.flatten(args) if isinstance(leaf, Pieces)]
+    if not parts or isinstance(layer, AttentionProjection):
         return None
     pieces = Pieces(
-        {part: source for piece in found for part, source in piece.projections.items()},
-        mask=next((piece.mask for piece in found if piece.mask is not None), None),
-        causal=any(piece.causal for piece in found),
+        {name: source for part in parts for name, source in part.projections.items()},
+        mask=next((part.mask for part in parts if part.mask is not None), None),
+        causal=any(part.causal for part in parts),
     )
     if isinstance(layer, AttentionMask):
         mask = args[1] if len(args) > 1 else None
@@ -56,18 +56,18 @@ def collect(operation, layer, args):
 
 
 def is_whole(layer):
-    """Tell whether a layer is the last part of something."""
+    """Tell whether a layer is the last part of a split layer."""
     output = isinstance(layer, AttentionProjection) and layer.part == "output"
     return output or isinstance(layer, NormalizationAffine)
 
 
 def name(layer):
-    """Return the name of the layer that a last part comes from."""
+    """Return the name of the original layer, given its last part."""
     return _config(layer)["name"]
 
 
 def make(layer, name):
-    """Return the layer that a last part comes from, not built.
+    """Return a new, unbuilt layer like the original, given its last part.
 
     Args:
         layer: The last part.
@@ -83,11 +83,11 @@ def _config(layer):
 
 
 def call(whole, source):
-    """Call a layer that was put together.
+    """Call a restored layer.
 
     Args:
-        whole: What `make` returned.
-        source: The tensor, or the `Pieces`, that its last part is called with.
+        whole: The layer that `make` returned.
+        source: The argument of its last part: a tensor or `Pieces`.
 
     Returns:
         Its output.
@@ -104,11 +104,11 @@ def call(whole, source):
 
 
 def set_attention_weights(attention, arrays):
-    """Give an attention the weights of its projections.
+    """Set the weights of an attention from those of its projections.
 
     Args:
         attention: A built `MultiHeadAttention`.
-        arrays: Part -> list of kernel and bias, as Dense layers hold them.
+        arrays: Part -> list of kernel and bias, in the layout of Dense layers.
     """
     for part, dense in denses(attention).items():
         weights = dense.weights

@@ -76,8 +76,8 @@ def test_one_scale_for_all_where_no_axis_is_given():
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ({}, "returns a dict"),
-        (["weight"], "returns a dict"),
+        ({}, "must return a dict"),
+        (["weight"], "must return a dict"),
         ({"nothing": 0}, "nothing=0"),
         ({"weight": 2}, "weight=2"),
         ({"bias": "last"}, "bias='last'"),
