@@ -1,1 +1,1 @@
-"""Training a compressed model on the outputs of the model that it was made from."""
+"""Train a compressed model on the outputs of the original model."""

@@ -1,4 +1,4 @@
-"""Train a model on the outputs of another one: `kc.Distillation`."""
+"""Train a model on the outputs of another model: `kc.Distillation`."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import overridden
 from keras_compress.support.types import Json, Tensor, Tensors
 
-# The weight of Zagoruyko and Komodakis 2017, section 4.1, and that of an ordinary loss.
+# For attention the weight of Zagoruyko and Komodakis 2017, section 4.1; 1 for an ordinary loss.
 _USUAL_WEIGHTS = {"attention": 1000.0, "hint": 1.0}
 _OWN_TRAINING = {"train_step", "compute_loss"}
 
 
 @dataclasses.dataclass(eq=False)
 class _Untracked:
-    """Holds models that Keras must not take for layers of this one."""
+    """Holds models that Keras must not track as layers of this model."""
 
     teacher: keras.Model
     student_outputs: ComparedOutputs
@@ -40,29 +40,30 @@ class Distillation(keras.Model):
         loss = (1 - alpha) task + alpha T^2 KL(softmax(t / T) || softmax(s / T)) + b features
 
     `compile` and `fit` it like any model; callbacks of keras_compress find the student's layers.
-    The student is trained in place and stays the ordinary model that it was. `evaluate` and
-    `predict` are the student's, without the teacher. Logits are taken before a last softmax,
-    or are the logarithm of probabilities where that cannot be reached; outputs of one number
-    are compared by their squared difference. A student's own `train_step` or `compute_loss` is
-    kept: its loss is the task's, and the student is run a second time in each step.
+    The student is trained in place and remains an ordinary model. `evaluate` and `predict` use
+    only the student. Logits are read before the last softmax, or computed as the logarithm of the
+    probabilities if the softmax cannot be separated. Outputs of a single number are compared by
+    their squared difference. If the student has its own `train_step` or `compute_loss`, they are
+    kept: the student's loss is then the task loss, and the student runs twice in each step.
 
     Args:
         student: A built Sequential or functional `keras.Model`, plain or from `kc.compress`.
         teacher: A built `keras.Model` with the same inputs and outputs; it is not changed.
-        temperature: T, above 0; a higher one weighs the classes other than the predicted one more.
-            Default 4.
-        alpha: Share of the teacher's answers, 0 to 1; with 1 no labels are needed. Default 0.5.
+        temperature: T, above 0. Higher values give more weight to classes other than the
+            predicted one. Default 4.
+        alpha: Weight of the teacher's outputs, 0 to 1. At 1, labels are not needed. Default 0.5.
         features: Names of layers whose outputs are compared too, or a dict from the student's
-            layer to the teacher's. Default: none.
-        feature_loss: `"attention"` compares where maps are active, whatever their channels;
-            `"hint"` the maps themselves, through a trained projection where channels differ.
+            layers to the teacher's. Default: none.
+        feature_loss: `"attention"` compares where maps are active, for any number of channels;
+            `"hint"` compares the maps themselves, through a trained projection if their channels
+            differ.
         feature_weight: b. Default: 1000 for attention, which has small values, 1 for hints.
         name: The model's name.
 
     Raises:
-        InvalidArgumentError: Numbers out of range, or outputs or features that do not fit.
-        UnknownNameError: A layer that does not exist.
-        UnsupportedModelError: A subclassed or unbuilt model.
+        InvalidArgumentError: Numbers are out of range, or outputs or features do not match.
+        UnknownNameError: A layer does not exist.
+        UnsupportedModelError: A model is subclassed or not built.
 
     Example:
         >>> layers = [keras.Input((8,)), keras.layers.Dense(4), keras.layers.Softmax()]
@@ -113,11 +114,11 @@ class Distillation(keras.Model):
 
     @property
     def teacher(self) -> keras.Model:
-        """The model whose outputs are learned; its weights do not change."""
+        """The model whose outputs the student learns. Its weights do not change."""
         return self._others.teacher
 
     def call(self, inputs: Tensors, training: bool | None = None) -> Tensors:
-        """Return the student's outputs; in training, also record its distance from the teacher."""
+        """Return the student's outputs. In training, also record its distance from the teacher."""
         if not training or self._has_own_training:
             return self.student(inputs, training=training)
         outputs, *answers = self._others.student_outputs(inputs, training=training)
@@ -143,7 +144,7 @@ class Distillation(keras.Model):
     def compile(
         self, optimizer: str | keras.optimizers.Optimizer = "rmsprop", *args: Any, **kwargs: Any
     ) -> None:
-        """Compile as any model; a student with training code of its own is compiled too."""
+        """Compile like any model. A student with its own training code is compiled too."""
         if self._has_own_training:
             self.student.compile(optimizer, *args, **kwargs)
             optimizer = self.student.optimizer
@@ -152,16 +153,16 @@ class Distillation(keras.Model):
         super().compile(optimizer, *args, **kwargs)
 
     def get_compile_config(self) -> Json | None:
-        """Return what `compile` was given, for a model file."""
+        """Return the arguments of `compile`, for a model file."""
         return super().get_compile_config()
 
     def compile_from_config(self, config: Json) -> None:
-        """Compile as `get_compile_config` says."""
+        """Compile with the arguments that `get_compile_config` returned."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
-        """Train on one batch, by the student's own code where it has some."""
+        """Train on one batch, with the student's own code if it has any."""
         if not self._has_own_training:
             return super().train_step(data)
         inputs, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -179,7 +180,7 @@ class Distillation(keras.Model):
             del self.student.compute_loss
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Evaluate on one batch, by the student's own code where it has some."""
+        """Evaluate on one batch, with the student's own code if it has any."""
         if self._has_own_training:
             return self.student.test_step(data)
         return super().test_step(data)
@@ -190,7 +191,7 @@ class Distillation(keras.Model):
         return self.student.metrics if self._has_own_training else super().metrics
 
     def get_config(self) -> Json:
-        """Return the student, the teacher and the numbers, for a model file."""
+        """Return the constructor's arguments, for a model file."""
         return {
             "name": self.name,
             "student": keras.saving.serialize_keras_object(self.student),
@@ -212,12 +213,12 @@ class Distillation(keras.Model):
         return cls(**{**config, **models})
 
     def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
-        """Write the teacher's weights: Keras does not know it as a part of this model."""
+        """Write the teacher's weights, as Keras does not track the teacher."""
         for index, variable in enumerate(self.teacher.weights):
             store[f"teacher_{index}"] = np.asarray(variable)
 
     def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
-        """Read what `save_own_variables` wrote."""
+        """Read the weights that `save_own_variables` wrote."""
         for index, variable in enumerate(self.teacher.weights):
             variable.assign(store[f"teacher_{index}"])
 
@@ -226,7 +227,7 @@ class Distillation(keras.Model):
         return (1.0 - self.alpha) * task + self.alpha * soft + self.feature_weight * features
 
     def _terms(self, inputs, logits, features):
-        """Return the distance of the outputs and that of the features."""
+        """Return the distance of the outputs and the distance of the features."""
         _, teacher_logits, teacher_maps = self._others.teacher_outputs(inputs, training=False)
         soft = sum(self._distance(*pair) for pair in zip(logits, teacher_logits, strict=True))
         student_maps = [
@@ -256,13 +257,13 @@ class Distillation(keras.Model):
         ):
             if one[1:-1] != other[1:-1] or len(one) < 3 and self.feature_loss == "attention":
                 raise InvalidArgumentError(
-                    "Features must have the same positions, and for attention at least two "
+                    "Features must have the same positions and, for attention, at least two "
                     f"dimensions besides the batch. Received: {' and '.join(pair)} of shapes {one} "
                     f"and {other}, feature_loss={self.feature_loss!r}"
                 )
 
     def _projections(self):
-        """Make a layer for each hint whose channels differ, `None` for the other features."""
+        """Make a projection for each hint whose channels differ, `None` for other features."""
         projections: list[keras.Layer | None] = []
         for one, other in zip(
             self._others.student_outputs.feature_shapes,
@@ -274,8 +275,8 @@ class Distillation(keras.Model):
                 continue
             if self._has_own_training:
                 raise InvalidArgumentError(
-                    "A student with training code of its own trains no projection: use "
-                    "feature_loss='attention', or layers with as many channels. Received: "
+                    "A student with its own training code cannot train a projection. Use "
+                    "feature_loss='attention', or layers with equal channels. Received: "
                     f"{one[-1]} and {other[-1]} channels"
                 )
             projection = keras.layers.Dense(other[-1], name=f"projection_{len(projections)}")

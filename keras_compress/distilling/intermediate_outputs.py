@@ -1,4 +1,4 @@
-"""The outputs of a model that distillation compares: before the softmax, and of inner layers."""
+"""The outputs that distillation compares: those before the softmax, and those of inner layers."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from keras_compress.graph.graph import trace
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
-# Probabilities of an int8 file are multiples of 1 / 256: smaller ones carry no information.
+# Probabilities of an int8 file are multiples of 1 / 256, so smaller ones carry no information.
 _LEAST_PROBABILITY = 1e-4
 
 
@@ -21,7 +21,7 @@ class ComparedOutputs:
 
     Args:
         model: A `keras.Model` with the outputs `outputs`, `scores` and `features`.
-        are_probabilities: For each output, whether its scores passed a softmax.
+        are_probabilities: Whether the scores of each output have passed a softmax.
     """
 
     model: Any
@@ -29,20 +29,20 @@ class ComparedOutputs:
 
     @classmethod
     def of(cls, model, features):
-        """Add these outputs to a model, whose layers are shared, not copied.
+        """Add these outputs to a model. Its layers are shared, not copied.
 
         Args:
             model: A built Sequential or functional `keras.Model`.
             features: Names of layers.
 
         Raises:
-            UnsupportedModelError: The model has no graph.
+            UnsupportedModelError: The graph of the model cannot be traced.
             UnknownNameError: No layer has that name.
         """
         graph = trace(model)
         pairs = zip(graph.flat_outputs, model.outputs, strict=True)
         scores = [_scores(*pair) for pair in pairs]
-        # A Sequential has lists alone, and no `input` or `output` before it is called.
+        # A Sequential only has lists, and no `input` or `output` before it is called.
         inputs = keras.tree.pack_sequence_as(graph.inputs, model.inputs)
         outputs = {
             "outputs": keras.tree.pack_sequence_as(graph.outputs, model.outputs),
@@ -55,19 +55,19 @@ class ComparedOutputs:
         """Run the model.
 
         Args:
-            inputs: A batch, as the model takes it.
+            inputs: A batch in the model's input structure.
             training: Whether layers behave as in training.
 
         Returns:
             Tuple (outputs, list of logits in float32, list of features in float32).
         """
-        answers = self.model(inputs, training=training)
+        results = self.model(inputs, training=training)
         logits = [
             _logits(keras.ops.cast(scores, "float32"), flag)
-            for scores, flag in zip(answers["scores"], self.are_probabilities, strict=True)
+            for scores, flag in zip(results["scores"], self.are_probabilities, strict=True)
         ]
-        features = [keras.ops.cast(feature, "float32") for feature in answers["features"]]
-        return answers["outputs"], logits, features
+        features = [keras.ops.cast(feature, "float32") for feature in results["features"]]
+        return results["outputs"], logits, features
 
     @property
     def feature_shapes(self):
@@ -81,14 +81,14 @@ class ComparedOutputs:
 
 
 def _logits(scores, are_probabilities):
-    """Return logits; those of probabilities are off by a constant, which softmax ignores."""
+    """Return logits. Those of probabilities are off by a constant, which softmax ignores."""
     if not are_probabilities:
         return scores
     return keras.ops.log(keras.ops.maximum(scores, np.float32(_LEAST_PROBABILITY)))
 
 
 def _scores(value, output):
-    """Return the tensor before the softmax of an output; or that behind it and `True`."""
+    """Return (tensor before the softmax of an output, false), or (tensor after it, true)."""
     call = value.producer
     while call is not None and isinstance(call.operation, ActivationQuantizer):
         call = call.inputs[0].producer
@@ -115,7 +115,7 @@ def _is_softmax(operation):
 
 
 def _only_output(operation):
-    """Return the tensor of an operation that is called once, else `None`."""
+    """Return the output of an operation that has one and is called once, else `None`."""
     try:
         tensor = operation.output
     except (AttributeError, ValueError):
@@ -130,7 +130,7 @@ def _feature(model, name):
     tensor = _only_output(layers[name])
     if tensor is None:
         raise InvalidArgumentError(
-            "A feature is the one output of a layer that is called once. "
+            "A feature must be the only output of a layer that is called once. "
             f"Received: the layer {name!r} of {model.name}"
         )
     return tensor

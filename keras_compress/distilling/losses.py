@@ -13,8 +13,8 @@ def soft_target_loss(student, teacher, temperature):
         T^2 * mean(sum_c p_c (log p_c - log q_c)),  p = softmax(teacher / T), q of the student
 
     Args:
-        student: Logits (batch, ..., classes).
-        teacher: The same of the teacher.
+        student: The student's logits (batch, ..., classes).
+        teacher: The teacher's logits, of the same shape.
         temperature: T, above 0.
 
     Returns:
@@ -29,7 +29,7 @@ def soft_target_loss(student, teacher, temperature):
 
 
 def squared_loss(student, teacher):
-    """Return the mean squared difference: for quantities, and for hints.
+    """Return the mean squared difference, for regression outputs and for hints.
 
     Args:
         student: Array of any shape.
@@ -41,13 +41,13 @@ def squared_loss(student, teacher):
 
 
 def attention_loss(student, teacher):
-    """Compare where two maps are active, whatever the number of their channels.
+    """Compare where two maps are active, for any number of channels.
 
-        mean((Q_s / |Q_s| - Q_t / |Q_t|)^2),  Q = sum over channels of the squares, flat
+        mean((Q_s / |Q_s| - Q_t / |Q_t|)^2),  Q = sum over channels of the squares, flattened
 
     Args:
         student: Features (batch, ..., channels).
-        teacher: Features of the same positions; channels may differ.
+        teacher: Features of the same positions; the number of channels may differ.
 
     Source: Zagoruyko and Komodakis 2017, "Paying More Attention to Attention", equation 2.
     """

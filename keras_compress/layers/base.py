@@ -299,7 +299,7 @@ def find(layer: keras.Layer) -> LayerType | None:
             `compressed_weights` (docs/custom_layers.md).
 
     Returns:
-        A `LayerType`, or `None` when the type is not known.
+        A `LayerType`, or `None` if there is none for this layer.
 
     Example:
         >>> import keras
@@ -320,7 +320,7 @@ def type_of(layer: Any) -> LayerType:
         layer: As for `find`.
 
     Raises:
-        InvalidArgumentError: The type is not known.
+        InvalidArgumentError: There is no layer type for this layer.
     """
     layer_type = find(layer)
     if layer_type is None:

@@ -288,7 +288,7 @@ FUNCTIONS = {
 _NO_ROW = Operation(reason="not a class of Keras")
 
 
-# Names of the activation functions that compute each value from itself alone.
+# Names of the element-wise activation functions.
 ELEMENTWISE_ACTIVATIONS = frozenset(
     (
         *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu"),

@@ -54,12 +54,12 @@ def is_attention(operation):
     return isinstance(operation, kinds)
 
 
-def split_attention(graph, wanted=lambda name: True):
+def split_attention(graph, is_selected=lambda name: True):
     """Split the attentions of a graph, in place.
 
     Args:
         graph: A traced `Graph`.
-        wanted: Predicate on the name of an attention.
+        is_selected: Predicate on the name of an attention. Default: all attentions.
 
     Returns:
         Dict from the name of each attention that was split to the names of its projections.
@@ -68,7 +68,7 @@ def split_attention(graph, wanted=lambda name: True):
     parts = {}
     for call in list(graph.calls):
         layer = call.operation
-        if not is_attention(layer) or not wanted(layer.name) or obstacle(call):
+        if not is_attention(layer) or not is_selected(layer.name) or obstacle(call):
             continue
         _split(graph, call, made)
         parts[layer.name] = [f"{layer.name}_{part}" for part in denses(layer)]

@@ -26,7 +26,7 @@ def obstacle(call):
     axes = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     rank = len(call.output.shape)
     if [axis % rank for axis in axes] != [rank - 1]:
-        return "it normalizes other axes than the last"
+        return "it normalizes axes other than the last"
     if layer.get_config().get("rms_scaling"):
         return "rms_scaling=True"
     return None

@@ -1,4 +1,4 @@
-"""The statistics of BatchNormalization, measured again behind the compressed layers."""
+"""Measure the statistics of BatchNormalization again after compression."""
 
 import keras
 import numpy as np
@@ -22,15 +22,16 @@ def reestimate_batch_norm(
 
         moving_mean <- E[Q(W) x'],  moving_variance <- Var[Q(W) x']
 
-    Rounding, pruning and the removal of channels move the mean and the variance of what a
-    normalization sees; the statistics of training no longer fit. Statistics of a short training lag
-    behind too: after n steps a share `momentum**n` of them is still the old model's. They are
-    measured layer by layer, the inputs x' coming through the layers that are done, Q(W) being the
-    kernels as they are used: masked, clustered, rounded. Unlike `kc.correct_biases` it corrects the
-    variance of a channel too, and needs layers that have a normalization.
+    Rounding, pruning and the removal of channels change the mean and variance of a normalization's
+    inputs, so the statistics from training no longer fit. After a short training they are outdated
+    too: after n steps, a share `momentum**n` of them still comes from the old model. The statistics
+    are measured layer by layer. The inputs x' have passed through the layers that are already
+    done, and Q(W) are the kernels as they are used: masked, clustered, rounded. Unlike
+    `kc.correct_biases`, this also corrects the variance of a channel, but it needs layers with a
+    normalization.
 
-    Layers whose channels share one scale (`per_channel=False`) stay as they are: their grid is
-    that of the folded weights, which new statistics would move under the rounded ones.
+    Layers whose channels share one scale (`per_channel=False`) are not changed: their scale
+    depends on the folded weights, which new statistics would change.
 
     Source: Sun et al. 2019, "Hybrid 8-bit floating point training and inference for deep neural
     networks", section 4.2 (re-tuning of statistics); Nagel et al. 2021, "A white paper on neural
@@ -38,19 +39,19 @@ def reestimate_batch_norm(
     efficient neural network pruning", section 3.3 (adaptive batch normalization).
 
     Args:
-        model: A built Sequential or functional `keras.Model`: pruned or clustered, shrunk or
-            plain, or quantized, after `kc.calibrate` or `fit`. It is changed.
-        data: Samples as for `kc.calibrate`, but as training sees them, augmentation included:
-            images that are not shifted have other statistics. No labels are needed.
-        samples: Number of samples to use at most. Default 512.
-        batch_size: Samples in a batch of data that do not come in batches. Default 64.
+        model: A built Sequential or functional `keras.Model`: pruned, clustered, shrunk or plain,
+            or quantized after `kc.calibrate` or `fit`. It is changed in place.
+        data: Samples as for `kc.calibrate`, but augmented as in training, because images that
+            are not augmented have different statistics. Labels are not needed.
+        samples: Maximum number of samples. Default 512.
+        batch_size: Samples in a batch, for data that are not batched already. Default 64.
 
     Returns:
         The same model.
 
     Raises:
-        InvalidArgumentError: A quantized model whose ranges are not known yet, or no data.
-        UnsupportedModelError: A model that has no graph.
+        InvalidArgumentError: The model is quantized but not calibrated, or there are no data.
+        UnsupportedModelError: The graph of the model cannot be traced.
 
     Example:
         >>> layers = [keras.layers.Dense(4), keras.layers.BatchNormalization()]
@@ -67,8 +68,8 @@ def reestimate_batch_norm(
         operation = call.operation
         if isinstance(operation, CompressedLayer) and _has_free_norm(operation):
             batches = outputs.values[call.inputs[0]]
-            seen = [_before_norm(operation, batch) for batch in batches]
-            _set_statistics(operation.batch_norm, seen)
+            norm_inputs = [_before_norm(operation, batch) for batch in batches]
+            _set_statistics(operation.batch_norm, norm_inputs)
         elif isinstance(operation, PhasedNormalization):
             _set_statistics(operation.layer, outputs.values[call.inputs[0]])
         elif isinstance(operation, keras.layers.BatchNormalization):

@@ -1,4 +1,4 @@
-"""The mean error of quantized layers, removed by their biases."""
+"""Correct the mean error of quantized layers through their biases."""
 
 import keras
 import numpy as np
@@ -15,17 +15,17 @@ def correct_biases(
     batch_size: int = 64,
     progress: bool | None = None,
 ) -> keras.Model:
-    """Move the mean of each output channel of a compressed model back to that of the float model.
+    """Shift the mean of each output channel of a compressed model back to the float model's mean.
 
         b <- b + E[W x] - E[Q(W) x']
 
-    x come through the float model, x' through the quantized layers before, whose biases are
-    corrected already; the means run over samples and positions, before the activation function.
-    Rounding shifts the mean of a channel wherever its inputs have one, as behind a ReLU, and
-    the fewer the weights of a channel (depthwise) and the bits, the more.
+    The inputs x have passed through the float model, x' through the quantized layers before, whose
+    biases are already corrected. The means are over samples and positions, before the activation
+    function. Rounding shifts the mean of a channel if its inputs have a nonzero mean, as after a
+    ReLU. The shift is larger for fewer weights per channel (depthwise) and for fewer bits.
 
-    Where a BatchNormalization is folded into the layer, its shift takes the correction. A layer
-    with neither bias nor normalization stays as it is.
+    If a BatchNormalization is folded into the layer, the correction goes into its shift. A layer
+    with neither bias nor normalization is not changed.
 
     Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias
     correction", section 4.2 and appendix D (the empirical form); Finkelstein et al. 2019,
@@ -33,17 +33,17 @@ def correct_biases(
 
     Args:
         model: A model that `kc.compress` returned, after `kc.calibrate`, and after
-            `kc.round_weights` where that is used. It is changed.
-        data: Samples as for `kc.calibrate`. No labels are needed.
-        samples: Number of samples to use at most. Default 512.
-        batch_size: Samples in a batch of data that do not come in batches. Default 64.
+            `kc.round_weights` if you use it. It is changed in place.
+        data: Samples as for `kc.calibrate`. Labels are not needed.
+        samples: Maximum number of samples. Default 512.
+        batch_size: Samples in a batch, for data that are not batched already. Default 64.
         progress: Whether to show a bar; `None` shows it on a terminal.
 
     Returns:
         The same model.
 
     Raises:
-        InvalidArgumentError: A model without quantization or without ranges, or no data.
+        InvalidArgumentError: The model is not quantized or not calibrated, or there are no data.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
@@ -63,7 +63,7 @@ def correct_biases(
 
 
 def shift_shape(wrapper):
-    """Return the shape of the shift that can be added to the outputs of a wrapped layer.
+    """Return the shape of the shift that a wrapped layer can add to its outputs.
 
     Args:
         wrapper: A `CompressedLayer`.
@@ -78,7 +78,7 @@ def shift_shape(wrapper):
 
 
 def correct_bias_of(site):
-    """Move the means of one layer's output channels to those of the float layer.
+    """Shift the means of one layer's output channels to those of the float layer.
 
     Args:
         site: The `Site` of a layer that has a shift.
@@ -90,7 +90,7 @@ def correct_bias_of(site):
 
 
 def _mean(batches, shape):
-    """Return the mean over all axes along which a bias of this shape is constant."""
+    """Return the mean over all axes along which a bias of the given shape is constant."""
     sizes = (1,) * (batches[0].ndim - len(shape)) + shape
     axes = tuple(axis for axis, size in enumerate(sizes) if size == 1)
     total = sum(batch.sum(axis=axes, dtype="float64") for batch in batches)
@@ -102,7 +102,7 @@ def _add_to_shift(wrapper, change):
     norm = wrapper.batch_norm
     if norm is None:
         variable = wrapper.layer.bias
-        # The queries of an attention are multiplied by a constant after their bias.
+        # The queries of an attention are multiplied by a constant after the bias is added.
         change = change / getattr(wrapper.layer, "factor", 1.0)
     elif norm.center:
         variable = norm.beta

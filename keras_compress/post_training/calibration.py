@@ -1,4 +1,4 @@
-"""Post-training quantization: find the ranges of activations from data, without `fit`."""
+"""Post-training quantization: find activation ranges from data, without `fit`."""
 
 import math
 
@@ -26,27 +26,28 @@ def calibrate(
 ) -> keras.Model:
     """Set the activation ranges of a compressed model from data.
 
-    One pass over the data on the graph. Of each tensor it keeps the extremes or one histogram,
-    however many samples there are. Activations are not rounded during the pass, weights are, as
-    they will be in the file.
+    It makes one pass over the data. For each tensor it keeps only the extremes or one histogram,
+    however many samples there are. During the pass weights are rounded as in the file;
+    activations are not.
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
-        data: Samples as the model is fed in use, in any form of docs/data.md: an array
-            (n_samples, *shape), a list or dict of arrays (several inputs), a generator function,
-            a `tf.data.Dataset`, a path. No labels are needed.
-        batch_size: Samples in a batch of data that do not come in batches. Default 64.
+        data: Samples like those that the model will see in use, in any form of docs/data.md: an
+            array (n_samples, *shape), a list or dict of arrays (several inputs), a generator
+            function, a `tf.data.Dataset`, a path. Labels are not needed.
+        batch_size: Samples in a batch, for data that are not batched already. Default 64.
         method: Name or instance of a calibrator: `"min_max"`, `"moving_average"`,
-            `"percentile"`, `"entropy"`, `"mse"`, `"octav"`. Default: the one that the model was
-            compressed with.
-        per_batch: Whether to take the mean of the ranges of all batches instead of the range of
+            `"percentile"`, `"entropy"`, `"mse"`, `"octav"`. Default: the calibrator that the
+            model was compressed with.
+        per_batch: Whether to use the mean of the ranges of the batches instead of the range of
             all data.
 
     Returns:
-        The same model, whose ranges are set.
+        The same model, with its ranges set.
 
     Raises:
-        InvalidArgumentError: A model without quantizers, no data, or values that are not finite.
+        InvalidArgumentError: The model has no quantizers, there are no data, or values are not
+            finite.
         UnknownNameError: No calibrator has that name.
 
     Example:
@@ -57,9 +58,9 @@ def calibrate(
     quantizers = _quantizers(model)
     source = read(data, input_specs(model)).inputs_only()
     source.require_end()
-    chosen = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
+    override = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
     for quantizer in quantizers:
-        calibrator = chosen or quantizer.calibrator
+        calibrator = override or quantizer.calibrator
         quantizer.observer = _observer(calibrator, batch_size)
     _begin(model)
     try:
@@ -78,7 +79,7 @@ def _quantizers(model):
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     if not any(isinstance(layer, PhasedLayer) for layer in layers):
         raise InvalidArgumentError(
-            "calibrate needs a model with activation ranges in it. Before it, add: "
+            "calibrate needs a model with activation ranges. Call first: "
             'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
             f"Received: {getattr(model, 'name', model)}, which has none"
         )
@@ -92,7 +93,7 @@ def _observer(calibrator, batch_size):
 
 
 def _begin(model):
-    """Enter the phase in which kernels are rounded, unless it has been entered."""
+    """Enter the phase in which kernels are rounded, unless the model is already in it."""
     for layer in all_layers(model):
         phased = isinstance(layer, PhasedLayer) and layer.quantizes
         if phased and layer.phase == Phase.OFF:
@@ -138,6 +139,6 @@ def _take(quantizer):
 def _check_finite(quantizer, minimum, maximum):
     if not (math.isfinite(minimum) and math.isfinite(maximum)):
         raise InvalidArgumentError(
-            f"The values at {quantizer.name} are not finite: look for NaN or infinite samples in "
-            f"the data, and for layers that overflow. Received: range [{minimum}, {maximum}]"
+            f"The values at {quantizer.name} are not finite. Check the data for NaN or infinite "
+            f"samples, and the layers for overflow. Received: range [{minimum}, {maximum}]"
         )

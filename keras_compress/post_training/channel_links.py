@@ -1,4 +1,4 @@
-"""Pairs of layers between which a channel can be scaled: what one divides, the next multiplies."""
+"""Pairs of layers between which a channel can be scaled: divided in one, multiplied in the next."""
 
 import dataclasses
 from typing import Any
@@ -14,14 +14,14 @@ from keras_compress.layers.roles import activation_name, role
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ChannelLink:
-    """A layer, the next layer with a kernel, and what lies between.
+    """A layer, the next layer with a kernel, and the calls between them.
 
     Args:
         first: The layer whose output channels are divided.
-        norm: The BatchNormalization directly behind it, which is divided instead, or `None`.
+        norm: The BatchNormalization directly after it, which is divided instead, or `None`.
         last: The layer whose input channels are multiplied.
-        repeats: How often each channel comes among the inputs of `last` (behind a Flatten).
-        capped: Calls between the two that apply ReLU6.
+        repeats: How often each channel occurs in the inputs of `last` (after a Flatten).
+        capped: Calls between the two layers that apply ReLU6.
     """
 
     first: Any
@@ -34,16 +34,16 @@ class ChannelLink:
 def channel_links(graph):
     """Find all pairs of layers of a plain model between which channels can be scaled.
 
-    The first layer's output has one reader, so has each tensor on the way, and all that lies
-    between is positively homogeneous: ReLU and its leaky kind, pooling, padding, Flatten. A
-    BatchNormalization may stand directly behind the first layer. ReLU6 is not homogeneous: such
-    links carry its calls in `capped`.
+    Each tensor between the two layers must have a single reader, and every operation between them
+    must be positively homogeneous: ReLU, leaky ReLU, pooling, padding, Flatten. A
+    BatchNormalization may directly follow the first layer. ReLU6 is not homogeneous; links across
+    it list its calls in `capped`.
 
     Args:
         graph: A `Graph`.
 
     Returns:
-        List of `ChannelLink`, in the order of the data.
+        List of `ChannelLink`, in execution order.
     """
     links = [_follow(graph, call) for call in graph.calls if _own_activation_allows(call)]
     return [link for link in links if link is not None]

@@ -1,4 +1,4 @@
-"""Scale channels between layers so that all have the same range (cross-layer equalization)."""
+"""Cross-layer equalization: scale channels between layers so that all have the same range."""
 
 import keras
 import numpy as np
@@ -26,44 +26,43 @@ def equalize(
     sweeps: int = 40,
     replace_relu6: bool = False,
 ) -> keras.Model:
-    """Return a copy of a model in which the channels between two layers have similar ranges.
+    """Return a copy of a model whose channels between two layers have similar ranges.
 
         without data:  s_i = sqrt(r1_i / r2_i)
         with data:     s_i = x_i^strength / r2_i^(1 - strength)
         W1[:, i] / s_i,  b1_i / s_i,  W2[i, :] * s_i
 
-    r1_i is the largest magnitude of the weights that make channel i, r2_i that of those that
-    read it, both as folding of BatchNormalization leaves them; x_i is the largest magnitude of
-    the channel itself in the data. As ReLU(x / s) = ReLU(x) / s, the outputs do not change.
+    r1_i is the largest magnitude of the weights that produce channel i, r2_i of those that read
+    it, both after BatchNormalization is folded in; x_i is the largest magnitude of the channel
+    itself in the data. As ReLU(x / s) = ReLU(x) / s, the outputs do not change.
 
-    Without data r1 and r2 become equal; chains (depthwise and pointwise in turn) are swept
-    repeatedly until they converge. It pays where all channels of a kernel share one scale
-    (`per_channel=False`). With data the channels of activations are equalized, which pays where
-    kernels have a scale for each channel (the default): the activation between two layers has one
-    scale in the file, whatever the kernels have.
+    Without data, r1 and r2 are made equal; chains (alternating depthwise and pointwise layers) are
+    swept repeatedly until they converge. This helps if all channels of a kernel share one scale
+    (`per_channel=False`). With data, the channels of activations are equalized. This helps if
+    kernels have a scale for each channel (the default), because the activation between two layers
+    always has a single scale in the file.
 
     Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias
     correction", section 4.1; with data Xiao et al. 2023, "SmoothQuant", equation 4.
 
     Args:
         model: A built Sequential or functional `keras.Model`, not compressed. It is not changed.
-        data: What `kc.calibrate` takes, or `None`.
-        strength: How much of the difference between channels of activations moves into the weights
-            that read them, from 0 (none) to 1 (all: every channel has the same range). Default 0.5.
-            Only with data.
-        samples: Number of samples to use at most. Default 512.
-        batch_size: Samples in a batch of data that do not come in batches. Default 64.
-        sweeps: Most sweeps over all pairs. Default 40. Only without data.
-        replace_relu6: Whether ReLU6 between two layers becomes ReLU, as in the source. That
-            changes outputs wherever the cap at 6 was reached. By default such pairs stay as they
-            are.
+        data: Data as for `kc.calibrate`, or `None`.
+        strength: How much of the difference between channels of activations is moved into the
+            weights that read them, from 0 (none) to 1 (all: every channel has the same range).
+            Default 0.5. Only used with data.
+        samples: Maximum number of samples. Default 512.
+        batch_size: Samples in a batch, for data that are not batched already. Default 64.
+        sweeps: Maximum number of sweeps over all pairs. Default 40. Only used without data.
+        replace_relu6: Whether ReLU6 between two layers is replaced by ReLU, as in the source. This
+            changes outputs if the cap at 6 was reached. By default such pairs are not equalized.
 
     Returns:
-        A functional `keras.Model`, not compiled, with the same outputs to float accuracy.
+        A functional `keras.Model`, not compiled, whose outputs are the same to float accuracy.
 
     Raises:
-        InvalidArgumentError: Fewer than one sweep, or a strength outside of 0 to 1.
-        UnsupportedModelError: The model has no graph.
+        InvalidArgumentError: There is less than one sweep, or the strength is outside [0, 1].
+        UnsupportedModelError: The graph of the model cannot be traced.
 
     Example:
         >>> layers = [keras.layers.Dense(4, activation="relu"), keras.layers.Dense(2)]
@@ -77,7 +76,7 @@ def equalize(
     if sweeps < 1:
         raise InvalidArgumentError(f"sweeps must be 1 or more. Received: sweeps={sweeps}")
     if not 0 <= strength <= 1:
-        raise InvalidArgumentError(f"strength must be 0 to 1. Received: strength={strength}")
+        raise InvalidArgumentError(f"strength must be in [0, 1]. Received: strength={strength}")
     graph = trace(model)
     links = [link for link in channel_links(graph) if replace_relu6 or not link.capped]
     arrays = _Arrays()
@@ -95,7 +94,7 @@ def equalize(
 
 
 class _Arrays:
-    """The weights of linked layers, as arrays that are scaled."""
+    """The weights of linked layers, as arrays that can be scaled."""
 
     def __init__(self):
         self.of = {}
@@ -107,14 +106,14 @@ class _Arrays:
         return self.of[key][1]
 
     def equalize(self, link) -> float:
-        """Equalize one pair; return the largest change of a channel, as a logarithm."""
+        """Equalize one pair and return the largest change of a channel, as a logarithm."""
         made, read = _usable(self._made(link), self._read(link))
         scale = np.sqrt(made / read)
         self._move(link, scale)
         return float(np.abs(np.log(scale)).max())
 
     def smooth(self, link, reached, strength):
-        """Equalize the channels between one pair, as far as `strength` says."""
+        """Equalize the activations between one pair, to the degree that `strength` sets."""
         reached, read = _usable(reached, self._read(link))
         self._move(link, reached**strength / read ** (1 - strength))
 
@@ -126,13 +125,13 @@ class _Arrays:
         self[link.last.kernel][...] *= _along(repeated, (kernel.input_axis,), link.last.kernel)
 
     def _made(self, link):
-        """Largest magnitude of the folded weights that make each channel."""
+        """Return the largest magnitude of the folded weights that produce each channel."""
         kernel = _kernel(link.first)
         largest = _largest(self[link.first.kernel], kernel.channel_axes).ravel()
         return largest * self._folding(link.norm)
 
     def _read(self, link):
-        """Largest magnitude of the weights that read each channel."""
+        """Return the largest magnitude of the weights that read each channel."""
         kernel = _kernel(link.last)
         largest = _largest(self[link.last.kernel], (kernel.input_axis,))
         return largest.reshape(link.repeats, -1).max(axis=0)
@@ -145,13 +144,13 @@ class _Arrays:
 
 
 def _usable(*ranges):
-    """Return ranges with 1 in all of them where one is 0: such channels stay as they are."""
+    """Return the ranges, set to 1 for channels with a range of 0, which are not scaled."""
     usable = np.all([channels > 0 for channels in ranges], axis=0)
     return [np.where(usable, channels, 1.0) for channels in ranges]
 
 
 def _largest_inputs(graph, batches, links):
-    """Return for each link the largest magnitude of each channel on its way between the two."""
+    """Return the largest magnitude of each channel between the two layers of each link."""
     outputs, reached = LayerwiseOutputs(graph, batches), {}
     link_to = {link.last: link for link in links}
     for call in graph.calls:
@@ -164,7 +163,7 @@ def _largest_inputs(graph, batches, links):
 
 
 def _divided(link, scale):
-    """The variables that are divided, each with the factor in its shape."""
+    """Return the variables to divide, each with a divisor that broadcasts to its shape."""
     norm, first = link.norm, link.first
     if norm is not None:
         return [(norm.gamma, scale)] + ([(norm.beta, scale)] if norm.center else [])

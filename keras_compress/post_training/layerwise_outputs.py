@@ -1,4 +1,4 @@
-"""The outputs of each layer of a compressed model, in float and quantized."""
+"""The outputs of each layer of a compressed model, both float and quantized."""
 
 import contextlib
 import dataclasses
@@ -25,14 +25,14 @@ from keras_compress.wrappers.phase import Phase
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Site:
-    """A wrapped layer and its inputs, quantized and in float.
+    """A wrapped layer and its inputs, both quantized and float.
 
     Args:
         wrapper: The `CompressedLayer`.
         activation: The ReLU that the file fuses into the layer's operator, or `None`.
-        inputs: List of batches of its inputs, through the layers that are quantized already.
-        float_inputs: The same through the float model.
-        saved: The wrapper's weights as they were at the start: (variable, array) pairs.
+        inputs: List of batches of its inputs, computed by the layers quantized so far.
+        float_inputs: The same inputs, computed by the float model.
+        saved: The wrapper's weights at the start, as (variable, array) pairs.
         input_step: Step of the grid of the inputs, to which the bias is rounded, or `None`.
     """
 
@@ -47,7 +47,7 @@ class Site:
         """Return batches of the float layer's outputs for the float inputs.
 
         Args:
-            fused: Whether the activation, the layer's own or a ReLU behind it, is applied.
+            fused: Whether to apply the activation: the layer's own and a ReLU that follows it.
         """
         with self.unfused():
             outputs = [float_call(self.wrapper, self.saved, batch) for batch in self.float_inputs]
@@ -59,7 +59,7 @@ class Site:
             return [np.asarray(self.wrapper(batch, self.input_step)) for batch in self.inputs]
 
     def activate(self, outputs):
-        """Return outputs after the activation, that of the layer or a ReLU after it."""
+        """Apply the layer's own activation and a ReLU that follows it."""
         own = getattr(self.wrapper.layer, "activation", None)
         for activation in (own, self.activation):
             outputs = outputs if activation is None else activation(outputs)
@@ -67,7 +67,7 @@ class Site:
 
     @contextlib.contextmanager
     def unfused(self):
-        """Leave out the activation that the layer itself applies."""
+        """Disable the activation that the layer itself applies."""
         layer = self.wrapper.layer
         activation = getattr(layer, "activation", None)
         if activation is None:
@@ -81,7 +81,7 @@ class Site:
 
 
 def float_call(wrapper, saved, inputs):
-    """Call a wrapped layer as it was in float: masked, not rounded, with saved weights.
+    """Call a wrapped layer in float: masked but not rounded, with its saved weights.
 
     Args:
         wrapper: A `CompressedLayer`.
@@ -92,7 +92,7 @@ def float_call(wrapper, saved, inputs):
         Array of outputs.
     """
     with keras.StatelessScope(state_mapping=saved):
-        # As arrays: a variable that is no tensor yet would be read outside of the scope.
+        # As arrays, because a variable that is not a tensor yet would be read outside the scope.
         masked = [
             (wrapper.variable(k), np.asarray(wrapper.clustered_kernel(k))) for k in wrapper.kernels
         ]
@@ -104,21 +104,21 @@ def float_call(wrapper, saved, inputs):
 
 
 def require_calibrated(model, function):
-    """Raise unless a model is compressed with quantization and its ranges are known.
+    """Raise an error unless a model is quantized and calibrated.
 
     Args:
         model: A `keras.Model`.
-        function: Name of the public function that needs it.
+        function: Name of the public function that requires this.
 
     Raises:
-        InvalidArgumentError: It is not.
+        InvalidArgumentError: The model is not quantized or not calibrated.
     """
     layers = all_layers(model) if isinstance(model, keras.Model) else []
     quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
     if quantizers and all(layer.observed and layer.phase != Phase.OFF for layer in quantizers):
         return
     raise InvalidArgumentError(
-        f"{function} needs a compressed model whose ranges are known. Before it: "
+        f"{function} needs a compressed and calibrated model. Call first: "
         "model = kc.compress(model, quantization=kc.Quantization(...)), then "
         f"kc.calibrate(model, x). Received: {getattr(model, 'name', model)}, which has "
         f"{'no ranges' if not quantizers else 'ranges that were never observed'}"
@@ -130,12 +130,12 @@ def collect(model, data, samples, batch_size):
 
     Args:
         model: A functional `keras.Model`.
-        data: What `kc.calibrate` takes.
-        samples: Number of samples at most.
-        batch_size: Samples in a batch of data that do not come in batches.
+        data: Data as for `kc.calibrate`.
+        samples: Maximum number of samples.
+        batch_size: Samples in a batch, for data that are not batched already.
 
     Raises:
-        InvalidArgumentError: No data.
+        InvalidArgumentError: There are no data.
     """
     batches, count = [], 0
     source = read(data, input_specs(model)).inputs_only()
@@ -153,12 +153,12 @@ def collect(model, data, samples, batch_size):
 def walk(model, batches, visit, progress=None):
     """Run samples through a compressed model, layer by layer, and visit each wrapped layer.
 
-    `visit` is called before the quantized samples pass a layer, so later layers see what it changed
-    there. Only tensors that are still to be read are held.
+    `visit` is called before the quantized samples pass a layer, so that its changes affect the
+    inputs of later layers. Tensors are dropped after their last reader.
 
     Args:
         model: A compressed, calibrated model.
-        batches: What `collect` returned.
+        batches: The batches that `collect` returned.
         visit: Function of a `Site`, called once for each wrapped layer that is quantized.
         progress: Whether to show a bar; `None` shows it on a terminal.
     """
@@ -209,7 +209,7 @@ def _saved_weights(graph):
 
 
 def _fused_relu(call):
-    """The ReLU that alone reads a call's output, as the file's operator applies it itself."""
+    """Return the ReLU that is the only reader of a call's output, which the file fuses into it."""
     readers = call.output.consumers
     if len(readers) == 1 and role(readers[0].operation) is Role.RELU:
         return readers[0].operation
@@ -217,11 +217,11 @@ def _fused_relu(call):
 
 
 class LayerwiseOutputs:
-    """The values of a graph for all batches, kept until their last reader.
+    """The values of a graph for all batches, kept until their last reader has run.
 
     Args:
         graph: A `Graph`.
-        batches: What `collect` returned.
+        batches: The batches that `collect` returned.
     """
 
     def __init__(self, graph, batches):
@@ -240,7 +240,7 @@ class LayerwiseOutputs:
 
         Args:
             call: The next call of the graph.
-            as_called: Returns what is called in the place of an operation.
+            as_called: Function from an operation to the function that is called instead.
         """
         count = len(self.values[call.inputs[0]])
         made = [self._outputs(call, as_called(call.operation), index) for index in range(count)]

@@ -1,6 +1,6 @@
-"""What is remembered of the values that pass a tensor while a model is calibrated.
+"""Observers record the values of a tensor while a model is calibrated.
 
-The state is a few numbers or one histogram for each tensor, updated on the graph: it does not
+Their state is a few numbers or one histogram for each tensor, updated on the graph. It does not
 grow with the number of samples.
 """
 
@@ -13,13 +13,13 @@ from keras import ops
 from keras_compress.quantization.histogram import Histogram
 
 BINS = 8192
-# Values of a batch that enter the histogram; extremes are taken over all of them.
+# Number of values of a batch that the histogram counts. Extremes are taken over all values.
 VALUES_PER_BATCH = 2**15
 _FIRST_LIMIT = 2.0**-60
 
 
 class RunningObserver:
-    """Follows the range that a `RunningCalibrator` keeps.
+    """Updates the running range of a `RunningCalibrator`.
 
     Args:
         calibrator: A `RunningCalibrator`.
@@ -30,7 +30,7 @@ class RunningObserver:
         self.minimum, self.maximum, self.count = (_scalar() for _ in range(3))
 
     def observe(self, values):
-        """Take a batch into account.
+        """Update the range with a batch.
 
         Args:
             values: Float32 tensor.
@@ -57,13 +57,13 @@ class RunningObserver:
 
 
 class HistogramObserver:
-    """Counts values in bins; where a value lies outside, bins are merged two by two.
+    """Counts values in bins. If a value lies outside the limit, pairs of bins are merged.
 
-    The limit only doubles, so merging is exact and one pass over the data is enough.
+    The limit only ever doubles, so merging is exact and one pass over the data is enough.
 
     Args:
         calibrator: A `HistogramCalibrator`.
-        batch_size: Samples in a batch; it decides which part of the values is counted.
+        batch_size: Samples in a batch; it determines which share of the values is counted.
     """
 
     def __init__(self, calibrator, batch_size):
@@ -74,7 +74,7 @@ class HistogramObserver:
         self.reset()
 
     def observe(self, values):
-        """Take a batch into account.
+        """Count the values of a batch.
 
         Args:
             values: Float32 tensor.
@@ -89,7 +89,7 @@ class HistogramObserver:
         counts = _merged(ops.convert_to_tensor(self.counts), doublings)
         thinned = ops.reshape(values, (-1,))[:: _stride(values.shape, self.batch_size)]
         places = ops.floor((thinned / limit + 1.0) * (BINS / 2))
-        # What is no number has no bin; the extremes tell of it.
+        # NaN has no bin. The extremes reveal it.
         places = ops.cast(ops.clip(ops.nan_to_num(places), 0, BINS - 1), "int32")
         new = ops.bincount(places, minlength=BINS)[:BINS]
         self.counts.assign(counts + ops.cast(new, "float64"))
@@ -127,7 +127,7 @@ def _merged(counts, doublings):
 
 
 def _stride(shape, batch_size):
-    """The distance of the values that are counted: one that meets all channels in turn."""
+    """Return the stride of the values that are counted, coprime to the number of channels."""
     sizes = [size or 1 for size in shape[1:]]
     stride = max(1, math.prod(sizes) * batch_size // VALUES_PER_BATCH)
     channels = sizes[-1] if sizes else 1

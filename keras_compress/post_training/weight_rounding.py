@@ -1,4 +1,4 @@
-"""The integers of weights, chosen after training, layer by layer, from samples."""
+"""Choose the integers of weights after training, layer by layer, from samples."""
 
 import keras
 import numpy as np
@@ -27,29 +27,29 @@ def round_weights(
 ) -> keras.Model:
     """Round the weights of a compressed model so that its layers keep their float outputs.
 
-    Layer by layer in the order of the data: the inputs of a layer come through the layers that
-    are rounded already, the outputs that it should have come from the float model. The integers
-    that are chosen stay in the kernels, on scales that are fixed from then on, so that saved
-    models, `kc.strip` and `kc.convert` carry them. Layers whose quantizer has no grid of equal
-    steps (`lloyd_max`, powers of two), or whose weights are clustered, keep their own rounding.
+    Layers are rounded in execution order. The inputs of a layer come from the layers rounded so
+    far, its target outputs from the float model. The chosen integers are stored in the kernels,
+    and their scales are fixed from then on, so that saved models, `kc.strip` and `kc.convert` keep
+    them. Layers whose quantizer has no grid of equal steps (`lloyd_max`, powers of two), or whose
+    weights are clustered, keep their own rounding.
 
     Args:
-        model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed.
-        data: Samples as for `kc.calibrate`. No labels are needed.
+        model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed in place.
+        data: Samples as for `kc.calibrate`. Labels are not needed.
         rounding: Name or instance of a rounding: `"adaround"`, `"gptq"`, `"nearest"`.
-        correct_bias: Whether the mean error that is left goes into each layer's bias before the
-            next layer's turn, as `kc.correct_biases` does. Default true.
-        samples: Number of samples to use at most. Default 512. The inputs and outputs of one
-            layer for all of them are held in memory.
-        batch_size: Samples in a batch of data that do not come in batches. Default 64.
-        seed: Of the samples that each update draws.
+        correct_bias: Whether to correct the remaining mean error in each layer's bias before the
+            next layer is rounded, as `kc.correct_biases` does. Default true.
+        samples: Maximum number of samples. Default 512. The inputs and outputs of one layer for
+            all samples are held in memory.
+        batch_size: Samples in a batch, for data that are not batched already. Default 64.
+        seed: Seed of the samples that each update draws.
         progress: Whether to show a bar; `None` shows it on a terminal.
 
     Returns:
         The same model.
 
     Raises:
-        InvalidArgumentError: A model without quantization or without ranges, or no data.
+        InvalidArgumentError: The model is not quantized or not calibrated, or there are no data.
         UnknownNameError: No rounding has that name.
 
     Example:

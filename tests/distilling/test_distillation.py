@@ -50,12 +50,12 @@ def first_loss(model, y=Y):
 @pytest.mark.parametrize("end", ["softmax", "logits", "dense"])
 def test_the_loss_is_that_of_the_paper(end):
     student, teacher = network(end=end), network(end=end)
-    found = first_loss(kc.Distillation(student, teacher, temperature=3.0, alpha=1.0))
+    actual = first_loss(kc.Distillation(student, teacher, temperature=3.0, alpha=1.0))
     if end == "dense":
         before = [np.log(model.predict(X, verbose=0)) for model in (student, teacher)]
     else:
         before = [logits(student), logits(teacher)]
-    assert found == pytest.approx(hinton(*before, 3.0), rel=1e-4)
+    assert actual == pytest.approx(hinton(*before, 3.0), rel=1e-4)
 
 
 def test_task_and_teacher_share_the_loss_by_alpha():

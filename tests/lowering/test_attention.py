@@ -78,15 +78,15 @@ def _compressed(model, phase=Phase.OFF, **choices):
 @pytest.mark.parametrize("name", MODELS)
 def test_parts_answer_as_the_whole_does(name):
     model, x = MODELS[name]()
-    wanted = model(x, training=False)
+    expected = model(x, training=False)
     compressed = _compressed(model)
     assert sum(isinstance(layer, CompressedLayer) for layer in compressed.layers) >= 4
     assert not any(isinstance(layer, layers.MultiHeadAttention) for layer in compressed.layers)
-    np.testing.assert_allclose(compressed(x, training=False), wanted, atol=1e-5)
+    np.testing.assert_allclose(compressed(x, training=False), expected, atol=1e-5)
     plain = kc.strip(compressed)
     assert [type(layer) for layer in plain.layers] == [type(layer) for layer in model.layers]
     assert plain.get_layer("attention").get_config() == model.get_layer("attention").get_config()
-    np.testing.assert_allclose(plain(x, training=False), wanted, atol=1e-6)
+    np.testing.assert_allclose(plain(x, training=False), expected, atol=1e-6)
 
 
 def test_dropout_still_drops_in_training():
@@ -123,8 +123,8 @@ def test_widths_by_name_reach_the_projections():
     model, _ = _self_attention()
     widths = {"attention": 4, "attention_output": 8}
     compressed = kc.compress(model, quantization=kc.Quantization(weight_bits=widths))
-    found = {w.name: w.weight_bits for w in compressed.layers if isinstance(w, CompressedLayer)}
-    assert found == {
+    actual = {w.name: w.weight_bits for w in compressed.layers if isinstance(w, CompressedLayer)}
+    assert actual == {
         "attention_query": 4,
         "attention_key": 4,
         "attention_value": 4,
@@ -138,8 +138,8 @@ def test_a_file_loads_and_strips(tmp_path):
     kc.calibrate(compressed, dict(zip(("x", "mask"), x, strict=True)))
     compressed.save(tmp_path / "model.keras")
     loaded = kc.load_model(tmp_path / "model.keras")
-    wanted = compressed.predict(x, verbose=0)
-    np.testing.assert_array_equal(loaded.predict(x, verbose=0), wanted)
+    expected = compressed.predict(x, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), expected)
     plain = kc.strip(loaded).predict(x, verbose=0)
     np.testing.assert_allclose(plain, model.predict(x, verbose=0), atol=1e-6)
 

@@ -43,8 +43,8 @@ def replay(graph):
     ],
 )
 def test_each_operator_has_a_call(stack, names):
-    model, graph, found = lowered(*stack)
-    assert found == names
+    model, graph, actual = lowered(*stack)
+    assert actual == names
     np.testing.assert_allclose(replay(graph)(X), model(X), rtol=1e-5, atol=1e-6)
 
 
@@ -63,8 +63,8 @@ def test_a_branch_behind_an_activation_reads_the_activation():
     x = layers.Conv2D(4, 1, activation="silu")(inputs)
     model = keras.Model(inputs, [layers.Add()([x, layers.ReLU()(x)]), x])
     graph = lower(graphs.trace(model))
-    for found, wanted in zip(replay(graph)(X), model(X), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    for actual, expected in zip(replay(graph)(X), model(X), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_model_itself_stays_as_it_was():

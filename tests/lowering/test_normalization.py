@@ -22,16 +22,16 @@ def _model(shape, **config):
 @pytest.mark.parametrize("config", [{}, {"scale": False}, {"center": False, "epsilon": 0.1}])
 def test_parts_answer_as_the_whole_does(shape, config):
     model, x = _model(shape, **config)
-    wanted = model(x, training=False)
+    expected = model(x, training=False)
     compressed = kc.compress(model, quantization=kc.Quantization())
     assert any(isinstance(layer, NormalizationStep) for layer in compressed.layers)
     for layer in compressed.layers:
         if isinstance(layer, PhasedLayer):
             layer.set_phase(Phase.OFF)
-    np.testing.assert_allclose(compressed(x, training=False), wanted, atol=1e-5)
+    np.testing.assert_allclose(compressed(x, training=False), expected, atol=1e-5)
     plain = kc.strip(compressed)
     assert plain.get_layer("norm").get_config() == model.get_layer("norm").get_config()
-    np.testing.assert_array_equal(plain(x, training=False), wanted)
+    np.testing.assert_array_equal(plain(x, training=False), expected)
 
 
 def test_training_moves_gamma_and_beta():
@@ -53,5 +53,5 @@ def test_a_variance_of_zero_leaves_ranges_finite():
 
 def test_other_axes_stay_whole_and_are_named():
     model, _ = _model((5, 6), axis=1)
-    with pytest.warns(UserWarning, match=r"norm \(LayerNormalization: it is not over the last"):
+    with pytest.warns(UserWarning, match=r"norm \(LayerNormalization: it normalizes axes"):
         kc.compress(model, quantization=kc.Quantization())

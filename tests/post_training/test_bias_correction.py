@@ -42,15 +42,15 @@ def test_means_of_channels_are_those_of_the_float_model(network, samples, correc
         inputs = np.asarray(keras.Model(network.input, before.input)(samples))
         kernel, bias = before.get_weights()
         outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel.reshape(-1, len(bias)) + bias
-    wanted = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
-    found = _channel_means(corrected, layer, samples)
-    np.testing.assert_allclose(found, wanted, atol=2e-3 * np.abs(wanted).max())
+    expected = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
+    actual = _channel_means(corrected, layer, samples)
+    np.testing.assert_allclose(actual, expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_outputs_come_nearer(network, samples, corrected):
-    wanted = np.asarray(network(samples))
-    before = np.mean((np.asarray(_calibrated(network, samples)(samples)) - wanted) ** 2)
-    assert np.mean((np.asarray(corrected(samples)) - wanted) ** 2) < 0.5 * before
+    expected = np.asarray(network(samples))
+    before = np.mean((np.asarray(_calibrated(network, samples)(samples)) - expected) ** 2)
+    assert np.mean((np.asarray(corrected(samples)) - expected) ** 2) < 0.5 * before
 
 
 def test_layers_without_a_bias_stay(samples):
@@ -74,5 +74,7 @@ def test_a_normalization_without_offset_takes_the_correction(samples, scale):
 
 
 def test_refuses_a_plain_model(network, samples):
-    with pytest.raises(InvalidArgumentError, match="correct_biases needs a compressed model"):
+    with pytest.raises(
+        InvalidArgumentError, match="correct_biases needs a compressed and calibrated model"
+    ):
         kc.correct_biases(network, samples)

@@ -58,8 +58,8 @@ def test_the_range_of_the_input_does_not_depend_on_the_batches(compressed, sampl
 
 def test_per_batch_takes_the_mean_of_the_batches(compressed, samples):
     kc.calibrate(compressed, samples[:64], batch_size=32, method="min_max", per_batch=True)
-    wanted = (samples[:32].max() + samples[32:64].max()) / 2
-    assert next(iter(_ranges(compressed).values()))[1] == pytest.approx(wanted)
+    expected = (samples[:32].max() + samples[32:64].max()) / 2
+    assert next(iter(_ranges(compressed).values()))[1] == pytest.approx(expected)
 
 
 def test_streamed_histogram_is_that_of_all_values():
@@ -68,11 +68,11 @@ def test_streamed_histogram_is_that_of_all_values():
     observer = HistogramObserver(Mse(), batch_size=4)
     for start in range(0, 40, 4):
         observer.observe(keras.ops.convert_to_tensor(values[start : start + 4]))
-    found = observer.histogram()
-    assert found.counts.sum() == values.size
-    assert (found.minimum, found.maximum) == (values.min(), values.max())
-    wanted, _ = np.histogram(values, len(found.counts), (-found.limit, found.limit))
-    assert np.abs(np.cumsum(found.counts) - np.cumsum(wanted)).max() <= 2
+    actual = observer.histogram()
+    assert actual.counts.sum() == values.size
+    assert (actual.minimum, actual.maximum) == (values.min(), values.max())
+    expected, _ = np.histogram(values, len(actual.counts), (-actual.limit, actual.limit))
+    assert np.abs(np.cumsum(actual.counts) - np.cumsum(expected)).max() <= 2
 
 
 def test_histogram_error_is_that_of_rounding():
@@ -81,9 +81,9 @@ def test_histogram_error_is_that_of_rounding():
         step = (maximum - minimum) / (2**bits - 1)
         zero = np.round(-minimum / step)
         rounded = (np.clip(np.round(values / step) + zero, 0, 2**bits - 1) - zero) * step
-        wanted = np.mean((rounded - values) ** 2)
+        expected = np.mean((rounded - values) ** 2)
         error = histogram(values).error(minimum, maximum, bits)
-        assert error == pytest.approx(wanted, rel=0.05)
+        assert error == pytest.approx(expected, rel=0.05)
 
 
 def test_refuses_what_cannot_be_calibrated(compressed, samples):

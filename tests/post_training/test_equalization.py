@@ -71,11 +71,11 @@ def test_outputs_stay_and_ranges_become_equal(build, links):
     model = build()
     x = np.random.default_rng(1).normal(size=(16, *model.input_shape[1:])).astype("float32")
     equalized = kc.equalize(model)
-    wanted = np.asarray(model(x))
-    np.testing.assert_allclose(equalized(x), wanted, atol=1e-5 * np.abs(wanted).max())
-    found = channel_links(trace(equalized))
-    assert len(found) == links
-    for link in found:
+    expected = np.asarray(model(x))
+    np.testing.assert_allclose(equalized(x), expected, atol=1e-5 * np.abs(expected).max())
+    actual = channel_links(trace(equalized))
+    assert len(actual) == links
+    for link in actual:
         made, read = _ranges(link)
         np.testing.assert_allclose(made, read, rtol=0.02)
     assert _unevenness(channel_links(trace(model))) > 2
@@ -114,19 +114,19 @@ def test_relu6_is_left_alone_unless_it_may_be_replaced():
     capped = [layer for layer in replaced.layers if getattr(layer, "max_value", None)]
     assert not capped
     uncapped = _depthwise_chain()
-    wanted = np.asarray(uncapped(x))
-    np.testing.assert_allclose(replaced(x), wanted, atol=1e-5 * np.abs(wanted).max())
+    expected = np.asarray(uncapped(x))
+    np.testing.assert_allclose(replaced(x), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_equalization_pays_with_one_scale_for_all_channels():
     model = _depthwise_chain()
     x = np.random.default_rng(1).normal(size=(64, 8, 8, 3)).astype("float32")
-    wanted = np.asarray(model(x))
+    expected = np.asarray(model(x))
     errors = []
     for network in (model, kc.equalize(model)):
         spec = kc.Quantization(per_channel=False, per_channel_dense=False)
         quantized = kc.calibrate(kc.compress(network, quantization=spec), x, method="min_max")
-        errors.append(np.mean((np.asarray(quantized(x)) - wanted) ** 2))
+        errors.append(np.mean((np.asarray(quantized(x)) - expected) ** 2))
     assert errors[1] < 0.5 * errors[0]
 
 
@@ -152,10 +152,10 @@ def test_a_model_without_pairs_is_copied():
 def test_with_data_outputs_stay_and_channels_reach_equally_far(build):
     model = build()
     x = np.random.default_rng(1).normal(size=(16, *model.input_shape[1:])).astype("float32")
-    wanted = np.asarray(model(x))
+    expected = np.asarray(model(x))
     for strength in (0.5, 1.0):
         equalized = kc.equalize(model, x, strength=strength)
-        np.testing.assert_allclose(equalized(x), wanted, atol=1e-5 * np.abs(wanted).max())
+        np.testing.assert_allclose(equalized(x), expected, atol=1e-5 * np.abs(expected).max())
     for link in channel_links(trace(equalized)):
         values = keras.Model(equalized.inputs, link.last.input).predict(x, verbose=0)
         reached = np.abs(values).reshape(-1, link.repeats, values.shape[-1] // link.repeats)
@@ -174,10 +174,10 @@ def test_uneven_channels_lose_less_at_int8_with_data():
         kernel, bias = model.get_layer(name).get_weights()
         model.get_layer(name).set_weights([kernel * factor, bias])
     x = np.random.default_rng(0).normal(size=(256, 12)).astype("float32")
-    wanted, errors = np.asarray(model(x)), []
+    expected, errors = np.asarray(model(x)), []
     for source in (model, kc.equalize(model, x)):
         content = kc.convert(source, "generic_int8", x).content
-        result = kc.evaluate(content, x, wanted, metrics=["mse"], latency_runs=0)
+        result = kc.evaluate(content, x, expected, metrics=["mse"], latency_runs=0)
         errors.append(result.model.metrics["mse"])
     assert errors[1] < 0.05 * errors[0]
 

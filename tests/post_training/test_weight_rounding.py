@@ -76,21 +76,21 @@ def _wrapped(model):
 def test_file_and_saved_model_hold_the_rounded_integers(network, samples, per_channel, tmp_path):
     model = _calibrated(network, samples, per_channel=per_channel, per_channel_dense=per_channel)
     kc.round_weights(model, samples, "gptq")
-    wanted = {wrapper.name: _integers(wrapper) for wrapper in _wrapped(model)}
+    expected = {wrapper.name: _integers(wrapper) for wrapper in _wrapped(model)}
     model.save(tmp_path / "model.keras")
     loaded = kc.load_model(tmp_path / "model.keras")
     for wrapper in _wrapped(loaded):
-        np.testing.assert_array_equal(_integers(wrapper), wanted[wrapper.name])
+        np.testing.assert_array_equal(_integers(wrapper), expected[wrapper.name])
     converted = kc.convert(loaded)
     constants = [t for t in flatbuffer.read(converted).tensors if t.is_constant]
     for kernel in prepare(loaded).kernels:
-        found = integers(kernel)
+        actual = integers(kernel)
         source = next(w for w in _wrapped(loaded) if w.name == kernel.layer)
         (description,) = source.kernels
-        in_keras = description.to_deployed(wanted[kernel.layer])
-        np.testing.assert_array_equal(np.abs(found), np.abs(in_keras))
+        in_keras = description.to_deployed(expected[kernel.layer])
+        np.testing.assert_array_equal(np.abs(actual), np.abs(in_keras))
         assert any(
-            tensor.size == found.size and np.array_equal(tensor.data.ravel(), found.ravel())
+            tensor.size == actual.size and np.array_equal(tensor.data.ravel(), actual.ravel())
             for tensor in constants
         )
     labels = np.asarray(loaded(samples)).argmax(axis=1)

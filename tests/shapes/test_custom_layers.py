@@ -74,7 +74,7 @@ def test_one_scale_for_all_where_no_axis_is_given():
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("returned", "words"),
     [
         ({}, "must return a dict"),
         (["weight"], "must return a dict"),
@@ -83,9 +83,9 @@ def test_one_scale_for_all_where_no_axis_is_given():
         ({"bias": "last"}, "bias='last'"),
     ],
 )
-def test_what_cannot_be_is_refused(wanted, words):
+def test_what_cannot_be_is_refused(returned, words):
     class Wrong(Gated):
-        kernels = wanted
+        kernels = returned
 
     with pytest.raises(InvalidArgumentError, match=words):
         kc.compress(network(Wrong), quantization="generic_int8")

@@ -82,9 +82,9 @@ def called(model, inputs=X):
 
 
 def same(model, other, inputs=X):
-    expected, found = model(inputs), other(inputs)
+    expected, actual = model(inputs), other(inputs)
     keras.tree.map_structure(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), expected, found
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), expected, actual
     )
 
 

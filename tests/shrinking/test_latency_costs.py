@@ -59,8 +59,8 @@ def test_time_stays_within_the_budget_and_the_slow_layer_pays(graph):
     )
     slow, quick = (smaller.get_layer(name).units for name in ("slow", "quick"))
     assert slow <= 16 and slow < quick
-    found = LatencyCosts(graph, LATENCIES)(keep(graph, slow=slow, quick=quick))
-    assert 0.55 * 4.5 < found <= 0.6 * 4.5
+    actual = LatencyCosts(graph, LATENCIES)(keep(graph, slow=slow, quick=quick))
+    assert 0.55 * 4.5 < actual <= 0.6 * 4.5
 
 
 def test_errors_tell_what_is_missing(graph):

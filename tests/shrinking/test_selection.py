@@ -69,8 +69,8 @@ def test_free_groups_go_even_within_the_target(scores):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "width", "round_to", "expected"),
+    ("remaining", "width", "round_to", "expected"),
     [(3, 1, 8, 8), (9, 1, 8, 16), (3, 4, 8, 4), (3, 8, 8, 3), (3, 3, 8, 8), (20, 1, 16, 20)],
 )
-def test_multiples_count_channels_not_groups(wanted, width, round_to, expected):
-    assert allowed(wanted, 20, width, SelectionOptions(round_to=round_to)) == expected
+def test_multiples_count_channels_not_groups(remaining, width, round_to, expected):
+    assert allowed(remaining, 20, width, SelectionOptions(round_to=round_to)) == expected

@@ -1,4 +1,4 @@
-"""Rounding up or down, learned for each weight from the layer's float outputs (AdaRound)."""
+"""AdaRound: learn for each weight whether to round up or down, from the layer's float outputs."""
 
 import dataclasses
 
@@ -15,31 +15,31 @@ _BETA = 20.0, 2.0
 
 @dataclasses.dataclass(frozen=True)
 class AdaRound(Rounding):
-    """Minimises the error of the layer's outputs over a soft choice, which hardens gradually.
+    """Minimizes the error of a layer's outputs over soft rounding choices that gradually harden.
 
         W(V)  = s * clip(floor(W / s) + h(V), -limit, limit)
         h(V)  = clip(1.2 * sigmoid(V) - 0.1, 0, 1)
         loss  = ||f(W(V) X) - Y||**2 / E + penalty * mean(1 - |2 h(V) - 1|**beta)
 
-    E is the error of rounding to nearest, which makes the loss the same for layers of any scale.
-    The penalty is absent for the first part of the steps, then beta falls from 20 to 2. Where a
-    bias takes the mean error of each output channel, it is trained together with V. Layers whose
-    error on all samples is not below that of rounding to nearest keep the latter. X comes through
-    the layers that are quantized already, Y from the float model.
+    E is the error of rounding to nearest, which makes the loss independent of a layer's scale.
+    There is no penalty during the first part of the steps, then beta falls from 20 to 2. If a bias
+    will correct the mean error of each output channel, it is trained together with V. If the
+    result is not better than rounding to nearest on all samples, the layer is rounded to nearest.
+    X has passed through the layers quantized so far, and Y comes from the float model.
 
     Source: Nagel et al. 2020, "Up or down? Adaptive rounding for post-training quantization",
     sections 3.3 and 3.4.
 
     Args:
-        steps: Updates for each layer. Default 1000.
-        batch_size: Samples of an update. Default 32.
-        learning_rate: Of Adam. Default 0.02.
+        steps: Number of updates for each layer. Default 1000.
+        batch_size: Number of samples in each update. Default 32.
+        learning_rate: Learning rate of Adam. Default 0.02.
         penalty: Weight of the penalty. Default 1.0.
         free: Share of the steps without penalty. Default 0.2.
 
     Raises:
-        InvalidArgumentError: Steps, batch size, learning rate or penalty not above 0, or a share
-            outside [0, 1).
+        InvalidArgumentError: Steps, batch size, learning rate or penalty are not above 0, or the
+            share is outside [0, 1).
     """
 
     steps: int = 1000
@@ -71,14 +71,14 @@ class AdaRound(Rounding):
 
 
 class _Learner:
-    """The soft choice of one layer and its training, on the graph."""
+    """The soft rounding choices of one layer and their training, on the graph."""
 
     def __init__(self, settings, problem, nearest_error):
         import tensorflow as tf
 
         self.tf, self.settings, self.problem = tf, settings, problem
         self.nearest_error = float(nearest_error)
-        # A shift moves in units of the error that it has to remove.
+        # The learning rate of the shift is in units of the error that it has to remove.
         self.unit = self.nearest_error**0.5
         ratio = problem.weights / problem.scale
         self.floor = np.floor(ratio).astype("float32")
@@ -96,7 +96,7 @@ class _Learner:
         ]
 
     def integers(self) -> np.ndarray:
-        """Train the choice and return the result."""
+        """Train the choices and return the integers."""
         self._train(self.tf.constant(self.problem.inputs), self.tf.constant(self.problem.targets))
         up = np.asarray(self._openness()) >= 0.5
         limit = self.problem.limit
@@ -128,14 +128,14 @@ class _Learner:
         error = tf.reduce_mean((self.problem.call(weights, self.shift, inputs) - targets) ** 2)
         done = (tf.cast(step, tf.float32) / settings.steps - settings.free) / (1 - settings.free)
         first, last = _BETA
-        # A cosine, as slow at both ends, between the two exponents.
+        # A half cosine from the first exponent to the last.
         beta = last + (first - last) * 0.5 * (1 + tf.cos(np.pi * tf.maximum(done, 0.0)))
         undecided = tf.reduce_mean(1 - tf.abs(2 * openness - 1) ** beta)
         weight = tf.where(done > 0, settings.penalty, 0.0)
         return error / self.nearest_error + weight * undecided
 
     def _update(self, gradients, step):
-        """One step of Adam (Kingma and Ba 2015)."""
+        """Make one step of Adam (Kingma and Ba 2015)."""
         rates = self.settings.learning_rate, self.settings.learning_rate * self.unit
         for variable, gradient, moments, rate in zip(
             self.trained, gradients, self.moments, rates, strict=False

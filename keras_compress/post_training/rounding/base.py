@@ -1,4 +1,4 @@
-"""The problem that a rounding method solves, and the base of these methods."""
+"""The problem that a rounding method solves, and the base class of rounding methods."""
 
 import abc
 import dataclasses
@@ -13,22 +13,22 @@ from keras_compress.support.plugins import Plugin
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RoundingProblem:
-    """The kernel of one layer, its grid, and the outputs that the layer should have.
+    """The kernel of one layer, its grid, and the target outputs of the layer.
 
     Args:
-        weights: Float array of the kernel, in Keras layout. Zeros are pruned and stay.
+        weights: Float array of the kernel, in Keras layout. Zeros are pruned and must stay zero.
         scale: Step of the grid, an array that broadcasts to `weights`.
-        limit: Largest integer of the grid, which is symmetric.
-        inputs: Array (n_samples, ...), the outputs of the quantized layers before.
-        targets: Array (n_samples, ...): the float layer's outputs for its own, float inputs.
-        call: `call(weights, shift, inputs) -> outputs`, the layer with a kernel in the place of
-            its own and a shift added to each output channel, differentiable; with the
-            normalization and ReLU that the file fuses into it.
+        limit: Largest integer of the symmetric grid.
+        inputs: Array (n_samples, ...): inputs computed by the quantized layers before.
+        targets: Array (n_samples, ...): outputs of the float layer for its float inputs.
+        call: `call(weights, shift, inputs) -> outputs`: calls the layer with the given kernel,
+            adds a shift to each output channel, and applies the normalization and ReLU that the
+            file fuses into it. It is differentiable.
         layer: The Keras layer.
         matrix: Its `MatrixForm`, or `None`.
-        shift_shape: Shape of the bias that will take the mean error of the outputs; `None` where
-            no bias will.
-        seed: Integer seed of whatever is drawn at random.
+        shift_shape: Shape of the bias that will correct the mean error of the outputs; `None` if
+            there is none.
+        seed: Integer seed of all random draws.
     """
 
     weights: np.ndarray
@@ -52,8 +52,8 @@ class RoundingProblem:
 
         Args:
             integers: Array of the kernel's shape.
-            shift: What is added to each output channel.
-            batch_size: Samples that are computed at a time.
+            shift: Shift added to each output channel.
+            batch_size: Number of samples computed at a time.
         """
         weights = (integers * self.scale).astype("float32")
         total = 0.0
@@ -66,7 +66,7 @@ class RoundingProblem:
 
 @dataclasses.dataclass(frozen=True)
 class Rounding(Plugin, abc.ABC):
-    """Chooses the integer of the grid for each weight of a trained layer."""
+    """Chooses an integer of the grid for each weight of a trained layer."""
 
     @abc.abstractmethod
     def integers(self, problem: RoundingProblem) -> np.ndarray:
@@ -76,5 +76,5 @@ class Rounding(Plugin, abc.ABC):
             problem: A `RoundingProblem`.
 
         Returns:
-            Array of the kernel's shape, integers in [-limit, limit], zero where the weight is.
+            Array of the kernel's shape: integers in [-limit, limit], zero for zero weights.
         """

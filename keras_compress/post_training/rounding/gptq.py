@@ -1,4 +1,4 @@
-"""Weights are rounded one after another; the later ones compensate for the error (GPTQ)."""
+"""GPTQ: round weights one after another; later weights compensate for the error."""
 
 import dataclasses
 
@@ -12,15 +12,15 @@ _BATCH = 16
 
 @dataclasses.dataclass(frozen=True)
 class Gptq(Rounding):
-    """Minimises ||W X - Q X||**2 over the integers, greedily, input by input.
+    """Greedily minimizes ||W X - Q X||**2 over the integers, input by input.
 
         H = X X^T + damping * mean(diag(X X^T)) * I,  U = the upper Cholesky factor of H^-1
         for k:  e = (w_k - q_k) / U_kk,  w_j <- w_j - e * U_kj for all j > k
 
-    X are the columns of the layer's inputs: for Dense the inputs themselves, for convolutions
-    the patches under the kernel, for depthwise ones those of each channel. Where a bias takes
-    the mean error, X is without its mean. Inputs of large power come first. Layers that are no
-    such product are rounded to nearest.
+    X are the columns of the layer's inputs: the inputs themselves for Dense, the patches under the
+    kernel for convolutions, the patches of each channel for depthwise convolutions. If a bias will
+    correct the mean error, the mean of X is subtracted. Inputs of large power are rounded first.
+    Layers that are not a matrix product are rounded to nearest.
 
     Source: Frantar et al. 2023, "GPTQ: accurate post-training quantization for generative
     pre-trained transformers", section 3; the update is that of Optimal Brain Surgeon (Hassibi
@@ -30,7 +30,7 @@ class Gptq(Rounding):
         damping: Share of the mean power that is added to the diagonal. Default 0.01.
 
     Raises:
-        InvalidArgumentError: A damping that is not above 0.
+        InvalidArgumentError: The damping is not above 0.
     """
 
     damping: float = 0.01
@@ -58,9 +58,9 @@ def input_power(form, layer, inputs, centred=False):
 
     Args:
         form: The layer's `MatrixForm`.
-        layer: The layer, built.
+        layer: The built layer.
         inputs: Array (n_samples, ...).
-        centred: Whether the mean of each input is taken away first.
+        centred: Whether to subtract the mean of each input first.
 
     Returns:
         Float64 array (groups, inputs, inputs).
@@ -72,7 +72,7 @@ def input_power(form, layer, inputs, centred=False):
     total, mean, count = np.zeros((groups, size, size)), np.zeros((groups, size, 1)), 0
     for start in range(0, len(inputs), _BATCH):
         columns = tf.reshape(probe(inputs[start : start + _BATCH]), (-1, groups, size))
-        # Double precision: taking the mean away leaves little where inputs hardly vary.
+        # In double precision, because subtracting the mean leaves little if inputs hardly vary.
         columns = tf.cast(tf.transpose(columns, (1, 2, 0)), tf.float64)
         total += np.asarray(tf.matmul(columns, columns, transpose_b=True))
         mean += np.asarray(tf.reduce_sum(columns, axis=2, keepdims=True))
@@ -82,7 +82,7 @@ def input_power(form, layer, inputs, centred=False):
 
 
 def round_greedily(weights, scale, limit, power, damping):
-    """Round the columns of matrices in turn; see `Gptq`.
+    """Round the columns of matrices one after another; see `Gptq`.
 
     Args:
         weights: Array (groups, outputs, inputs). Zeros stay zero.
@@ -102,9 +102,9 @@ def round_greedily(weights, scale, limit, power, damping):
     for step in range(weights.shape[2]):
         now = order[:, step]
         value, grid = remaining[rows, :, now], scale[rows, :, now]
-        chosen = np.clip(np.round(value / grid), -limit, limit) * kept[rows, :, now]
-        integers[rows, :, now] = chosen
-        error = (value - chosen * grid) / factor[:, step, step, None]
+        rounded = np.clip(np.round(value / grid), -limit, limit) * kept[rows, :, now]
+        integers[rows, :, now] = rounded
+        error = (value - rounded * grid) / factor[:, step, step, None]
         for group in rows:
             later = order[group, step + 1 :]
             change = np.outer(error[group], factor[group, step, step + 1 :])
@@ -113,7 +113,7 @@ def round_greedily(weights, scale, limit, power, damping):
 
 
 def _inverse_factor(power, order, damping):
-    """The upper Cholesky factor of the inverse, inputs in the order in which they are rounded."""
+    """Return the upper Cholesky factor of the inverse, with inputs in their rounding order."""
     size = power.shape[-1]
     diagonal = np.diagonal(power, axis1=1, axis2=2)
     mean = diagonal.mean(axis=1)

@@ -1,4 +1,4 @@
-"""Each weight becomes the integer nearest to it."""
+"""Round each weight to the nearest integer."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 
 @dataclasses.dataclass(frozen=True)
 class Nearest(Rounding):
-    """q = clip(round(w / s), -limit, limit): the smallest error of the weights themselves."""
+    """q = clip(round(w / s), -limit, limit): minimizes the error of the weights themselves."""
 
     def integers(self, problem: RoundingProblem) -> np.ndarray:
         """See `Rounding.integers`."""

@@ -40,17 +40,17 @@ def test_comes_near_the_best_of_all_roundings(correlated):
         problem.error(floor + np.reshape(up, (8, 1)))
         for up in itertools.product((0.0, 1.0), repeat=8)
     ]
-    found = problem.error(AdaRound(steps=800).integers(problem))
-    assert np.mean(np.array(every) < found) <= 0.05
+    actual = problem.error(AdaRound(steps=800).integers(problem))
+    assert np.mean(np.array(every) < actual) <= 0.05
     assert np.mean(np.array(every) < problem.error(problem.nearest)) > 0.05
 
 
 def test_integers_are_the_neighbours_and_inside_the_grid(correlated):
     problem = _problem(*correlated, scale=0.2, limit=3)
-    found = AdaRound(steps=60).integers(problem)
-    assert np.abs(found).max() <= 3
+    actual = AdaRound(steps=60).integers(problem)
+    assert np.abs(actual).max() <= 3
     ratio = np.clip(problem.weights / problem.scale, -3, 3)
-    assert np.abs(found - ratio).max() <= 1 + 1e-5
+    assert np.abs(actual - ratio).max() <= 1 + 1e-5
 
 
 def test_is_never_worse_than_nearest(correlated):

@@ -30,8 +30,8 @@ def test_is_the_greedy_optimum():
     columns = random.normal(size=(12, 40)) + 1.0
     power = columns @ columns.T
     scale = np.full_like(weights, 0.4)
-    found = round_greedily(weights, scale, 7, power[None], 1e-9)
-    for row, integers in zip(weights[0], found[0], strict=True):
+    actual = round_greedily(weights, scale, 7, power[None], 1e-9)
+    for row, integers in zip(weights[0], actual[0], strict=True):
         np.testing.assert_array_equal(integers, _refit(row, 0.4, 7, power))
 
 
@@ -56,8 +56,8 @@ def test_columns_times_matrix_is_the_layer(layer):
     matrix = form.to_matrix(np.asarray(layer.kernel))
     product = np.einsum("gok,pgk->pgo", matrix, columns).reshape(-1, groups * outputs)
     bias = np.asarray(layer.bias)
-    wanted = np.asarray(layer(x)).reshape(-1, groups * outputs)
-    np.testing.assert_allclose(product + bias, wanted, atol=1e-5)
+    expected = np.asarray(layer(x)).reshape(-1, groups * outputs)
+    np.testing.assert_allclose(product + bias, expected, atol=1e-5)
     np.testing.assert_array_equal(form.from_matrix(matrix, layer.kernel.shape), layer.kernel)
     covariance = np.stack([np.cov(columns[:, g].T, bias=True) for g in range(groups)])
     np.testing.assert_allclose(input_power(form, layer, x, centred=True), covariance, atol=1e-4)
@@ -76,8 +76,8 @@ def test_conv1d_has_columns_too():
 def test_inputs_that_never_come_do_not_matter():
     power = np.zeros((1, 3, 3))
     weights = np.array([[[0.3, 0.0, -0.9]]])
-    found = round_greedily(weights, np.ones_like(weights), 7, power, 0.01)
-    np.testing.assert_array_equal(found, [[[0, 0, -1]]])
+    actual = round_greedily(weights, np.ones_like(weights), 7, power, 0.01)
+    np.testing.assert_array_equal(actual, [[[0, 0, -1]]])
 
 
 def test_refuses_no_damping():
