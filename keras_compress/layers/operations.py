@@ -23,7 +23,7 @@ from keras_compress.layers import base as layer_types
 class Role(enum.Enum):
     """How an operation's output is quantized."""
 
-    KERNEL = "kernel"  # its output is a new tensor; a ReLU behind it is fused into it
+    KERNEL = "kernel"  # its output is a new tensor; a ReLU after it is fused into it
     LOOKUP = "lookup"  # rows of a table of integers, with the table's scale
     FUSABLE = "fusable"  # the same without a kernel: BatchNormalization, Add, Multiply
     RELU = "relu"  # fused into the operator before it; elsewhere it stays on the input's grid

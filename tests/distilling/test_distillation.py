@@ -1,4 +1,4 @@
-"""`kc.Distillation`: the loss of the papers, in `fit`, on compressed models, in files."""
+"""`kc.Distillation`: the losses of the papers, training in `fit`, compressed models, files."""
 
 import keras
 import numpy as np
@@ -140,7 +140,7 @@ def test_a_saved_model_goes_on_with_the_same_loss(tmp_path):
 
 
 class Doubled(keras.Model):
-    """A user's class with a loss and a step of its own."""
+    """A user's class with its own loss and train step."""
 
     def compute_loss(self, *args, **kwargs):
         return 2 * super().compute_loss(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""A model's own training code is there after compress() and strip()."""
+"""compress() and strip() keep a model's own training code."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ Y = X[:, :2]
 
 
 class Counting(keras.Model):
-    """Counts its train steps, and reads attributes that are its own and layers of its graph."""
+    """Counts its train steps, and reads its own attributes, including layers of its graph."""
 
     def __init__(self, inputs, outputs, weight=2.0, **kwargs):
         super().__init__(inputs, outputs, **kwargs)
@@ -28,7 +28,7 @@ class Counting(keras.Model):
 
 
 class Plain(keras.Model):
-    """A class with nothing of its own but how it is made."""
+    """A class that defines nothing but its constructor."""
 
     def __init__(self):
         inputs = keras.Input((4,))

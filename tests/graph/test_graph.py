@@ -1,4 +1,4 @@
-"""graph.py: what it reads is what Keras computes."""
+"""graph.py: the graph that it reads is the one that Keras computes."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""Conv3D: zeros are trained into its kernel, integers are not, as no file holds them."""
+"""Conv3D: its kernel is pruned but not quantized, as in every file."""
 
 import keras
 import numpy as np
@@ -65,7 +65,7 @@ def test_the_file_holds_its_kernel_in_float_with_the_zeros(trained, file):
 
 
 def test_the_converter_quantizes_no_kernel_of_three_dimensions_by_itself(volumes):
-    """What the layer type says is TensorFlow's doing, not ours."""
+    """The layer type describes what TensorFlow does, not what this package does."""
     model = keras.Sequential([keras.Input((5, 5, 5, 2)), layers.Conv3D(4, 3, name="volume")])
     converted = kc.convert(
         model,

@@ -1,4 +1,4 @@
-"""The table of Keras operations is whole, true, and the only place that names them."""
+"""The table of Keras operations is complete, correct, and the only place that names them."""
 
 import ast
 import collections
@@ -47,7 +47,7 @@ def test_every_operation_of_keras_has_a_row():
 
 
 def test_every_public_layer_and_function_was_looked_at():
-    """The classes that the two tests above look through are loaded: all that are public are."""
+    """All public classes are loaded, so the two tests above see them."""
     public = {value for value in vars(layers).values() if isinstance(value, type)}
     assert {kind for kind in public if issubclass(kind, layers.Layer)} <= classes_of_keras()
     names = {kind.__name__.lower() for kind in classes_of_keras()}
@@ -84,7 +84,7 @@ def test_no_name_stands_twice_in_a_table():
         assert not [name for name, count in collections.Counter(names).items() if count > 1]
 
 
-# Names of Keras operations that are words of ours as well.
+# Names of Keras operations that this package also uses as its own words.
 WORDS = {
     "ELU",  # the operator of TFLite too
     "Function",
@@ -100,7 +100,7 @@ WORDS = {
 
 
 def names_in(path, is_name):
-    """Yield the string constants of a file that are a name, or names and nothing else."""
+    """Yield the string constants of a file that consist of one or more names only."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             words = node.value.split()
@@ -125,7 +125,7 @@ def test_no_name_of_a_keras_operation_stands_outside_the_table(folder):
         return word in names or word[:1].isupper() and word.lower() in with_file
 
     for path in (ROOT.parent / folder).rglob("*.py"):
-        # Configurations of Keras 2 are data of another program, which name its classes.
+        # Configurations of Keras 2 are data of another program and name its classes.
         if path.name == "operations.py" or "keras2" in path.parts:
             continue
         assert not list(names_in(path, is_name)), path
@@ -152,7 +152,7 @@ def positions(name):
 
 
 def check_homogeneous(function, rank):
-    """f(x / s) = f(x) / s with another s for each channel."""
+    """f(x / s) = f(x) / s with a different s for each channel."""
     x = np.random.default_rng(0).normal(size=(2, *(4,) * rank, CHANNELS)).astype("float32")
     scale = np.array([0.5, 3.0, 7.0], "float32")
     whole, scaled = np.asarray(function(x)), np.asarray(function(x / scale))
@@ -174,7 +174,7 @@ def test_homogeneous_functions(name):
 
 
 def test_others_are_not_homogeneous():
-    """The check can fail: it tells apart what the table tells apart."""
+    """The check can fail: it makes the same distinctions as the table."""
     with pytest.raises(AssertionError):
         check_homogeneous(ops.sigmoid, 2)
 

@@ -1,4 +1,4 @@
-"""Each Keras layer and operation has the role that its TFLite operator has."""
+"""Each Keras layer and operation has the role of its TFLite operator."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""An attention taken apart computes what Keras computes, and is put together again."""
+"""A split attention computes the same as Keras, and is restored by strip()."""
 
 import keras
 import numpy as np
@@ -46,7 +46,7 @@ def _shared():
 
 
 def _randomized(model):
-    """Biases other than zero, so that a lost one is seen."""
+    """Set nonzero biases, so that a lost bias is noticed."""
     random = np.random.default_rng(1)
     model.set_weights([random.normal(0, 0.5, weight.shape) for weight in model.get_weights()])
     return model
@@ -157,7 +157,7 @@ def test_the_range_of_masked_scores_ends_a_little_below_the_others():
     attention = model.get_layer("attention")
     queries, keys = attention.query_dense(x), attention.key_dense(x)
     scores = np.einsum("bthd,bshd->bhts", queries, keys)[..., *np.tril_indices(5)] / 3**0.5
-    # Weights are rounded while ranges are found.
+    # Weights are rounded during calibration.
     np.testing.assert_allclose(quantizer.range, (scores.min() - 10, scores.max()), rtol=0.01)
 
 

@@ -1,4 +1,4 @@
-"""A lowered graph shows each tensor of the file, and computes the same."""
+"""A lowered graph contains each tensor of the file, and computes the same result."""
 
 import keras
 import numpy as np

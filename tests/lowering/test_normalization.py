@@ -1,4 +1,4 @@
-"""A LayerNormalization taken apart computes what Keras computes, and is put together again."""
+"""A split LayerNormalization computes the same as Keras, and is restored by strip()."""
 
 import keras
 import numpy as np

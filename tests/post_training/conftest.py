@@ -1,4 +1,4 @@
-"""A small network of every convolution, whose channels have means and ranges that differ."""
+"""A small network with every kind of convolution, whose channels differ in mean and range."""
 
 import keras
 import numpy as np

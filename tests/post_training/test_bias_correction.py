@@ -1,4 +1,4 @@
-"""After correction the mean of each channel is that of the float model, before any activation."""
+"""After correction each channel has the mean of the float model, before any activation."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Equalization leaves outputs alone and makes the ranges of channels equal."""
+"""Equalization does not change outputs and makes the ranges of channels equal."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_compress.post_training.channel_links import channel_links
 
 
 def _uneven(model):
-    """Give the weights of every channel another range, and normalizations other statistics."""
+    """Give channels different ranges, and normalizations different statistics."""
     random = np.random.default_rng(0)
     for layer in model.layers:
         weights = layer.get_weights()
@@ -82,7 +82,7 @@ def test_outputs_stay_and_ranges_become_equal(build, links):
 
 
 def _ranges(link):
-    """What makes each channel, folded, and what reads it: written out for each type of layer."""
+    """The folded weights that produce each channel and those that read it, by type of layer."""
     kernel = np.abs(np.asarray(link.first.kernel))
     if isinstance(link.first, layers.Conv2DTranspose):
         made = kernel.max(axis=(0, 1, 3))
@@ -164,7 +164,7 @@ def test_with_data_outputs_stay_and_channels_reach_equally_far(build):
 
 
 def test_uneven_channels_lose_less_at_int8_with_data():
-    """Channels from 0.01 to 100 between two Dense layers, which the second reads back evenly."""
+    """Channels from 0.01 to 100 between two Dense layers, the second of which evens them out."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((12,))
     hidden = layers.Dense(16, activation="relu", name="hidden")(inputs)

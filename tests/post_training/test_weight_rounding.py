@@ -1,4 +1,4 @@
-"""Rounded weights: better outputs than nearest, and the same integers wherever they are carried."""
+"""Rounded weights: better outputs than nearest, and the same integers in every saved form."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ def _kernels(model):
 
 @pytest.fixture(scope="module")
 def rounded(network, samples):
-    """Models rounded each way; what tests ask of them is read only."""
+    """Models rounded by each method. Tests only read them."""
     models = {name: _calibrated(network, samples) for name in ("nearest", "gptq", "adaround")}
     for name, model in models.items():
         rounding = QUICK if name == "adaround" else name
@@ -98,7 +98,7 @@ def test_file_and_saved_model_hold_the_rounded_integers(network, samples, per_ch
 
 
 def _integers(wrapper):
-    """The integers before folding, whose sign a negative factor turns."""
+    """The integers before folding, whose sign a negative factor flips."""
     (kernel,) = wrapper.kernels
     factor = wrapper.folding_factor(kernel)
     weights = np.asarray(wrapper.effective_kernel(kernel))

@@ -1,4 +1,4 @@
-"""A user's own layer says which of its weights are kernels; what it says is checked."""
+"""A custom layer names its kernels, and its answer is checked."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ X = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
 
 @keras.saving.register_keras_serializable(package="test_custom_layers")
 class Gated(layers.Layer):
-    """Two products, one of them behind a sigmoid."""
+    """Two products, one of them followed by a sigmoid."""
 
     kernels = {"weight": -1, "gate": 1}
 

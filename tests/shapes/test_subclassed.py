@@ -1,4 +1,4 @@
-"""Models and layers whose `call` is a user's code, where it gives a graph and where not."""
+"""Models and layers with a user's `call`, which can be traced or is refused."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ X = np.random.default_rng(0).normal(size=(16, 8)).astype("float32")
 
 
 class Residual(keras.Model):
-    """Two Dense layers around a sum, with what `twist` adds."""
+    """Two Dense layers around a sum, with the variation that `twist` names."""
 
     def __init__(self, twist=None):
         super().__init__()
@@ -37,7 +37,7 @@ class Residual(keras.Model):
 
 
 class Pair(keras.Model):
-    """Takes and gives dicts."""
+    """Takes and returns dicts."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ class Pair(keras.Model):
 
 
 class Trained(Residual):
-    """Has training code beside its call."""
+    """Has training code in addition to its call."""
 
     def train_step(self, data):
         return super().train_step(data)

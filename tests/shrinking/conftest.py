@@ -1,4 +1,4 @@
-"""A small network and data whose derivatives can be checked by differences."""
+"""A small network and data whose derivatives can be checked by finite differences."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ UNITS = 5
 
 
 class Case:
-    """A network of one hidden layer, double-checked by perturbing its weights."""
+    """A network with one hidden layer, whose scores are checked by perturbing its weights."""
 
     def __init__(self, activation):
         keras.utils.set_random_seed(3)

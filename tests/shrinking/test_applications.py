@@ -1,4 +1,4 @@
-"""Small members of keras.applications lose half of their MACs; docs hold a table of all."""
+"""Small members of keras.applications lose half of their MACs; the docs list all."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""channels.py: ids that are tied make one group."""
+"""channels.py: tied ids form one group."""
 
 import keras
 import numpy as np

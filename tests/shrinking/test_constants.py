@@ -1,4 +1,4 @@
-"""constants.py: what the constants of removed channels leave behind."""
+"""constants.py: how the constants of removed channels are kept."""
 
 import keras
 import numpy as np

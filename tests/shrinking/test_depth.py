@@ -1,4 +1,4 @@
-"""blocks.py and depth.py: blocks are found, scored by what they do, and removed whole."""
+"""blocks.py and depth.py: blocks are found, scored by their effect, and removed whole."""
 
 import keras
 import numpy as np

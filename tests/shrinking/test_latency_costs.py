@@ -1,4 +1,4 @@
-"""latency_costs.py and budget.py: time as the amount, and scores for what a group costs."""
+"""latency_costs.py and budget.py: a budget of time, and scores per cost."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Networks wired at random: whatever is removed, the smaller model is the right one."""
+"""Randomly wired networks: the smaller model is correct, whatever is removed."""
 
 import keras
 import numpy as np
@@ -15,10 +15,10 @@ SEEDS = range(8)
 
 
 class RandomNetwork:
-    """Draws layers and wires them to random earlier tensors, all of one spatial size.
+    """Draws layers and connects them to random earlier tensors, all of the same spatial size.
 
     Args:
-        seed: Of all draws.
+        seed: Seed of all draws.
         steps: Number of draws.
     """
 
@@ -34,7 +34,7 @@ class RandomNetwork:
             self.tensors.append(getattr(self, kind)(self.any()))
 
     def model(self):
-        """Return the model: two heads, so that all branches may count."""
+        """Return the model, with two heads so that all branches can matter."""
         flat = layers.Flatten()(self.any())
         last = layers.GlobalAveragePooling2D()(self.tensors[-1])
         mixed = ops.concatenate([layers.GlobalMaxPooling2D()(x) for x in self.tensors[-3:]], -1)
@@ -46,7 +46,7 @@ class RandomNetwork:
         return model
 
     def any(self, channels=None):
-        """Return a tensor, of so many channels if there is one."""
+        """Return a tensor, one with the given number of channels if there is any."""
         fitting = [x for x in self.tensors if channels in (None, x.shape[-1])]
         return fitting[self.rng.integers(len(fitting))]
 
@@ -148,7 +148,7 @@ class RandomNetwork:
 def outputs(model, seed):
     rng = np.random.default_rng(seed)
     x = [rng.normal(size=(2, *t.shape[1:])).astype("float32") for t in model.inputs]
-    # Said aloud, for a Resizing calls its followers in training mode where it is not.
+    # Explicit, because after a Resizing the layers would otherwise run in training mode.
     return np.concatenate([np.asarray(y).reshape(-1) for y in model(x, training=False)])
 
 
@@ -159,7 +159,7 @@ def assert_same(actual, expected):
 
 
 def chosen_groups(graph, seed):
-    """Return a mask of a third of the groups that may go, never all of a set."""
+    """Return a mask of a third of the removable groups, but never of all groups of a set."""
     chosen = graph.prunable & (np.random.default_rng(seed).random(graph.size) < 1 / 3)
     for coupled in graph.coupled_channels:
         chosen[coupled[0]] = False

@@ -1,4 +1,4 @@
-"""selection.py: who stays."""
+"""selection.py: which groups stay."""
 
 import numpy as np
 import pytest

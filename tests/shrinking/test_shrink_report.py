@@ -1,4 +1,4 @@
-"""shrink_report.py: the same facts as text, as a table in notebooks and as a plot."""
+"""shrink_report.py: the same facts as text, as a notebook table and as a plot."""
 
 import re
 

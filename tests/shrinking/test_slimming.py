@@ -1,4 +1,4 @@
-"""slimming.py: the smallest scales go."""
+"""slimming.py: channels with the smallest scales are removed."""
 
 import keras
 import numpy as np

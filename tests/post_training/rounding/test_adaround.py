@@ -1,4 +1,4 @@
-"""AdaRound against the best of all roundings, found by trying every one of them."""
+"""AdaRound against the best of all roundings, found by exhaustive search."""
 
 import itertools
 

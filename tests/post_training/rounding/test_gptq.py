@@ -1,4 +1,4 @@
-"""GPTQ against its definition: the greedy optimum with a re-fit of what is left, in closed form."""
+"""GPTQ against its definition: the greedy optimum, re-fitting the remaining weights exactly."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ from keras_compress.post_training.rounding.gptq import Gptq, input_power, round_
 
 
 def _refit(weights, scale, limit, power):
-    """Optimal Brain Surgeon, written naively: solve the least squares anew after each rounding."""
+    """Optimal Brain Surgeon, naively: solve the least squares again after each rounding."""
     size = len(weights)
     order = np.argsort(-np.diag(power), kind="stable")
     integers, values = np.zeros(size), weights.copy()

@@ -1,4 +1,4 @@
-"""activation_zeros.py against counting."""
+"""activation_zeros.py against a count of the zeros."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""batch_norm_gamma.py: scales, averaged where channels are tied."""
+"""batch_norm_gamma.py: scales, averaged over tied channels."""
 
 import keras
 import numpy as np

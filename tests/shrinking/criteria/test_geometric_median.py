@@ -1,4 +1,4 @@
-"""geometric_median.py against the sums of distances, pair by pair."""
+"""geometric_median.py against sums of pairwise distances."""
 
 import numpy as np
 

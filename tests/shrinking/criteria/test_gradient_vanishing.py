@@ -1,4 +1,4 @@
-"""gradient_vanishing.py: dead units score zero however large their weights are."""
+"""gradient_vanishing.py: dead units score zero, however large their weights are."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""snip.py against differences of the loss, weight by weight."""
+"""snip.py against finite differences of the loss for each weight."""
 
 import numpy as np
 

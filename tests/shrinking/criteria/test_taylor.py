@@ -1,4 +1,4 @@
-"""taylor.py against the change of the loss when a unit's gate is moved."""
+"""taylor.py against the change of the loss when a unit's gate is changed."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def gate_derivative(case, unit, step=1e-4):
 def test_score_is_the_squared_derivative_by_a_gate_of_the_unit(relu_case):
     scores = relu_case.groups_of(Taylor()(relu_case.statistics()))
     gates = np.array([gate_derivative(relu_case, unit) for unit in range(UNITS)])
-    # The weights that make a unit and those that read it give the same derivative each.
+    # The weights that produce a unit and those that read it each give the same derivative.
     np.testing.assert_allclose(scores, (2 * gates) ** 2, rtol=1e-2, atol=1e-7)
 
 
