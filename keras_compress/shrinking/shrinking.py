@@ -69,10 +69,10 @@ def shrink(
         macs: How many multiply-accumulates may remain: a fraction in (0, 1], or a number above 1.
             Default: 0.5, if no other amount is given. 1.0 removes only channels that do not
             change the outputs.
-        channels: How many of the removable channels may remain.
-        parameters: How many weights may remain.
-        bytes: How many bytes of weights may remain, in their own data types.
-        latency: How much of the sum of `latencies` may remain, as `LatencyCosts` estimates it.
+        channels: How many of the removable channels may remain, likewise.
+        parameters: How many weights may remain, likewise.
+        bytes: How many bytes of weights may remain, likewise, in their own data types.
+        latency: How much of the sum of `latencies` may remain, likewise (see `LatencyCosts`).
         latencies: `{layer name: time}` as measured on the target, in any unit.
         criterion: Name or instance: `"l1_norm"`, `"l2_norm"`, `"random"`, or one of
             `keras_compress/shrinking/criteria`.
