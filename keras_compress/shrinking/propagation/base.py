@@ -142,6 +142,23 @@ def rows_in_use(weight, axis):
     return np.any(rows.reshape(len(rows), -1) != 0, axis=1)
 
 
+def constant_filters(layer: keras.Layer, kernel: keras.Variable, axis: int) -> np.ndarray:
+    """Return the outputs of zero filters, which are their biases, and NaN for all others.
+
+    Args:
+        layer: A layer with `use_bias`, `bias` and `activation`.
+        kernel: The kernel that holds the filters.
+        axis: Its axis that counts them.
+
+    Returns:
+        Float array (filters,).
+    """
+    result = np.where(rows_in_use(kernel, axis), np.nan, 0.0)
+    if layer.use_bias:
+        result = result + np.asarray(layer.bias)
+    return activate(layer.activation, result)
+
+
 class Unknown(PropagationRule):
     """The rule for unsupported operations: inputs are protected and outputs have fixed sizes."""
 

@@ -12,11 +12,10 @@ from keras_compress.layers.base import positions
 from keras_compress.shrinking.channels import Axes, Channels
 from keras_compress.shrinking.propagation.base import (
     PropagationRule,
-    activate,
     channel_axis,
+    constant_filters,
     protect_mixed,
     protect_others,
-    rows_in_use,
 )
 from keras_compress.shrinking.removal import Kept
 
@@ -55,9 +54,4 @@ class SeparableConv(PropagationRule):
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
         """A zero pointwise filter outputs its bias."""
-        layer = call.operation
-        used = rows_in_use(layer.pointwise_kernel, len(layer.pointwise_kernel.shape) - 1)
-        result = np.where(used, np.nan, 0.0)
-        if layer.use_bias:
-            result = result + np.asarray(layer.bias)
-        return [activate(layer.activation, result)]
+        return [constant_filters(call.operation, call.operation.pointwise_kernel, -1)]
