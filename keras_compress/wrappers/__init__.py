@@ -1,1 +1,1 @@
-"""The layers that a compressed model is made of, and what holds their state."""
+"""The layers that make up a compressed model and hold the state of its compression."""

@@ -1,4 +1,4 @@
-"""The layer that stands where TFLite materialises a tensor: it learns a range and rounds to it."""
+"""The layer that quantizes an activation: it learns a tensor's range and rounds to its grid."""
 
 import keras
 from keras import ops
@@ -14,31 +14,32 @@ from keras_compress.support import plugins
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.replicas import extremes_of_all
 
-# exp(-10) of the largest weight: 100 masked places take less than half a step of softmax's grid.
+# exp(-10) of the largest weight: 100 masked positions add up to less than half a softmax step.
 MASK_MARGIN = 10.0
 CALIBRATORS = "keras_compress.quantization.calibrators"
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class ActivationQuantizer(PhasedLayer):
-    """Observes the range of its input while training and rounds it to the range's grid.
+    """Observes the range of its input in training and rounds the input to the grid of that range.
 
-    Before its phase begins, and as long as no batch was observed, the input passes unchanged. A
-    calibrator that needs the whole distribution leaves the range as `kc.calibrate` has set it.
-    While `observer` is set, it sees every input and nothing is rounded.
+    `compress` puts one wherever the TFLite file stores a tensor. Until quantization begins and a
+    first batch is observed, the input passes through unchanged. A calibrator that needs the whole
+    distribution leaves the range that `kc.calibrate` set. While `observer` is set, it receives
+    every input and nothing is rounded.
 
     Args:
         bits: Width, 2 to 8, or 16. Default 8.
         calibrator: Name or instance of a calibrator. Default `"moving_average"`.
-        fixed_range: Pair (minimum, maximum) that the operator fixes (softmax); `None` learns it.
-        masked: Whether values below half of `MASKED_SCORE` are masked scores: the range learns
-            from them that it has to reach `MASK_MARGIN` below all others, where softmax makes
-            nothing of them.
-        non_negative: Whether no value is below zero, so that none has to be looked for.
+        fixed_range: Pair (minimum, maximum) that the operator prescribes (softmax); `None` learns
+            the range.
+        masked: Whether values below half of `MASKED_SCORE` are masked scores. They count as
+            `MASK_MARGIN` below the lowest unmasked score, where softmax maps them to almost zero.
+        non_negative: Whether all values are 0 or more, so that the minimum need not be computed.
 
     Attributes:
-        compiled_by_xla: Whether XLA may compile the training step, which rules faster operators
-            out. `QuantizationCallback` knows.
+        compiled_by_xla: Whether XLA may compile the training step, which rules out faster
+            operators. `QuantizationCallback` sets it.
     """
 
     def __init__(
@@ -82,25 +83,25 @@ class ActivationQuantizer(PhasedLayer):
         )
 
     def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
-        """Round the inputs, or return the step of their grid: what a call of the graph asks for.
+        """Round the inputs or, for a call from `step_for`, return the step of their grid.
 
         Args:
             inputs: Tensor of any shape.
             training: See `round`.
             observe: See `round`.
             averages: See `round`.
-            step_only: Set by `step_for` alone.
+            step_only: Set only by `step_for`.
 
         Returns:
-            Tensor of the same shape; or a scalar, zero as long as nothing is rounded.
+            Tensor of the same shape; or the step, a scalar that is zero while nothing is rounded.
         """
         return self.step if step_only else self.round(inputs, training, observe, averages)
 
     def step_for(self, inputs):
-        """Add to a model's graph the step of the grid that values are rounded to.
+        """Add the step of the grid that values are rounded to, as a tensor of a model's graph.
 
-        A kernel that reads these values rounds its bias to a multiple of it. A graph holds calls
-        of layers only, so that this is a call with a keyword of its own (`asks_for_step`).
+        A kernel that reads these values needs the step to round its bias. A graph contains only
+        calls of layers, so this is a call with a special keyword (see `asks_for_step`).
 
         Args:
             inputs: The values, a tensor of the graph.
@@ -125,15 +126,16 @@ class ActivationQuantizer(PhasedLayer):
         Args:
             inputs: Tensor of any shape.
             training: Whether this is a training step, in which the range is learned.
-            observe: Whether the range learns from these inputs; not from a tied tensor's.
-            averages: Whether the inputs are means of integers, as average pooling gives.
+            observe: Whether the range learns from these inputs; false for a tensor that shares
+                another tensor's range.
+            averages: Whether the inputs are means of integers, as average pooling returns.
 
         Returns:
             Tensor of the same shape.
         """
         if self.observer is not None:
             if observe and self.fixed_range is None:
-                self.observer.observe(self._seen(inputs))
+                self.observer.observe(self._observable(inputs))
             return inputs
         if self.phase == Phase.OFF:
             return inputs
@@ -156,7 +158,7 @@ class ActivationQuantizer(PhasedLayer):
 
     @property
     def step(self):
-        """The step of the grid as a scalar tensor; zero as long as nothing is rounded."""
+        """The step of the grid, a scalar tensor that is zero while nothing is rounded."""
         if self.phase == Phase.OFF or self.observer is not None:
             return ops.zeros((), "float32")
         if self.fixed_range is not None:
@@ -169,7 +171,7 @@ class ActivationQuantizer(PhasedLayer):
         return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
     def _observe(self, inputs):
-        values = ops.stop_gradient(self._seen(inputs))
+        values = ops.stop_gradient(self._observable(inputs))
         lowest = ops.zeros((), "float32") if self.non_negative else ops.min(values)
         minimum, maximum = self.calibrator.update(
             ops.convert_to_tensor(self.minimum),
@@ -180,14 +182,14 @@ class ActivationQuantizer(PhasedLayer):
         if self.calibrator.learned:
             return self._trained_range(minimum, maximum)
         if self.non_negative:
-            minimum = lowest  # A constant, of which whatever follows from it is one too.
+            minimum = lowest  # A constant, so what is computed from it is constant as well.
         self.minimum.assign(minimum)
         self.maximum.assign(maximum)
         self.count.assign_add(1.0)
         return minimum, maximum
 
-    def _seen(self, inputs):
-        """What the range learns from."""
+    def _observable(self, inputs):
+        """Return the values that the range learns from, masked scores moved close to the rest."""
         values = ops.cast(inputs, "float32")
         if not self.masked:
             return values
@@ -196,11 +198,11 @@ class ActivationQuantizer(PhasedLayer):
         return ops.where(hidden, lowest - MASK_MARGIN, values)
 
     def _trained_range(self, first_minimum, first_maximum):
-        """Return the trained range, which the first batch sets."""
+        """Return the trained range, initialized from the first batch."""
         ends = (self.minimum, first_minimum), (self.maximum, first_maximum)
-        begins = ops.equal(ops.convert_to_tensor(self.count), 0.0)
+        is_first = ops.equal(ops.convert_to_tensor(self.count), 0.0)
         for end, first in ends:
-            end.assign(ops.where(begins, first, ops.convert_to_tensor(end)))
+            end.assign(ops.where(is_first, first, ops.convert_to_tensor(end)))
         self.count.assign_add(1.0)
         trained = [ops.convert_to_tensor(end) for end, _ in ends]
         self.add_loss(self.calibrator.decay * sum(end**2 for end in trained))
@@ -208,7 +210,7 @@ class ActivationQuantizer(PhasedLayer):
 
     @property
     def learns(self):
-        """Whether training steps move the range now."""
+        """Whether training steps currently update the range."""
         return isinstance(self.calibrator, RunningCalibrator) and self.phase == Phase.LEARNING
 
     def set_range(self, minimum, maximum):
@@ -238,7 +240,7 @@ class ActivationQuantizer(PhasedLayer):
     def compute_output_spec(
         self, inputs, training=None, observe=True, averages=False, step_only=False
     ):
-        """Return the input's shape and dtype, or those of the step."""
+        """Return the shape and dtype of the input, or of the step."""
         if step_only:
             return keras.KerasTensor((), "float32")
         return keras.KerasTensor(inputs.shape, inputs.dtype)

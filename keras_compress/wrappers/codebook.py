@@ -1,4 +1,4 @@
-"""The shared values of one kernel, and which weight has which."""
+"""The values that the weights of one kernel share, and which weight has which value."""
 
 import keras
 import numpy as np
@@ -12,19 +12,19 @@ _SEED = 0
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class Codebook(PhasedLayer):
-    """Replaces the weights of a kernel by the nearest of few values, which are trained.
+    """Replaces each weight of a kernel by the nearest of a few trained values, the centroids.
 
-    `OFF` passes weights through. In `LEARNING` each weight takes the nearest centroid, in every
-    step anew. In `FROZEN` it keeps the one it had. Centroids, the place of each weight and the
-    phase are weights, so that files and checkpoints carry them.
+    In phase `OFF` weights pass through. In `LEARNING` each weight takes the nearest centroid,
+    chosen again in every step. In `FROZEN` it keeps the centroid it had. Centroids, the index of
+    each weight's centroid and the phase are weights, so files and checkpoints contain them.
 
     Args:
         shape: Shape of the kernel.
-        axes: Axes of the kernel that count channels with centroids of their own; empty for one
-            set of centroids.
-        clusters: Number of centroids of a set.
-        keeps_zero: Whether one of them is zero and stays so, for weights that a mask holds at
-            zero.
+        axes: Channel axes of the kernel, if each channel has its own centroids; empty for one set
+            of centroids.
+        clusters: Number of centroids in a set.
+        keeps_zero: Whether the first centroid is zero and stays zero, for weights that a mask
+            sets to zero.
     """
 
     quantizes = False
@@ -38,7 +38,7 @@ class Codebook(PhasedLayer):
         self.groups = int(np.prod([self.shape[axis] for axis in self.axes]))
 
     def build(self, input_shape=None):
-        """Create the centroids and the places of weights."""
+        """Create the centroids and the indices of each weight's centroid."""
         self.build_phase()
         self.centroids = self.add_weight(
             name="centroids",
@@ -56,27 +56,27 @@ class Codebook(PhasedLayer):
         self.built = True
 
     def begin(self, weights, initializer):
-        """Choose the first centroids for weights and enter `LEARNING`.
+        """Choose the initial centroids from the weights and enter `LEARNING`.
 
         Args:
-            weights: Array of the kernel's shape, zero where a mask says so.
+            weights: Array of the kernel's shape, zero where masked.
             initializer: A `CentroidInitializer`.
         """
         rng = np.random.default_rng(_SEED)
-        rows = [self._first(row, initializer, rng) for row in self._grouped_array(weights)]
+        rows = [self._initial(row, initializer, rng) for row in self._grouped_array(weights)]
         self.centroids.assign(np.stack(rows))
         self.set_phase(Phase.LEARNING)
 
-    def _first(self, row, initializer, rng):
+    def _initial(self, row, initializer, rng):
         row = row.astype(np.float64)
         if not self.keeps_zero:
             return initializer(row, self.clusters, rng)
-        kept = row[row != 0]
-        others = initializer(kept if kept.size else row[:1], self.clusters - 1, rng)
-        return np.concatenate([[0.0], others])
+        nonzero = row[row != 0]
+        centroids = initializer(nonzero if nonzero.size else row[:1], self.clusters - 1, rng)
+        return np.concatenate([[0.0], centroids])
 
     def freeze(self, weights):
-        """Let every weight keep the centroid that is nearest now, and enter `FROZEN`.
+        """Assign each weight its nearest centroid for good and enter `FROZEN`.
 
         Args:
             weights: Array of the kernel's shape.
@@ -85,14 +85,14 @@ class Codebook(PhasedLayer):
         self.set_phase(Phase.FROZEN)
 
     def adopt(self, weights):
-        """Take the values that weights share already for centroids, and enter `FROZEN`.
+        """Use the values that the weights already share as centroids, and enter `FROZEN`.
 
         Args:
             weights: Array of the kernel's shape.
 
         Returns:
-            Whether the weights have no more values than there are centroids. If not, nothing is
-            changed.
+            Whether the weights have at most as many values as there are centroids. If not, nothing
+            changes.
         """
         values = [self._distinct(row) for row in self._grouped_array(weights)]
         if max(map(len, values)) > self.clusters:
@@ -123,7 +123,7 @@ class Codebook(PhasedLayer):
             Tensor of the same shape.
         """
         if self.phase == Phase.OFF:
-            # The centroids get a gradient, of zero: an optimizer warns of those without one.
+            # A zero gradient, because optimizers warn about variables that have none.
             return weights + 0.0 * ops.sum(self.centroids)
         rows, values = self._grouped(weights), self.values()
         frozen = self.phase == Phase.FROZEN
@@ -131,17 +131,22 @@ class Codebook(PhasedLayer):
         return self._ungrouped(share(rows, values, ops.stop_gradient(places)))
 
     def _grouped(self, weights):
-        """Lay a tensor out as (groups, weights of a group)."""
+        """Reshape a tensor to (groups, weights of a group)."""
         return ops.reshape(ops.transpose(weights, self._order), (self.groups, -1))
 
     def _grouped_array(self, weights):
         return np.transpose(np.asarray(weights), self._order).reshape(self.groups, -1)
 
     def _ungrouped(self, rows):
-        moved = ops.reshape(rows, [self.shape[axis] for axis in self._order])
-        return ops.transpose(moved, np.argsort(self._order).tolist())
+        weights = ops.reshape(rows, [self.shape[axis] for axis in self._order])
+        return ops.transpose(weights, np.argsort(self._order).tolist())
 
     def get_config(self):
         """Return the constructor's arguments."""
-        own = {"shape": self.shape, "axes": self.axes, "clusters": self.clusters}
-        return {**super().get_config(), **own, "keeps_zero": self.keeps_zero}
+        return {
+            **super().get_config(),
+            "shape": self.shape,
+            "axes": self.axes,
+            "clusters": self.clusters,
+            "keeps_zero": self.keeps_zero,
+        }

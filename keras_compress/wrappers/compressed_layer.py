@@ -1,4 +1,4 @@
-"""The one wrapper: kernel -> mask -> cluster -> fake-quantize -> the layer's own call."""
+"""The wrapper of a layer: kernel -> mask -> cluster -> fake-quantize -> the layer's own call."""
 
 import math
 
@@ -21,7 +21,7 @@ from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.prunable_kernel import PrunableKernel
 from keras_compress.wrappers.rounded_kernels import RoundedKernels
 
-# The step at which counting began is unknown until the first batch of the first fit.
+# The step at which counting starts is unknown until the first batch of the first fit.
 UNSET_ORIGIN = -(2**31)
 
 
@@ -29,13 +29,13 @@ UNSET_ORIGIN = -(2**31)
 class CompressedLayer(RoundedKernels):
     """Calls a layer with its kernels masked, clustered and fake-quantized.
 
-    The layer's own code runs: its variables are only read as something else for the time of the
-    call. Masks, step and phase are non-trainable weights, so checkpoints and files carry them.
-    A BatchNormalization that follows is held too: it is folded into the kernel in the deployed
-    file, and the kernel that training sees is the one that folding gives.
+    The layer's own code runs; during the call its variables are replaced by the compressed
+    values. Masks, step and phase are non-trainable weights, so checkpoints and files contain them.
+    The wrapper also holds the BatchNormalization that follows the layer. The deployed file folds
+    it into the kernel, so training uses the folded kernel too.
 
     Args:
-        layer: A layer of a known type (`keras_compress.layers`).
+        layer: A layer of a supported type (`keras_compress.layers`).
         pruning: `Pruning`, or `None`.
         quantization: `WeightQuantization`, or `None`.
         batch_norm: The `BatchNormalization` that follows, or `None`.
@@ -52,11 +52,11 @@ class CompressedLayer(RoundedKernels):
         self.supports_masking = layer.supports_masking
         self._masks = {}
         self.codebooks = {}
-        # Set while a step is traced whose gradients pruning observes.
+        # True while tracing a step whose gradients pruning observes.
         self.gradients_pass_masks = False
 
     def build(self, input_shape):
-        """Build the layer, its normalization, and the variables of compression."""
+        """Build the layer, its normalization, and the variables that compression adds."""
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
@@ -89,10 +89,10 @@ class CompressedLayer(RoundedKernels):
         for kernel in self.kernels:
             shape = tuple(self.variable(kernel).shape)
             axes = kernel.channel_axes if self.clustering.per_channel else ()
-            sharing = math.prod(shape) // math.prod(shape[axis] for axis in axes)
-            # As many values as weights would need no sharing.
-            every = kernel.prunable or self.clustering.layers is not None
-            if every and sharing > self.clustering.clusters:
+            weights_per_codebook = math.prod(shape) // math.prod(shape[axis] for axis in axes)
+            # With as many values as weights there is nothing to share.
+            selected = kernel.prunable or self.clustering.layers is not None
+            if selected and weights_per_codebook > self.clustering.clusters:
                 codebook = Codebook(
                     shape,
                     axes,
@@ -105,7 +105,7 @@ class CompressedLayer(RoundedKernels):
 
     @property
     def prunable_kernels(self):
-        """The kernels that are pruned here, each with its mask."""
+        """The kernels that this wrapper prunes, each with its mask."""
         return [
             PrunableKernel(self.name, kernel, self.variable(kernel), self._masks[kernel.attribute])
             for kernel in self.kernels
@@ -113,38 +113,40 @@ class CompressedLayer(RoundedKernels):
         ]
 
     def call(self, inputs, input_step=None, output_step=None, training=None):
-        """Call the layer with its weights as they will be deployed.
+        """Call the layer with the weights that will be deployed.
 
         Args:
             inputs: The layer's input.
             input_step: Step of the input's grid, a scalar. The file rounds the bias to multiples
-                of it times the kernel's; so does this layer, but for training steps before the
-                ranges and statistics are frozen, for they still move.
-            output_step: Step of the grid that the output is rounded to next, a scalar, where the
-                file's kernel rounds twice on the way there (`requantization`).
+                of this step times the kernel's step. This layer does the same, except in training
+                steps before ranges and statistics are frozen, because they still change.
+            output_step: Step of the grid that the output is rounded to next, a scalar. Given where
+                the file's kernel rounds twice (see `requantization`).
             training: Whether this is a training step.
 
         Returns:
             The layer's output, normalized if it has a BatchNormalization.
         """
         learning = bool(training) and self.phase != Phase.FROZEN
-        settled = input_step is not None and not learning
-        rounding = self.bias_rounding(input_step) if settled and self.rounds_bias else None
-        replaced = [
+        rounds_as_file = input_step is not None and not learning
+        bias_change = (
+            self.bias_rounding(input_step) if rounds_as_file and self.rounds_bias else None
+        )
+        replacements = [
             (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
         ]
-        if rounding is not None and self.batch_norm is None:
-            replaced.append((self.layer.bias, self.layer.bias + rounding))
+        if bias_change is not None and self.batch_norm is None:
+            replacements.append((self.layer.bias, self.layer.bias + bias_change))
         axes = self.run_time_axes(len(inputs.shape))
         if axes is not None:
             inputs = rounded_at_run_time(inputs, axes)
-        with keras.StatelessScope(state_mapping=replaced):
+        with keras.StatelessScope(state_mapping=replacements):
             outputs = self.layer(inputs)
         if self.batch_norm is not None:
             outputs = normalize(self.batch_norm, outputs, learning)
-            if rounding is not None:
-                outputs = outputs + ops.cast(rounding, outputs.dtype)
-        if settled and output_step is not None:
+            if bias_change is not None:
+                outputs = outputs + ops.cast(bias_change, outputs.dtype)
+        if rounds_as_file and output_step is not None:
             outputs = rounded_twice(outputs, self.accumulator_step(input_step), output_step)
         return outputs
 
@@ -159,7 +161,7 @@ class CompressedLayer(RoundedKernels):
         return weights * mask
 
     def clustered_kernel(self, kernel):
-        """Return a kernel with its mask applied and, where clustering has begun, few values."""
+        """Return a kernel with its mask and, once clustering has begun, its shared values."""
         weights = self.masked_kernel(kernel)
         codebook = self.codebooks.get(kernel.attribute)
         if codebook is None:
@@ -169,18 +171,18 @@ class CompressedLayer(RoundedKernels):
         return clustered if mask is None else clustered * mask
 
     def kernel_before_rounding(self, kernel):
-        """See `RoundedKernels.kernel_before_rounding`: masked and, maybe, clustered."""
+        """See `RoundedKernels.kernel_before_rounding`: the masked and clustered kernel."""
         return self.clustered_kernel(kernel)
 
     def begin_clustering(self):
-        """Choose the values that the weights share, from the weights as they are now."""
+        """Choose the shared values from the current weights."""
         for kernel in self.kernels:
             codebook = self.codebooks.get(kernel.attribute)
             if codebook is not None and codebook.phase == Phase.OFF:
                 codebook.begin(self.masked_kernel(kernel), self.clustering.initializer)
 
     def freeze_clustering(self):
-        """Let every weight keep the value that it shares now."""
+        """Freeze which shared value each weight has."""
         for kernel in self.kernels:
             codebook = self.codebooks.get(kernel.attribute)
             if codebook is not None and codebook.phase == Phase.LEARNING:
@@ -190,7 +192,7 @@ class CompressedLayer(RoundedKernels):
         """Return the wrapped layer's output shape."""
         try:
             return self.layer.compute_output_shape(input_shape)
-        except NotImplementedError:  # A user's layer that leaves it to Keras to find out.
+        except NotImplementedError:  # A custom layer without a method for this.
             inputs = keras.KerasTensor(input_shape, self.layer.compute_dtype)
             return self.layer.compute_output_spec(inputs).shape
 

@@ -1,4 +1,4 @@
-"""What a wrapper is told, and how its `.keras` file says it."""
+"""The settings of a wrapper, and their form in a `.keras` file."""
 
 import dataclasses
 
@@ -19,9 +19,9 @@ class WeightQuantization:
 
     Args:
         bits: Width, 2 to 8.
-        per_channel: Whether each output channel has a scale of its own.
+        per_channel: Whether each output channel has its own scale.
         quantizer: A `WeightQuantizer`.
-        at_run_time: Whether what the layer reads is quantized at run time.
+        at_run_time: Whether the layer's input is quantized at run time.
     """
 
     bits: int
@@ -31,7 +31,7 @@ class WeightQuantization:
 
 
 def pruning_config(spec):
-    """Return a resolved `Pruning` as a dict that JSON can hold; `None` for `None`."""
+    """Return a resolved `Pruning` as a JSON-serializable dict; `None` for `None`."""
     if spec is None:
         return None
     return {
@@ -57,12 +57,12 @@ def pruning_from(config):
 
 
 def every_layer(layer):
-    """Predicate of a `Pruning` that was given for named layers: it holds for any."""
+    """Accept any layer: the predicate of a `Pruning` that was given for named layers."""
     return True
 
 
 def clustering_config(spec):
-    """Return a resolved `Clustering` as a dict that JSON can hold; `None` for `None`."""
+    """Return a resolved `Clustering` as a JSON-serializable dict; `None` for `None`."""
     if spec is None:
         return None
     return {
@@ -86,7 +86,7 @@ def clustering_from(config):
 
 
 def quantization_config(settings):
-    """Return a `WeightQuantization` as a dict that JSON can hold; `None` for `None`."""
+    """Return a `WeightQuantization` as a JSON-serializable dict; `None` for `None`."""
     if settings is None:
         return None
     quantizer = plugins.to_config(QUANTIZERS, settings.quantizer)

@@ -1,4 +1,4 @@
-"""Copies of the layers of a model, for a model that is built from its graph."""
+"""Copies of a model's layers, for rebuilding the model from its graph."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
 
 
 class LayerCopies:
-    """Copies of layers for a rebuilt model: one a layer, each name once, weights set at the end."""
+    """Copies layers for a rebuilt model: one copy per layer, unique names, weights copied last."""
 
     def __init__(self):
         self._copies = {}
@@ -20,14 +20,14 @@ class LayerCopies:
         self._names = set()
 
     def plain(self, operation):
-        """Return the copy of a layer; operations that are no layers have no state and serve as is.
+        """Return the copy of a layer; other operations have no state and are returned unchanged.
 
         Args:
             operation: A Keras layer or operation.
 
         Returns:
-            An unbuilt layer of the same configuration, always the same one for the same layer;
-            a plain `BatchNormalization` for one that only trains faster.
+            An unbuilt layer of the same configuration, the same object for repeated calls; a plain
+            `BatchNormalization` for a `FusedBatchNormalization`.
         """
         if not isinstance(operation, keras.layers.Layer):
             return operation
@@ -38,7 +38,7 @@ class LayerCopies:
         return self._copies[operation]
 
     def stripped(self, wrapper):
-        """Return the plain layers in a wrapper, as one callable.
+        """Return one callable for the plain layers inside a wrapper.
 
         Args:
             wrapper: A `CompressedLayer`.
@@ -55,12 +55,12 @@ class LayerCopies:
         return lambda inputs, training=None: norm(layer(inputs), training=training)
 
     def together(self, operation, part, source):
-        """Call the layer that was taken apart, where its last part is called.
+        """Call the reassembled layer at the call of the last part it was lowered to.
 
         Args:
             operation: The last part, or its wrapper.
             part: The last part.
-            source: What it is called with; see `lowering.whole`.
+            source: The argument of that call; see `lowering.whole`.
 
         Returns:
             The output.
@@ -73,7 +73,7 @@ class LayerCopies:
         return outputs if norm is None else self.plain(norm)(outputs)
 
     def inner(self, layer):
-        """Return a copy of a layer to be held by a wrapper, under its own name.
+        """Return a copy of a layer, with the same name, for a wrapper to hold.
 
         Args:
             layer: A Keras layer.
@@ -81,10 +81,10 @@ class LayerCopies:
         return self._register(type(layer).from_config(layer.get_config()), layer)
 
     def fused(self, norm):
-        """Return the copy of a `BatchNormalization`, one that trains by TensorFlow's fused kernel.
+        """Return the copy of a `BatchNormalization`, which trains with TensorFlow's fused kernel.
 
         Args:
-            norm: A Keras layer of just that type.
+            norm: A `BatchNormalization`, not of a subclass.
         """
         if norm not in self._copies:
             copy = FusedBatchNormalization.of(norm, self.free_name(norm.name))
@@ -92,13 +92,13 @@ class LayerCopies:
         return self._copies[norm]
 
     def custom(self, operation, make):
-        """Return a layer that `make(name)` builds in place of another, with no weights copied."""
+        """Return the layer that `make(name)` builds to replace another; no weights are copied."""
         if operation not in self._copies:
             self._copies[operation] = make(self.free_name(operation.name))
         return self._copies[operation]
 
     def free_name(self, name):
-        """Return the name, or the name with a number where a nested model had the same one."""
+        """Return a unique name: the given one, or with a number if a nested model used it."""
         free, number = name, 1
         while free in self._names:
             free, number = f"{name}_{number}", number + 1
@@ -106,7 +106,7 @@ class LayerCopies:
         return free
 
     def copy_weights(self):
-        """Set the weights of all copies; to be called when the model is built."""
+        """Copy the weights to all copies; call it once the model is built."""
         for copy, source in self._sources:
             if isinstance(source, _LoweredLayer):
                 source.set_weights(copy)
@@ -115,7 +115,7 @@ class LayerCopies:
             elif copy.weights:
                 copy.set_weights(source.get_weights())
                 if isinstance(copy, keras.layers.Normalization):
-                    copy.finalize_state()  # It computes with constants made of its weights.
+                    copy.finalize_state()  # Its call uses constants derived from its weights.
 
     def _register(self, copy, source):
         self._sources.append((copy, source))
@@ -129,7 +129,7 @@ def _plain_type(layer):
 
 @dataclasses.dataclass(frozen=True)
 class _LoweredLayer:
-    """The lowered layers that hold the weights of a layer that was put together again."""
+    """The lowered layers that hold the weights of a reassembled layer."""
 
     last: keras.layers.Layer
     source: Any
@@ -145,11 +145,11 @@ class _LoweredLayer:
 
 
 def _stripped_weights(layer):
-    """The weights of a layer, or those in a wrapper with masks and clusters applied."""
+    """Return a layer's weights; for a wrapper, with masks and clusters applied."""
     if not isinstance(layer, CompressedLayer):
         return layer.get_weights()
-    applied = {
+    compressed = {
         id(layer.variable(kernel)): np.asarray(layer.clustered_kernel(kernel))
         for kernel in layer.kernels
     }
-    return [applied.get(id(weight), np.asarray(weight)) for weight in layer.layer.weights]
+    return [compressed.get(id(weight), np.asarray(weight)) for weight in layer.layer.weights]

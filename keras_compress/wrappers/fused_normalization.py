@@ -1,28 +1,29 @@
-"""BatchNormalization in training by TensorFlow's fused kernel, where Keras composes it of parts."""
+"""BatchNormalization that trains with TensorFlow's fused kernel instead of separate operations."""
 
 import keras
 from keras import ops
 
-# The kernel refuses smaller ones.
+# The fused kernel refuses smaller values.
 _LEAST_EPSILON = 1e-5
 
 
 def normalize(norm, inputs, training, mask=None):
-    """Call a BatchNormalization, by one fused kernel where that computes the same.
+    """Call a BatchNormalization, with one fused kernel where that computes the same.
 
         y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
 
-    with mean and (biased) variance of the batch, and the moving averages of both updated as
-    `BatchNormalization` does. Forward and backward take one pass each instead of several.
+    with the mean and (biased) variance of the batch. Both moving averages are updated as
+    `BatchNormalization` updates them. The forward and backward passes read the data once each
+    instead of several times.
 
     Args:
         norm: A built `BatchNormalization`.
-        inputs: Tensor whose last axis holds the channels, where the kernel is to be used.
-        training: Whether the batch's own statistics are used.
+        inputs: Tensor. The fused kernel is used only if the last axis holds the channels.
+        training: Whether to normalize by the statistics of the batch.
         mask: As for `BatchNormalization`.
 
     Returns:
-        Tensor of the shape of `inputs`.
+        Tensor of the same shape as `inputs`.
     """
     if _fuses(norm, inputs, training, mask):
         return _fused(norm, inputs)
@@ -31,14 +32,14 @@ def normalize(norm, inputs, training, mask=None):
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """A `BatchNormalization` that trains by the fused kernel where `normalize` would.
+    """A `BatchNormalization` that trains with the fused kernel where `normalize` would.
 
-    Takes the arguments of its parent, has its weights and computes the same.
+    It has the arguments and weights of its parent class and computes the same.
     """
 
     @classmethod
     def of(cls, norm, name):
-        """Return an unbuilt layer of a `BatchNormalization`'s configuration."""
+        """Return an unbuilt layer with the configuration of a `BatchNormalization`."""
         return cls.from_config({**norm.get_config(), "name": name})
 
     def call(self, inputs, training=None, mask=None):
@@ -63,8 +64,9 @@ def _fused(norm, inputs):
         epsilon=norm.epsilon,
         is_training=True,
     )
-    _follow(norm.moving_mean, mean, norm.momentum)
-    _follow(norm.moving_variance, variance * _bias(inputs), norm.momentum)
+    _update_average(norm.moving_mean, mean, norm.momentum)
+    biased_variance = variance * _bias_correction(inputs)
+    _update_average(norm.moving_variance, biased_variance, norm.momentum)
     return outputs
 
 
@@ -73,7 +75,7 @@ def _fuses(norm, inputs, training, mask):
 
 
 def _fusible(norm, inputs):
-    """Tell whether the kernel computes what the layer would."""
+    """Tell whether the fused kernel computes the same as the layer."""
     return (
         keras.backend.backend() == "tensorflow"
         and type(norm) in (keras.layers.BatchNormalization, FusedBatchNormalization)
@@ -89,11 +91,11 @@ def _fusible(norm, inputs):
     )
 
 
-def _bias(inputs):
-    """Return what makes of the kernel's variance, whose divisor is n - 1, that of a divisor n."""
+def _bias_correction(inputs):
+    """Return (n - 1) / n, which turns the kernel's unbiased variance into the biased one."""
     count = ops.cast(ops.prod(ops.shape(inputs)[:-1]), "float32")
     return ops.maximum(count - 1.0, 1.0) / count
 
 
-def _follow(average, value, momentum):
+def _update_average(average, value, momentum):
     average.assign(average * momentum + value * (1.0 - momentum))

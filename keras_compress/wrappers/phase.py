@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Phase(enum.IntEnum):
-    """The three phases of quantization-aware training, in their order."""
+    """The three phases of quantization-aware training, in order."""
 
     OFF = 0
     LEARNING = 1
@@ -17,13 +17,14 @@ class Phase(enum.IntEnum):
 class PhasedLayer(keras.layers.Layer):
     """A layer whose computation depends on its phase.
 
-    The phase is a weight, so that files and checkpoints carry it, and a Python value beside it,
-    which the traced training step is specialised on: a phase costs nothing at run time, and a
-    change of phase needs the step to be traced anew (`QuantizationCallback` does that).
+    The phase is stored twice: as a weight, so that files and checkpoints contain it, and as a
+    Python value, on which the traced training step is specialized. A phase therefore costs nothing
+    at run time, but a change of phase requires tracing the step again (`QuantizationCallback` does
+    that).
 
     Attributes:
-        quantizes: Whether its phase is that of quantization.
-        is_of_compress: Whether `kc.compress` put it into the model (`layers.base`).
+        quantizes: Whether the phase is that of quantization, not of clustering.
+        is_of_compress: Whether `kc.compress` added the layer to the model (`layers.base`).
     """
 
     quantizes = True
@@ -36,7 +37,7 @@ class PhasedLayer(keras.layers.Layer):
         self._phase_weight = None
 
     def build_phase(self):
-        """Create the weight that carries the phase."""
+        """Create the weight that stores the phase."""
         self._phase_weight = self.add_weight(
             name="phase",
             shape=(),
@@ -47,7 +48,7 @@ class PhasedLayer(keras.layers.Layer):
 
     @property
     def phase(self):
-        """The phase in force when a step is traced."""
+        """The phase that a traced step uses."""
         return self._phase
 
     def set_phase(self, phase):
@@ -57,7 +58,7 @@ class PhasedLayer(keras.layers.Layer):
             phase: A `Phase`.
 
         Returns:
-            Whether that is a change, so that traced functions have to be made anew.
+            Whether the phase changed, so that functions must be traced again.
         """
         changed = phase != self._phase
         self._phase = Phase(phase)
@@ -66,18 +67,18 @@ class PhasedLayer(keras.layers.Layer):
         return changed
 
     def read_state(self):
-        """Take the phase over from the weight that carries it.
+        """Read the phase from its weight.
 
         Returns:
-            Whether that is a change, so that traced functions have to be made anew.
+            Whether the phase changed, so that functions must be traced again.
         """
-        before = self._phase
+        previous = self._phase
         if self._phase_weight is not None:
             self._phase = Phase(int(np.asarray(self._phase_weight)))
-        return self._phase != before
+        return self._phase != previous
 
     def load_own_variables(self, store):
-        """Load the weights, and take the phase over from them."""
+        """Load the weights and read the phase from them."""
         super().load_own_variables(store)
         self.read_state()
 

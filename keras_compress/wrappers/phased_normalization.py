@@ -1,4 +1,4 @@
-"""BatchNormalization that no kernel takes in: its statistics freeze with the ranges."""
+"""BatchNormalization that cannot be folded into a kernel: its statistics freeze with the ranges."""
 
 import keras
 
@@ -8,10 +8,10 @@ from keras_compress.wrappers.phase import Phase, PhasedLayer
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class PhasedNormalization(PhasedLayer):
-    """Calls a normalization as in inference once quantization is frozen.
+    """Runs a BatchNormalization in inference mode once quantization is frozen.
 
-    Before that it trains as ever. From the frozen phase on, what training sees is what is deployed:
-    the statistics that were learned, not those of each batch (Krishnamoorthi 2018, section 3.2).
+    Before that it trains as usual. In the frozen phase training uses the statistics that will be
+    deployed, the moving averages, not those of each batch (Krishnamoorthi 2018, section 3.2).
 
     Args:
         layer: A `BatchNormalization`.
@@ -24,7 +24,7 @@ class PhasedNormalization(PhasedLayer):
         self.supports_masking = layer.supports_masking
 
     def build(self, input_shape):
-        """Build the normalization and the weight that carries the phase."""
+        """Build the normalization and the weight that stores the phase."""
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
@@ -32,7 +32,7 @@ class PhasedNormalization(PhasedLayer):
         self.built = True
 
     def call(self, inputs, training=None, mask=None):
-        """Normalize the inputs, in training by the batch's statistics until they are frozen."""
+        """Normalize the inputs; in training by the batch's statistics until they are frozen."""
         learning = bool(training) and self.phase != Phase.FROZEN
         return normalize(self.layer, inputs, learning, mask)
 

@@ -1,4 +1,4 @@
-"""Projected gradient descent: a constraint that moves a kernel toward its grid."""
+"""Projected gradient descent: a constraint that moves a kernel towards its grid."""
 
 import keras
 from keras import ops
@@ -7,20 +7,20 @@ from keras_compress.wrappers.phase import Phase
 
 
 class Projection(keras.constraints.Constraint):
-    """Moves a kernel toward its grid after each update, as its quantizer says.
+    """Moves a kernel towards its grid after each update, as its quantizer prescribes.
 
     Args:
-        wrapper: The `CompressedLayer` of the kernel.
-        kernel: One of its `kernels`.
+        wrapper: The `CompressedLayer` that has the kernel.
+        kernel: One of the wrapper's `kernels`.
         updates: Variable that counts the updates made since quantization began.
-        inner: The constraint that the kernel had, or `None`.
+        inner: The kernel's original constraint, applied first, or `None`.
     """
 
     def __init__(self, wrapper, kernel, updates, inner):
         self._wrapper, self._kernel, self._updates, self._inner = wrapper, kernel, updates, inner
 
     def __call__(self, weights):
-        """Return the weights as the quantizer projects them."""
+        """Return the weights after the quantizer's projection."""
         if self._inner is not None:
             weights = self._inner(weights)
         wrapper = self._wrapper

@@ -1,4 +1,4 @@
-"""The prunable kernels of a model, wrapped or plain, in one shape for whoever makes masks."""
+"""One description of prunable kernels, for wrapped and plain layers alike."""
 
 import dataclasses
 from typing import Any
@@ -16,8 +16,7 @@ class PrunableKernel:
         layer_name: Name of its layer.
         kernel: Its `Kernel` description.
         variable: Its Keras variable.
-        mask: The variable of its mask, of the same shape, ones and zeros; `None` on a plain
-            layer.
+        mask: The variable of its mask, ones and zeros of the same shape; `None` for a plain layer.
     """
 
     layer_name: str
@@ -27,7 +26,7 @@ class PrunableKernel:
 
     @property
     def channel_axis(self):
-        """Axis of the output channels in the deployed layout."""
+        """The axis of the output channels in the deployed layout."""
         return self.kernel.deployed_channel_axis
 
     def deployed_weights(self):
@@ -35,10 +34,10 @@ class PrunableKernel:
         return self.kernel.to_deployed(np.asarray(self.variable))
 
     def to_keras(self, mask):
-        """Bring a mask of the deployed layout into the Keras variable's shape and dtype.
+        """Convert a mask from the deployed layout to the shape and dtype of the Keras variable.
 
         Args:
-            mask: Boolean array in the deployed layout; true keeps.
+            mask: Boolean array in the deployed layout, true where the weight is kept.
 
         Returns:
             Array of ones and zeros.
@@ -52,10 +51,10 @@ def prunable_kernels(layer, every=False):
 
     Args:
         layer: A built layer.
-        every: Also those that are left alone unless their layer is named (depthwise).
+        every: Whether to include kernels that are pruned only on request (depthwise).
 
     Returns:
-        List of `PrunableKernel` without masks; empty for a type that is not known.
+        List of `PrunableKernel` without masks; empty for a layer of an unsupported type.
     """
     layer_type = find(layer)
     if layer_type is None:

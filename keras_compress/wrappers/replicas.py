@@ -1,4 +1,4 @@
-"""What `tf.distribute` asks for: strategies that Keras can fit, ranges of all replicas."""
+"""Support for `tf.distribute`: refuse what Keras cannot fit, combine ranges over replicas."""
 
 import sys
 from typing import Any
@@ -7,7 +7,7 @@ from keras_compress.errors import InvalidArgumentError
 
 
 def refuse_several_workers():
-    """Raise under a `MultiWorkerMirroredStrategy` of several workers, which Keras cannot `fit`.
+    """Refuse a `MultiWorkerMirroredStrategy` of several workers, under which Keras cannot `fit`.
 
     Raises:
         InvalidArgumentError: There are several workers; the message says what works instead.
@@ -23,8 +23,8 @@ def refuse_several_workers():
     workers = len(resolver.cluster_spec().as_dict().get("worker", ())) if resolver else 0
     if workers > 1 and isinstance(strategy, tensorflow.distribute.MultiWorkerMirroredStrategy):
         raise InvalidArgumentError(
-            "fit of Keras 3.15 fails under a MultiWorkerMirroredStrategy of several workers, on "
-            "any model. Use tf.distribute.MirroredStrategy over the devices of one machine. "
+            "Keras 3.15 cannot fit any model under a MultiWorkerMirroredStrategy of several "
+            "workers. Use tf.distribute.MirroredStrategy over the devices of one machine. "
             f"Received: a strategy of {workers} workers"
         )
 
@@ -34,8 +34,8 @@ def extremes_of_all(minimum, maximum):
 
         minimum = min_r minimum_r,  maximum = max_r maximum_r
 
-    Every replica is given the same pair. Outside of a strategy's step, or with one replica, it
-    is the pair that was given.
+    Every replica receives the same pair. Outside a strategy's step, or with one replica, the
+    arguments are returned unchanged.
 
     Args:
         minimum: Smallest value that this replica saw, a scalar float tensor.
@@ -52,6 +52,6 @@ def extremes_of_all(minimum, maximum):
     context = None if tensorflow is None else tensorflow.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return minimum, maximum
-    own = tensorflow.reshape(tensorflow.stack([minimum, -maximum]), (1, 2))
-    lowest = tensorflow.reduce_min(context.all_gather(own, axis=0), axis=0)
+    local = tensorflow.reshape(tensorflow.stack([minimum, -maximum]), (1, 2))
+    lowest = tensorflow.reduce_min(context.all_gather(local, axis=0), axis=0)
     return lowest[0], -lowest[1]

@@ -1,4 +1,4 @@
-"""A layer around another one whose kernels lie on grids: their steps, widths and biases."""
+"""The base of a wrapper that rounds kernels to integer grids: their steps, widths and biases."""
 
 import math
 from typing import Any
@@ -14,13 +14,14 @@ from keras_compress.wrappers.projection import Projection
 
 
 class RoundedKernels(PhasedLayer):
-    """Holds a layer, and knows each of its kernels on its grid.
+    """Wraps a layer and rounds each of its kernels to an integer grid.
 
-    With a scale for each channel folding a BatchNormalization needs no work, for it only rescales
-    every channel's step; with one scale for all channels the kernel is rounded on the folded grid.
+    With one scale for each channel, folding a BatchNormalization only rescales each channel's
+    step, so nothing has to be done. With one scale for all channels, the kernel is folded before
+    it is rounded.
 
     Args:
-        layer: A layer of a known type (`keras_compress.layers`).
+        layer: A layer of a supported type (`keras_compress.layers`).
         quantization: `WeightQuantization`, or `None`.
         batch_norm: The `BatchNormalization` that follows and is folded in the file, or `None`.
     """
@@ -35,13 +36,13 @@ class RoundedKernels(PhasedLayer):
         self._width: Any = None  # a Keras variable once it is built
 
     def build_quantization(self):
-        """Create the steps of all kernels and the width."""
+        """Create the variables for the steps of all kernels and for the width."""
         quantizer = self.quantization.quantizer
         quantizer.stored_bits(self.quantization.bits)
         self._width = self.counter("weight_bits", self.quantization.bits)
         self._weight_bits = self.quantization.bits
         for kernel in self.kernels:
-            # Zero stands for a scale that follows the weights.
+            # Zero means that the scale follows the weights.
             self._scales[kernel.attribute] = self.add_weight(
                 name=f"{kernel.attribute}_scale",
                 shape=self._scale_shape(kernel),
@@ -70,7 +71,7 @@ class RoundedKernels(PhasedLayer):
         )
 
     def counter(self, name, value):
-        """Add a whole number to the weights, which no optimizer trains."""
+        """Add a non-trainable integer weight."""
         return self.add_weight(
             name=name,
             shape=(),
@@ -89,7 +90,7 @@ class RoundedKernels(PhasedLayer):
         return getattr(self.layer, kernel.attribute)
 
     def kernel_before_rounding(self, kernel):
-        """Return what is rounded: a kernel after all else that is done to it.
+        """Return a kernel as it is just before rounding, after every other change.
 
         Args:
             kernel: One of `kernels`.
@@ -97,13 +98,13 @@ class RoundedKernels(PhasedLayer):
         return ops.convert_to_tensor(self.variable(kernel))
 
     def effective_kernel(self, kernel):
-        """Return a kernel as the layer sees it: on its grid, once quantization has begun.
+        """Return the kernel that the layer uses: on its grid once quantization has begun.
 
         Args:
             kernel: One of `kernels`.
 
         Returns:
-            Tensor of the variable's shape.
+            Tensor of the same shape as the variable.
         """
         weights = self.kernel_before_rounding(kernel)
         if self.quantization is None or self.phase == Phase.OFF:
@@ -114,12 +115,12 @@ class RoundedKernels(PhasedLayer):
         return self.rounded(kernel, weights * factor) / factor
 
     def rounded(self, kernel, weights):
-        """Return weights on the grid of a kernel.
+        """Round weights to the grid of a kernel.
 
         Args:
             kernel: One of `kernels`.
-            weights: Tensor of its variable's shape; folded, where one scale serves all channels
-                of a layer with a BatchNormalization.
+            weights: Tensor of the shape of the kernel's variable. If a layer with a
+                BatchNormalization has one scale for all channels, the folded weights.
         """
         scale = self._scale(weights, kernel)
         return self.quantization.quantizer.quantize(
@@ -127,30 +128,30 @@ class RoundedKernels(PhasedLayer):
         )
 
     def scale(self, kernel):
-        """Return the step of a kernel's grid as it is now.
+        """Return the current step of a kernel's grid.
 
         Args:
             kernel: One of `kernels`.
 
         Returns:
-            Tensor that broadcasts to the kernel: for each channel the step before folding, or one
-            step for all, which is that of the folded kernel.
+            Tensor that broadcasts to the kernel: the step of each channel before folding, or one
+            step for all channels, that of the folded kernel.
         """
         weights = self.kernel_before_rounding(kernel)
         factor = self.folding_factor(kernel)
         return self._scale(weights if factor is None else weights * factor, kernel)
 
     def fix_scale(self, kernel, scale=None):
-        """Keep a step whatever becomes of the weights; a trained step begins there.
+        """Fix a step, however the weights change; a trained step starts from it.
 
         Args:
             kernel: One of `kernels`.
-            scale: Positive array of the shape of `scale(kernel)`. Default: the step as it is now.
+            scale: Positive array of the shape of `scale(kernel)`. Default: the current step.
         """
         self._scales[kernel.attribute].assign(self.scale(kernel) if scale is None else scale)
 
     def release_scale(self, kernel):
-        """Have the step follow the weights again.
+        """Let the step follow the weights again.
 
         Args:
             kernel: One of `kernels`.
@@ -158,31 +159,31 @@ class RoundedKernels(PhasedLayer):
         self._scales[kernel.attribute].assign(ops.zeros_like(self._scales[kernel.attribute]))
 
     def begin_learning_scales(self):
-        """Let trained steps begin at the step that suits the weights as they are now."""
+        """Start trained steps at the step that the quantizer chooses for the current weights."""
         if self.quantization is not None and self.quantization.quantizer.learned:
             for kernel in self.kernels:
                 self.release_scale(kernel)
                 self.fix_scale(kernel)
 
     def set_phase(self, phase):
-        """See `PhasedLayer.set_phase`; trained steps begin where quantization begins."""
+        """See `PhasedLayer.set_phase`; trained steps start when quantization begins."""
         if self.built and self.phase == Phase.OFF and phase != Phase.OFF:
             self.begin_learning_scales()
         return super().set_phase(phase)
 
     @property
     def weight_bits(self):
-        """The width of the weights now; that of `quantization` once training has narrowed it."""
+        """The current width of the weights, which may narrow down to that of `quantization`."""
         return self._weight_bits
 
     def set_weight_bits(self, bits):
-        """Change the width of the weights; steps follow them again, or are learned anew.
+        """Change the width of the weights; steps follow the weights again or are relearned.
 
         Args:
-            bits: The width. One narrower than `quantization` asks for is taken as that.
+            bits: The width. It cannot go below the width of `quantization`.
 
         Returns:
-            Whether that is a change, so that traced functions have to be made anew.
+            Whether the width changed, so that functions must be traced again.
         """
         bits = max(bits, self.quantization.bits)
         if bits == self._weight_bits:
@@ -196,38 +197,39 @@ class RoundedKernels(PhasedLayer):
         return True
 
     def read_state(self):
-        """See `PhasedLayer.read_state`; the width is read too."""
+        """See `PhasedLayer.read_state`; also reads the width."""
         changed = super().read_state()
         if self._width is None:
             return changed
-        before, self._weight_bits = self._weight_bits, int(ops.convert_to_numpy(self._width))
-        return changed or self._weight_bits != before
+        previous, self._weight_bits = self._weight_bits, int(ops.convert_to_numpy(self._width))
+        return changed or self._weight_bits != previous
 
     def _scale(self, weights, kernel):
         settings, axes = self.quantization, self._shared_axes(kernel)
         weights = ops.stop_gradient(weights)
-        following = settings.quantizer.scale(weights, axes, self.weight_bits)
+        computed = settings.quantizer.scale(weights, axes, self.weight_bits)
         fixed = ops.convert_to_tensor(self._scales[kernel.attribute])
         if settings.quantizer.learned:
             size = math.prod(weights.shape) // math.prod(fixed.shape)
             fixed = settings.quantizer.trained_scale(fixed, size, self.weight_bits)
-        return ops.where(fixed > 0, fixed, following)
+        return ops.where(fixed > 0, fixed, computed)
 
     def _shared_axes(self, kernel):
-        """The axes of a kernel along which one scale serves all."""
-        own = kernel.channel_axes if self.quantization.per_channel and kernel.per_channel else ()
+        """The axes of a kernel that share one scale."""
+        per_channel = self.quantization.per_channel and kernel.per_channel
+        scaled_axes = kernel.channel_axes if per_channel else ()
         axes = range(len(self.variable(kernel).shape))
-        return tuple(axis for axis in axes if axis not in own)
+        return tuple(axis for axis in axes if axis not in scaled_axes)
 
     def folding_factor(self, kernel):
-        """Return what folding multiplies each channel by, where one scale serves all channels.
+        """Return the factor by which folding multiplies each channel, for kernels with one scale.
 
         Args:
             kernel: One of `kernels`.
 
         Returns:
-            Tensor that broadcasts to the kernel; `None` where nothing is folded, or where each
-            channel has a scale of its own, which folding multiplies likewise.
+            Tensor that broadcasts to the kernel. `None` if nothing is folded, or if each channel
+            has its own scale, which folding then multiplies by the same factor.
         """
         if self.batch_norm is None or self.quantization.per_channel and kernel.per_channel:
             return None
@@ -241,18 +243,18 @@ class RoundedKernels(PhasedLayer):
 
     @property
     def rounds_bias(self):
-        """Whether the file holds a bias of this layer as integers."""
+        """Whether the file stores this layer's bias as integers."""
         has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
         return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
 
     def run_time_axes(self, rank):
-        """Return the axes of the input that share a grid which the file finds at run time.
+        """Return the axes of the input that share a grid chosen at run time.
 
         Args:
             rank: Rank of the input.
 
         Returns:
-            Axes, or `None` where the layer reads floats, or integers of a known grid.
+            Axes, or `None` if the input is in float, or its grid is fixed before run time.
         """
         settings = self.quantization
         if settings is None or not settings.at_run_time or self.phase == Phase.OFF:
@@ -262,7 +264,7 @@ class RoundedKernels(PhasedLayer):
         return self.layer_type.run_time_axes(self.layer, rank, packed=self.weight_bits <= 4)
 
     def accumulator_step(self, input_step):
-        """Return what one unit of the file's sums stands for.
+        """Return the real value of one unit of the file's integer accumulators.
 
         Args:
             input_step: Step of the input's grid, a scalar.
@@ -278,7 +280,7 @@ class RoundedKernels(PhasedLayer):
         return ops.stop_gradient(step)
 
     def folded_bias(self):
-        """Return the bias after folding, (channels,), in float; `None` where there is none."""
+        """Return the folded bias, a float tensor (channels,), or `None` if there is no bias."""
         bias = getattr(self.layer, "bias", None)
         bias = None if bias is None else ops.convert_to_tensor(bias)
         if self.batch_norm is None:
@@ -287,14 +289,14 @@ class RoundedKernels(PhasedLayer):
         return shift if bias is None else bias * factor + shift
 
     def bias_rounding(self, input_step):
-        """Return what rounding adds to the bias of each channel (Jacob et al. 2018, 2.4).
+        """Return the change of each channel's bias by rounding (Jacob et al. 2018, section 2.4).
 
         Args:
             input_step: Step of the input's grid, a scalar.
 
         Returns:
-            Tensor (channels,): added to the bias, after folding a BatchNormalization, it gives a
-            multiple of the input's step times the kernel's.
+            Tensor (channels,). The folded bias plus this tensor is a multiple of the input's step
+            times the kernel's step.
         """
         step = self.accumulator_step(input_step)
         bias = self.folded_bias()
