@@ -1,11 +1,11 @@
-"""Fake-quantization: the rounding of the integer file, in floating point, with gradients.
+"""Fake quantization: the rounding of the integer file, in floating point, with gradients.
 
     q = clip(round(x / scale) + zero_point, q_min, q_max)
     y = (q - zero_point) * scale                                      (Jacob et al. 2018, section 3)
 
 Gradients pass straight through the rounding and are zero outside the range (Bengio et al.
-2013). The grids are TFLite's: weights symmetric and narrow (-127 … 127 at 8 bits, zero point
-0); activations asymmetric at up to 8 bits, symmetric at 16.
+2013). The grids are those of TFLite. Weights are symmetric with a narrow range (-127 … 127 at 8
+bits, zero point 0). Activations are asymmetric at up to 8 bits and symmetric at 16.
 """
 
 import keras
@@ -15,12 +15,12 @@ from keras_compress.support.types import Tensor
 
 
 def weight_limit(bits: int) -> int:
-    """Return the largest integer of the symmetric narrow grid: 2**(bits - 1) - 1."""
+    """Return the largest integer of the symmetric narrow-range grid: 2**(bits - 1) - 1."""
     return 2 ** (bits - 1) - 1
 
 
 def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
-    """Round weights to a symmetric narrow grid, with a straight-through gradient.
+    """Round weights to a symmetric narrow-range grid, with a straight-through gradient.
 
     Args:
         weights: Float tensor.
@@ -35,8 +35,8 @@ def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
         [0.5, -0.5]
     """
     limit = float(weight_limit(bits))
-    # The largest weight lies on the edge where the scale was made from it: whether it is trained
-    # must not hang on the last bit of limit * scale.
+    # A scale computed from the largest weight puts that weight on the edge. The margin keeps its
+    # gradient from depending on the rounding error of limit * scale.
     edge = limit * scale * (1.0 + _EDGE)
     inside = ops.clip(weights, -edge, edge)
     rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
@@ -46,9 +46,9 @@ def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
 def activation_grid(
     minimum: Tensor, maximum: Tensor, bits: int
 ) -> tuple[Tensor, Tensor, float, float]:
-    """Return the grid that TFLite lays over a range.
+    """Return the grid that TFLite uses for a range.
 
-    The range is widened to hold zero, and moved so that zero is a grid point. At 16 bits the
+    The range is widened to include zero and shifted so that zero is a grid point. At 16 bits the
     grid is symmetric.
 
     Args:
@@ -74,16 +74,16 @@ def activation_grid(
 def fake_quantize_activations(
     inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: int, single_pass: bool = False
 ) -> Tensor:
-    """Round activations to the grid over a range, with a straight-through gradient inside it.
+    """Round activations to the grid of a range, with a straight-through gradient inside it.
 
     Args:
         inputs: Float tensor.
         minimum: Lower end of the range, scalar tensor.
         maximum: Upper end of the range.
         bits: Width, 2 to 8, or 16.
-        single_pass: Whether the gradient goes over the data once, which is faster than
-            TensorFlow's own. The ends of the range have no gradient then, and XLA cannot compile
-            it.
+        single_pass: Whether to compute the gradient in one pass over the data, which is faster
+            than TensorFlow's own. The ends of the range then have no gradient, and XLA cannot
+            compile the step.
 
     Returns:
         Tensor of the same shape and dtype, on the grid.
@@ -97,10 +97,10 @@ def fake_quantize_activations(
 
 
 def ties_away_from_zero(inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: int) -> Tensor:
-    """Move values off the midpoints of a grid, to the side that TFLite's AVERAGE_POOL_2D takes.
+    """Move values off the midpoints of a grid, to the side to which AVERAGE_POOL_2D rounds.
 
-    Means of a few integers often lie in the middle of two, and the operator rounds these away
-    from integer zero, where the fake-quantizer rounds all of them up.
+    Means of a few integers often lie exactly between two integers. TFLite's operator rounds these
+    ties away from integer zero; the fake quantizer rounds all of them up.
 
     Args:
         inputs: Float tensor of means.
@@ -109,7 +109,7 @@ def ties_away_from_zero(inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: 
         bits: Width, 8 or 16.
 
     Returns:
-        Tensor of the same shape, moved by a ten-thousandth of a step.
+        Tensor of the same shape, shifted by a ten-thousandth of a step.
     """
     scale, zero_point, _, q_max = activation_grid(minimum, maximum, bits)
     middle = 0.0 if bits == 16 else (q_max + 1) / 2
@@ -118,7 +118,7 @@ def ties_away_from_zero(inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: 
 
 
 def _fused(inputs, minimum, maximum, bits, single_pass):
-    """TensorFlow's kernel: one pass over the data, and the operator its converter reads."""
+    """Round with TensorFlow's kernel: one pass over the data, and its converter reads it."""
     import tensorflow as tf
 
     if bits == 16:
@@ -143,17 +143,17 @@ def _fused(inputs, minimum, maximum, bits, single_pass):
 
 
 def _inside(upstream, values, minimum, maximum, bits):
-    """Return a gradient where the values lie between the ends of the grid, else zero."""
+    """Return the gradient where values lie between the ends of the grid, and zero elsewhere."""
     import tensorflow as tf
 
     scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
-    # A value on an end is inside, whatever the last bit of that end.
-    wider = scale * (1.0 + _EDGE)
+    # A value on an end counts as inside, whatever the rounding error of that end.
+    padded_scale = scale * (1.0 + _EDGE)
     return tf.raw_ops.QuantizeAndDequantizeV4Grad(
         gradients=upstream,
         input=values,
-        input_min=(q_min - zero_point) * wider,
-        input_max=(q_max - zero_point) * wider,
+        input_min=(q_min - zero_point) * padded_scale,
+        input_max=(q_max - zero_point) * padded_scale,
         axis=-1,
     )[0]
 

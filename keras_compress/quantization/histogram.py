@@ -1,4 +1,4 @@
-"""The distribution of a tensor's values, as counts over a range that holds all of them."""
+"""The distribution of a tensor's values, as a histogram over their whole range."""
 
 import dataclasses
 import functools
@@ -14,8 +14,8 @@ class Histogram:
     Args:
         counts: Array (n_bins,), n_bins even.
         limit: Upper edge of the last bin; positive.
-        minimum: Smallest value that was observed.
-        maximum: Largest value that was observed.
+        minimum: Smallest observed value.
+        maximum: Largest observed value.
     """
 
     counts: np.ndarray
@@ -25,30 +25,30 @@ class Histogram:
 
     @property
     def width(self) -> float:
-        """Width of a bin."""
+        """The width of a bin."""
         return 2 * self.limit / len(self.counts)
 
     @functools.cached_property
     def centers(self) -> np.ndarray:
-        """Middle of each bin that is not empty."""
-        used = np.flatnonzero(self.counts)
-        centers = -self.limit + (used + 0.5) * self.width
+        """The midpoint of each non-empty bin."""
+        nonempty = np.flatnonzero(self.counts)
+        centers = -self.limit + (nonempty + 0.5) * self.width
         return np.clip(centers, self.minimum, self.maximum)
 
     @functools.cached_property
     def weights(self) -> np.ndarray:
-        """Share of the values in each bin that is not empty; they sum to 1."""
-        used = self.counts[self.counts > 0].astype(np.float64)
-        return used / used.sum()
+        """The fraction of the values in each non-empty bin; the fractions sum to 1."""
+        counts = self.counts[self.counts > 0].astype(np.float64)
+        return counts / counts.sum()
 
     @property
     def magnitudes(self) -> np.ndarray:
-        """Counts of the absolute values in n_bins / 2 bins over [0, limit]."""
+        """The counts of the absolute values, in n_bins / 2 bins over [0, limit]."""
         half = len(self.counts) // 2
         return self.counts[half:] + self.counts[:half][::-1]
 
     def quantile(self, fraction: float) -> float:
-        """Return the value below which a fraction of the values lies.
+        """Return the value below which a given fraction of the values lies.
 
         Args:
             fraction: In [0, 1].
@@ -59,15 +59,15 @@ class Histogram:
         return float(np.clip(value, self.minimum, self.maximum))
 
     def error(self, minimum: ArrayLike, maximum: ArrayLike, bits: int) -> np.ndarray:
-        """Return the expected squared error of rounding the values to a range's grid.
+        """Return the mean squared error of rounding the values to the grid of a range.
 
         Args:
-            minimum: Lower end of the range.
-            maximum: Upper end; with `minimum` floats, or arrays of as many candidates.
+            minimum: Lower end of the range, a float or an array with one value for each candidate.
+            maximum: Upper end, likewise.
             bits: Width of the grid, 2 to 8, or 16.
 
         Returns:
-            Array of the candidates' shape: the mean squared error.
+            Array with the mean squared error of each candidate.
         """
         lower, upper = np.broadcast_arrays(np.minimum(minimum, 0.0), np.maximum(maximum, 0.0))
         lower, upper = lower[..., None].astype(np.float64), upper[..., None].astype(np.float64)

@@ -1,4 +1,4 @@
-"""Where activation ranges belong: on each tensor that the TFLite file will hold, and no other."""
+"""Where activation ranges belong: on exactly the tensors that the TFLite file will store."""
 
 import dataclasses
 import warnings
@@ -18,11 +18,12 @@ class Range:
     """How a tensor is quantized.
 
     Args:
-        fixed: Pair (minimum, maximum) that the operator fixes, or `None`.
-        tied_to: The value whose range this tensor shares, or `None` for one of its own.
-        averages: Whether it holds means of integers, whose ties TFLite rounds away from zero.
-        masked: Whether values in it are masked, which the range is to lie a little above.
-        non_negative: Whether it holds what a ReLU gives.
+        fixed: Pair (minimum, maximum) that the operator prescribes, or `None`.
+        tied_to: The value whose range this tensor shares, or `None` if it has its own.
+        averages: Whether the tensor holds means of integers, whose ties TFLite rounds away from
+            zero.
+        masked: Whether the tensor holds masked attention scores, which must not widen the range.
+        non_negative: Whether the tensor is the output of a ReLU.
     """
 
     fixed: tuple | None = None
@@ -34,13 +35,13 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class RangePlacement:
-    """Decisions over a graph.
+    """The ranges and foldings chosen for a graph.
 
     Args:
-        ranges: `Range` of each value that is quantized.
-        folded: The call of the BatchNormalization that each kernel's call takes in.
+        ranges: Dict from each quantized value to its `Range`.
+        folded: Dict from a kernel's call to the call of the BatchNormalization folded into it.
         unknown: Calls of layers that stay in float.
-        governing: The value whose range each value has; `None` where it has none yet.
+        governing: Dict from each value to the value whose range it has; `None` if it has none yet.
     """
 
     ranges: dict
@@ -50,7 +51,7 @@ class RangePlacement:
 
 
 def place_ranges(graph):
-    """Decide where ranges stand and which normalizations are folded.
+    """Decide which values get a range and which normalizations are folded.
 
     Args:
         graph: A lowered `Graph`.
@@ -74,8 +75,8 @@ def foldable_batch_norm(graph, call):
         call: A call of a layer with kernels.
 
     Returns:
-        The call, or `None`: another activation lies between, the tensor has other readers, or
-        one of the two layers is used elsewhere too.
+        The call. `None` if an activation lies in between, the tensor has other readers, or one of
+        the two layers is called elsewhere too.
     """
     layer_type = layer_types.find(call.operation)
     if layer_type is None or not layer_type.fuses_batch_norm:
@@ -96,7 +97,7 @@ def foldable_batch_norm(graph, call):
 
 
 def warn_unknown(calls):
-    """Warn, once, of layers that stay in float.
+    """Warn once about the layers that stay in float.
 
     Args:
         calls: Calls of these layers.
@@ -112,7 +113,7 @@ def warn_unknown(calls):
 
 
 def _kind(call):
-    """The type of a layer, and why no quantization is trained inside it."""
+    """Return the type of a layer and the reason why no quantization is trained inside it."""
     kind, reason = type(call.operation).__name__, operations.of(call.operation).reason
     if attention.is_attention(call.operation):
         reason = attention.obstacle(call)
@@ -126,7 +127,7 @@ class _Planner:
         self.graph = graph
         self.outputs = set(graph.flat_outputs)
         self.ranges, self.folded, self.unknown = {}, {}, []
-        # The value whose range governs each value; None while a tensor is not yet materialised.
+        # The value whose range each value has; None while its tensor is not yet stored in the file.
         self.governing = {}
 
     def give_range(self, value, **choice):
@@ -164,7 +165,7 @@ class _Planner:
                 self._materialise(value)
 
     def _materialise(self, value, fused_relu=False):
-        """Give a new tensor its range, unless the operator that reads it makes it superfluous."""
+        """Give a tensor its own range, unless the file fuses it into the operator that reads it."""
         roles = {role(reader.operation) for reader in value.consumers}
         sole = len(value.consumers) == 1
         joined = roles == {Role.JOIN}

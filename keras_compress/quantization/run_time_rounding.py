@@ -1,4 +1,4 @@
-"""Activations that are quantized at run time, on a grid of their own extremes."""
+"""Activations that are quantized at run time, on a grid computed from their extremes."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from keras import ops
 
 from keras_compress.support.types import Tensor
 
-# Both converters leave smaller kernels in float, where there is nothing to win.
+# Both converters leave smaller kernels in float, because quantizing them gains nothing.
 FEWEST_WEIGHTS = 1024
 _LEVELS = 255.0
 _TINY = 1e-12
 
 
 def rounded_at_run_time(inputs: Tensor, axes: Sequence[int]) -> Tensor:
-    """Round activations as LiteRT does before it multiplies them with integer weights.
+    """Round activations as LiteRT does before it multiplies them by integer weights.
 
         scale = (max(x, 0) - min(x, 0)) / 255,  zero_point = round(-128 - min(x, 0) / scale)
         y = (clip(round(x / scale) + zero_point, -128, 127) - zero_point) * scale
@@ -22,10 +22,10 @@ def rounded_at_run_time(inputs: Tensor, axes: Sequence[int]) -> Tensor:
 
     Args:
         inputs: Float tensor (batch, ...).
-        axes: Axes of the values that share a grid (`LayerType.run_time_axes`).
+        axes: Axes along which values share a grid (`LayerType.run_time_axes`).
 
     Returns:
-        Tensor of the same shape and dtype, with the gradient of the inputs.
+        Tensor of the same shape and dtype. Gradients pass straight through to the inputs.
 
     Example:
         >>> x = np.array([[0.0, 0.5, 127.5], [0.0, 0.5, 1275.0]], "float32")

@@ -1,4 +1,4 @@
-"""A quantization with every choice made: what the user said, then the profile, then int8."""
+"""A quantization with all settings resolved: the user's, then the profile's, then int8."""
 
 import dataclasses
 import os
@@ -19,19 +19,19 @@ FLOAT_BITS = 32
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """See `Quantization`; here nothing is left open.
+    """A `Quantization` in which every setting has a value.
 
     Args:
-        weight_bits: Width of weights where `layer_bits` says nothing.
+        weight_bits: Width of the weights of layers that are not in `layer_bits`.
         activation_bits: Width of activations.
-        per_channel: One scale a channel for convolutions.
-        per_channel_dense: One scale a channel for Dense layers.
-        weight_quantizer: Name or instance.
-        calibrator: Name or instance.
+        per_channel: Whether each output channel of a convolution has its own scale.
+        per_channel_dense: Whether each output channel of a Dense layer has its own scale.
+        weight_quantizer: Name or instance of a weight quantizer.
+        calibrator: Name or instance of an activation calibrator.
         layers: Predicate on a layer, or `None` for all.
-        layer_bits: Layer name -> width of its weights.
+        layer_bits: Dict from layer name to the width of its weights.
         packs_int4: Whether the target stores weights of at most 4 bits two to a byte.
-        at_run_time: Whether the target quantizes what a kernel reads at run time.
+        at_run_time: Whether the target quantizes the inputs of kernels at run time.
     """
 
     weight_bits: int
@@ -49,7 +49,7 @@ class Settings:
 def resolve_settings(
     quantization: Quantization | str | os.PathLike | Profile | None,
 ) -> Settings | None:
-    """Make all choices of a quantization.
+    """Resolve all settings of a quantization.
 
     Args:
         quantization: `Quantization`, a profile's name, a `Profile`, or `None`.
@@ -58,7 +58,7 @@ def resolve_settings(
         `Settings`, or `None` for `None`.
 
     Raises:
-        InvalidArgumentError: The profile cannot run the widths asked for.
+        InvalidArgumentError: The profile cannot run the requested widths.
         UnknownNameError: No profile has that name.
     """
     if quantization is None:
@@ -68,12 +68,12 @@ def resolve_settings(
     target = profiles.get(quantization.profile or "generic_int8")
     bits = quantization.weight_bits
     layer_bits = dict(bits) if isinstance(bits, Mapping) else {}
-    everywhere = None if isinstance(bits, Mapping) else bits
-    weight_bits = _first(everywhere, min(8, target.weight_bits[0]))
+    common_bits = None if isinstance(bits, Mapping) else bits
+    weight_bits = _first(common_bits, min(8, target.weight_bits[0]))
     packed = target.int4 and min(weight_bits, *layer_bits.values(), 8) <= 4
     dense = target.int4_per_channel_dense if packed else target.per_channel_dense
     activation_bits = _first(quantization.activation_bits, target.activation_bits)
-    chosen = Settings(
+    settings = Settings(
         weight_bits=weight_bits,
         activation_bits=activation_bits,
         per_channel=_first(quantization.per_channel, target.per_channel),
@@ -85,13 +85,13 @@ def resolve_settings(
         packs_int4=target.int4,
         at_run_time=target.quantizes_at_run_time and activation_bits == FLOAT_BITS,
     )
-    for width in (chosen.weight_bits, *layer_bits.values()):
+    for width in (settings.weight_bits, *layer_bits.values()):
         if quantization.profile is not None and width not in target.weight_bits:
             raise InvalidArgumentError(
                 f"Profile {target.name} runs weights of {_widths(target.weight_bits)} bits. "
                 f"Received: weight_bits={width}"
             )
-    return chosen
+    return settings
 
 
 def _first(value, default):

@@ -1,1 +1,1 @@
-"""Activation calibrators: observed values -> range. One file a calibrator."""
+"""Activation calibrators: observed values -> range. One file for each calibrator."""

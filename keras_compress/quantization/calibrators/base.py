@@ -1,4 +1,4 @@
-"""The bases of activation calibrators."""
+"""The base classes of activation calibrators."""
 
 import abc
 import dataclasses
@@ -14,15 +14,15 @@ class Calibrator(Plugin, abc.ABC):
     """Maps a stream of observed values to a range.
 
     A calibrator extends `RunningCalibrator`, which is cheap enough to learn ranges in `fit`, or
-    `HistogramCalibrator`, which looks at the distribution and serves `kc.calibrate` alone.
+    `HistogramCalibrator`, which needs the whole distribution and works only in `kc.calibrate`.
     """
 
-    learned: ClassVar[bool] = False  # whether the ends of the range are trained by gradient
+    learned: ClassVar[bool] = False  # whether the ends of the range are trained by gradient descent
 
 
 @dataclasses.dataclass(frozen=True)
 class RunningCalibrator(Calibrator):
-    """Updates a range by the extremes of each batch, on the graph."""
+    """Updates a range with the extremes of each batch, inside the traced training step."""
 
     @abc.abstractmethod
     def update(
@@ -33,7 +33,7 @@ class RunningCalibrator(Calibrator):
         batch_minimum: Tensor,
         batch_maximum: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Take one more batch into account.
+        """Return the range after one more batch.
 
         Args:
             minimum: Lower end so far, scalar tensor.
@@ -49,7 +49,7 @@ class RunningCalibrator(Calibrator):
 
 @dataclasses.dataclass(frozen=True)
 class HistogramCalibrator(Calibrator):
-    """Chooses a range from the distribution of all values that were observed."""
+    """Chooses a range from the distribution of all observed values."""
 
     @abc.abstractmethod
     def range(self, histogram: Histogram, bits: int) -> tuple[float, float]:

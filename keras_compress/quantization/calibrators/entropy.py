@@ -1,4 +1,4 @@
-"""The range whose rounded distribution tells most about the true one."""
+"""The range whose rounded distribution loses the least information."""
 
 import dataclasses
 
@@ -13,14 +13,15 @@ from keras_compress.quantization.histogram import Histogram
 class Entropy(HistogramCalibrator):
     """threshold = argmin KL(P || Q) over thresholds of the magnitudes.
 
-    P is the distribution of |x| up to a threshold, with all that lies beyond counted in its last
-    bin; Q is the part below merged into the grid's levels and spread again over the bins of P
-    that are not empty. The range is the threshold at both ends, but never beyond the extremes.
+    P is the distribution of |x| up to a threshold; its last bin also counts all values beyond. Q
+    is the part below the threshold, merged into the levels of the grid and spread again over the
+    non-empty bins of P. The range extends to the threshold at both ends, but never beyond the
+    observed extremes.
 
     Source: Migacz 2017, "8-bit inference with TensorRT".
 
     Args:
-        candidates: Thresholds that are tried. Default 128.
+        candidates: Number of thresholds to try. Default 128.
 
     Raises:
         InvalidArgumentError: Fewer than two candidates.
@@ -46,7 +47,7 @@ class Entropy(HistogramCalibrator):
         if bits == 16:
             return min(histogram.minimum, 0.0), max(histogram.maximum, 0.0)
         counts = histogram.magnitudes.astype(np.float64)
-        # Zeros are exact on every grid, and after a ReLU they would outweigh all the rest.
+        # Zeros are exact on every grid, and after a ReLU they would outweigh everything else.
         counts[0] = counts[1]
         used = int(np.flatnonzero(counts)[-1]) + 1 if counts.any() else len(counts)
         levels = 2**bits if histogram.minimum >= 0 else 2 ** (bits - 1)
@@ -60,18 +61,18 @@ class Entropy(HistogramCalibrator):
 
 
 def _divergence(counts, end, levels):
-    """KL(P || Q) for the threshold at the upper edge of bin `end` - 1."""
+    """Return KL(P || Q) for the threshold at the upper edge of bin `end` - 1."""
     inside = counts[:end]
     reference = inside.copy()
     reference[-1] += counts[end:].sum()
     starts = np.arange(levels) * end // levels
     filled = (inside > 0).astype(np.float64)
-    mass, places = np.add.reduceat(inside, starts), np.add.reduceat(filled, starts)
+    mass, n_filled = np.add.reduceat(inside, starts), np.add.reduceat(filled, starts)
     lengths = np.diff(np.append(starts, end))
-    spread = np.repeat(mass / np.maximum(places, 1), lengths) * filled
+    spread = np.repeat(mass / np.maximum(n_filled, 1), lengths) * filled
     if not spread.sum():
         return np.inf
     p, q = reference / reference.sum(), spread / spread.sum()
-    # What Q does not hold costs as if it held a trace, so that the sum stays finite.
-    seen = p > 0
-    return float((p[seen] * np.log(p[seen] / np.maximum(q[seen], 1e-12))).sum())
+    # Where Q is zero it counts as tiny, so that the sum stays finite.
+    nonzero = p > 0
+    return float((p[nonzero] * np.log(p[nonzero] / np.maximum(q[nonzero], 1e-12))).sum())

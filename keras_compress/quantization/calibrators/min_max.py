@@ -1,4 +1,4 @@
-"""The extremes of everything that was observed."""
+"""The calibrator that takes the extremes of all observed values."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from keras_compress.support.types import Tensor
 class MinMax(RunningCalibrator):
     """range = (min x, max x) over all batches: nothing is clipped.
 
-    It is what TensorFlow's converter does with a representative dataset.
+    TensorFlow's converter does the same with a representative dataset.
 
     Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 2.
 

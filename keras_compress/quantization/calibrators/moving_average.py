@@ -1,4 +1,4 @@
-"""Moving average of the batches' extremes, without a slow start."""
+"""The calibrator that averages the extremes of batches, without a slow start."""
 
 import dataclasses
 
@@ -13,15 +13,15 @@ from keras_compress.support.types import Tensor
 class MovingAverage(RunningCalibrator):
     """range += rate * (batch range - range), with rate = max(1 - decay, 1 / (count + 1)).
 
-    The first batch sets the range, the next ones count as a plain mean, and only then does the
-    average become exponential: it never lags behind a constant start, which is a known cause of
-    a gap between training and the deployed file when the decay is 0.999.
+    The first batch sets the range, the next ones enter a plain mean, and only then does the
+    average become exponential. So it never lags behind an arbitrary initial value, which with a
+    decay of 0.999 is a known cause of a gap between training and the deployed file.
 
-    Source: Jacob et al. 2018, section 3.1; the rate is that of a bias-corrected average (Kingma
-    and Ba 2015, section 3) while the mean of the batches is the better estimate.
+    Source: Jacob et al. 2018, section 3.1. At the start, while the mean of the batches is the
+    better estimate, the rate is that of a bias-corrected average (Kingma and Ba 2015, section 3).
 
     Args:
-        decay: Weight of the past in the long run, in [0, 1). Default 0.99.
+        decay: Long-run weight of the previous range, in [0, 1). Default 0.99.
 
     Raises:
         InvalidArgumentError: `decay` outside [0, 1).

@@ -1,4 +1,4 @@
-"""The range with the smallest mean squared error."""
+"""The calibrator that minimizes the mean squared rounding error."""
 
 import dataclasses
 
@@ -15,13 +15,14 @@ _ROUNDS = 2
 class Mse(HistogramCalibrator):
     """range = argmin E[(x - Q(x; range))**2], searched over fractions of the observed extremes.
 
-    The upper end is searched with the lower one held, then the lower one, and both once more.
+    The search optimizes the upper end with the lower end fixed, then the lower end, and repeats
+    both once.
 
     Source: Sung et al. 2015, "Resiliency of deep neural networks under quantization"; Nagel et
     al. 2021, "A white paper on neural network quantization", section 3.1.
 
     Args:
-        candidates: Fractions that are tried for each end. Default 100.
+        candidates: Number of fractions to try for each end. Default 100.
 
     Raises:
         InvalidArgumentError: Fewer than two candidates.

@@ -1,4 +1,4 @@
-"""The clipping that balances rounding against clipping noise, found by Newton's method."""
+"""The calibrator that balances rounding noise against clipping noise, by Newton's method."""
 
 import dataclasses
 
@@ -12,13 +12,13 @@ _ITERATIONS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Octav(HistogramCalibrator):
-    """Minimises step**2 / 12 * P(inside) + E[(x - clip(x))**2], step = (hi - lo) / (2**bits - 1).
+    """Minimizes step**2 / 12 * P(inside) + E[(x - clip(x))**2], step = (hi - lo) / (2**bits - 1).
 
     Each end follows the fixed point of its own derivative, with c = 1 / (12 * levels**2):
 
         hi = (E[x; x > hi] + lo * c * P(inside)) / (c * P(inside) + P(x > hi))
 
-    which for lo = 0 is the iteration of the source for unsigned data.
+    For lo = 0 this is the source's iteration for unsigned data.
 
     Source: Sakr et al. 2022, "Optimal clipping and magnitude-aware differentiation for improved
     quantization-aware training" (OCTAV), section 3.
@@ -35,14 +35,14 @@ class Octav(HistogramCalibrator):
         """See `HistogramCalibrator.range`."""
         values, weights = histogram.centers, histogram.weights
         inside_cost = 1 / (12 * (2.0**bits - 1) ** 2)
-        # From below, where most values are clipped, Newton's steps rise to the optimum.
+        # Newton's method converges from below, so it starts where many values are clipped.
         lower = min(histogram.quantile(0.1), 0.0)
         upper = max(histogram.quantile(0.9), 0.0)
         for _ in range(_ITERATIONS):
-            before = lower, upper
+            previous = lower, upper
             upper = _end(values, weights, upper, lower, inside_cost, values > 0)
             lower = -_end(-values, weights, -lower, -upper, inside_cost, values < 0)
-            if np.allclose(before, (lower, upper), rtol=1e-5, atol=0):
+            if np.allclose(previous, (lower, upper), rtol=1e-5, atol=0):
                 break
         return max(lower, min(histogram.minimum, 0.0)), min(upper, max(histogram.maximum, 0.0))
 

@@ -1,4 +1,4 @@
-"""Ranges that are trained by gradient with the weights (PACT)."""
+"""The calibrator whose ranges are trained together with the weights (PACT)."""
 
 import dataclasses
 from typing import ClassVar
@@ -12,11 +12,11 @@ from keras_compress.support.types import Tensor
 class Pact(RunningCalibrator):
     """y = Q(clip(x, lo, hi)) with trained ends: dy/dhi = 1 where x > hi, dy/dlo = 1 where x < lo.
 
-    The first batch, or `kc.calibrate`, sets the range to begin with. A penalty
-    `decay * (lo**2 + hi**2)` for each tensor draws the ends in.
+    The first batch, or `kc.calibrate`, sets the initial range. A penalty
+    `decay * (lo**2 + hi**2)` for each tensor pulls the ends inwards.
 
     Source: Choi et al. 2018, "PACT: parameterized clipping activation for quantized neural
-    networks", section 3; there the lower end is zero, behind a ReLU.
+    networks", section 3, where the lower end is zero because a ReLU comes before.
 
     Args:
         decay: Weight of the penalty, 0 or more. Default 1e-4.
@@ -41,5 +41,5 @@ class Pact(RunningCalibrator):
         batch_minimum: Tensor,
         batch_maximum: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Return the range to begin with: that of the last batch."""
+        """Return the initial range: that of the last batch."""
         return batch_minimum, batch_maximum

@@ -1,4 +1,4 @@
-"""All but a given share of the values lie in the range."""
+"""The calibrator that leaves a given share of the values outside the range."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ class Percentile(HistogramCalibrator):
     Source: Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2.
 
     Args:
-        percentile: Of the values at each end, in (50, 100]. Default 99.99.
+        percentile: Percentile of the values for each end, in (50, 100]. Default 99.99.
 
     Raises:
         InvalidArgumentError: A percentile outside (50, 100].

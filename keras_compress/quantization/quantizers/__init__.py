@@ -1,1 +1,1 @@
-"""Weight quantizers: tensor -> scale. One file a quantizer."""
+"""Weight quantizers: tensor -> scale. One file for each quantizer."""

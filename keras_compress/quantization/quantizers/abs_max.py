@@ -1,4 +1,4 @@
-"""The largest magnitude sets the scale."""
+"""The quantizer whose scale comes from the largest magnitude."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from keras_compress.support.types import Tensor
 class AbsMax(WeightQuantizer):
     """No weight is clipped: scale = max|w| / (2**(bits - 1) - 1).
 
-    It is the rule of TensorFlow's converter, so the scale that training saw is the file's.
+    TensorFlow's converter uses the same rule, so training sees the same scale as the file.
 
     Source: Krishnamoorthi 2018, "Quantizing deep convolutional networks", section 2.2.
 

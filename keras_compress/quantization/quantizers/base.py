@@ -1,4 +1,4 @@
-"""The base of weight quantizers."""
+"""The base class of weight quantizers."""
 
 import abc
 import dataclasses
@@ -14,12 +14,12 @@ from keras_compress.support.types import Tensor
 class WeightQuantizer(Plugin, abc.ABC):
     """Maps a weight tensor to the step of its symmetric grid, and rounds it to that grid.
 
-    Most quantizers choose a step and leave the rest as it is. What else one may do: round to
-    fewer values than the grid has (`quantize`, `stored_bits`), train the step (`learned`,
-    `trained_scale`), or move the weights themselves after each update (`project`).
+    Most quantizers only choose a step. A quantizer may also round to fewer values than the grid
+    has (`quantize`, `stored_bits`), train the step (`learned`, `trained_scale`), or move the
+    weights themselves after each update (`projects`, `project`).
     """
 
-    learned: ClassVar[bool] = False  # whether the step is trained by gradient
+    learned: ClassVar[bool] = False  # whether the step is trained by gradient descent
     projects: ClassVar[bool] = False  # whether weights are moved after each update
 
     @abc.abstractmethod
@@ -28,7 +28,7 @@ class WeightQuantizer(Plugin, abc.ABC):
 
         Args:
             weights: Float tensor.
-            axes: Axes to reduce over; the rest have a scale for each position.
+            axes: Axes to reduce over; each position along the other axes has its own scale.
             bits: Width, 2 to 8.
 
         Returns:
@@ -51,22 +51,22 @@ class WeightQuantizer(Plugin, abc.ABC):
 
     @property
     def uniform(self) -> bool:
-        """Whether every value of the grid may be taken."""
+        """Whether weights may take every value of the grid."""
         return True
 
     def stored_bits(self, bits: int) -> int:
-        """Return the width of the integers that the file holds.
+        """Return the width of the integers that the file stores.
 
         Args:
-            bits: Width of the quantizer's own code.
+            bits: Width of weights as the user requested it.
 
         Raises:
-            InvalidArgumentError: A width that the quantizer does not have.
+            InvalidArgumentError: A width that the quantizer does not support.
         """
         return bits
 
     def trained_scale(self, step: Tensor, size: int, bits: int) -> Tensor:
-        """Return the scale that a trained step stands for; only where `learned`.
+        """Return the scale for a trained step; called only if `learned`.
 
         Args:
             step: The trained variable.
@@ -74,16 +74,16 @@ class WeightQuantizer(Plugin, abc.ABC):
             bits: Width, 2 to 8.
 
         Returns:
-            Positive tensor of the shape of `step`.
+            Positive tensor of the same shape as `step`.
         """
         return step
 
     def project(self, weights: Tensor, rounded: Tensor, updates: Tensor) -> Tensor:
-        """Return weights moved toward the grid after an update; only where `projects`.
+        """Return weights moved towards the grid after an update; called only if `projects`.
 
         Args:
             weights: The weights after the optimizer's update.
-            rounded: The same on the grid.
+            rounded: The same weights, rounded to the grid.
             updates: Number of updates so far, scalar float tensor.
 
         Returns:

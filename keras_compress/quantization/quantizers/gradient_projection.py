@@ -1,4 +1,4 @@
-"""Weights are moved onto their grid after each update (projected gradient)."""
+"""The quantizer that moves weights towards their grid after each update (projected gradient)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ from keras_compress.support.types import Tensor
 class GradientProjection(WeightQuantizer):
     """w <- (w + strength * Q(w)) / (1 + strength) after each update.
 
-    It is the proximal step of the regularizer strength / 2 * ||w - Q(w)||**2. The strength is
-    growth * updates, so that weights are drawn to the grid little by little; without a growth it
-    is infinite, and weights lie on the grid after every update. Updates below half a step are
-    then lost: that takes a learning rate that suits the grid.
+    This is the proximal step of the regularizer strength / 2 * ||w - Q(w)||**2. The strength is
+    growth * updates, so weights move to the grid gradually. Without a growth the strength is
+    infinite and weights lie on the grid after every update. Updates smaller than half a step are
+    then lost, so the learning rate has to be large enough for the grid.
 
     Source: Bai, Wang and Liberty 2019, "ProxQuant: quantized neural networks via proximal
     operators", sections 3.1 and 3.2.
 
     Args:
-        growth: What the strength gains with an update; `None` projects fully. Default 1e-3.
+        growth: Increase of the strength with each update; `None` projects fully. Default 1e-3.
 
     Raises:
-        InvalidArgumentError: A growth that is not above 0.
+        InvalidArgumentError: A growth of 0 or less.
     """
 
     projects: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The step is a parameter that is trained with the weights (LSQ)."""
+"""The quantizer whose step is trained together with the weights (LSQ)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ class LearnedStep(WeightQuantizer):
         dy/ds = round(w / s) - w / s inside the limits, +-limit outside
         dy/dw = 1 inside the limits, 0 outside
 
-    The gradient of s is divided by sqrt(n * limit), n being the weights that share it. The step
-    begins at that of `least_squares` when quantization begins. Keep weight decay away from it:
-    `optimizer.exclude_from_weight_decay(var_names=["scale"])`.
+    The gradient of s is divided by sqrt(n * limit), where n is the number of weights that share s.
+    When quantization begins, the step starts at that of `least_squares`. Exclude it from weight
+    decay: `optimizer.exclude_from_weight_decay(var_names=["scale"])`.
 
     Source: Esser et al. 2020, "Learned step size quantization", section 2.
 
@@ -34,7 +34,7 @@ class LearnedStep(WeightQuantizer):
     learned: ClassVar[bool] = True
 
     def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
-        """Return the step to begin with; see `WeightQuantizer.scale`."""
+        """Return the initial step; see `WeightQuantizer.scale`."""
         return LeastSquares().scale(weights, axes, bits)
 
     def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The step with the smallest squared error, by alternating least squares."""
+"""The quantizer whose step minimizes the squared error, by alternating least squares."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,25 +11,25 @@ from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.support.types import Tensor
 
-# Fractions of the abs_max step from which the search starts; the first one makes it no worse.
+# Fractions of the abs_max step from which the search starts; 1.0 makes it no worse than abs_max.
 _STARTS = (1.0, 0.85, 0.7, 0.55, 0.4)
 
 
 @dataclasses.dataclass(frozen=True)
 class LeastSquares(WeightQuantizer):
-    """scale = argmin sum (w - s * q)**2, in turns: q = clip(round(w / s)), s = <w, q> / <q, q>.
+    """scale = argmin sum (w - s * q)**2, alternating q = clip(round(w / s)), s = <w, q> / <q, q>.
 
-    No turn raises the error, and the best of several starts is taken, abs_max among them: the
-    error is never above that of abs_max.
+    No iteration raises the error, and the best result of several starts is taken. One of them is
+    abs_max, so the error is never above that of abs_max.
 
     Source: Hubara et al. 2021, "Accurate post training quantization with small calibration sets";
     the alternation is Lloyd's (1982) on a grid with one free parameter.
 
     Args:
-        iterations: Turns from each start. Default 6.
+        iterations: Iterations from each start. Default 6.
 
     Raises:
-        InvalidArgumentError: Fewer than one turn.
+        InvalidArgumentError: Fewer than one iteration.
 
     Example:
         >>> weights = np.random.default_rng(0).normal(size=(1000, 1)).astype("float32")

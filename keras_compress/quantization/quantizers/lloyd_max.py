@@ -1,4 +1,4 @@
-"""A codebook of values with the smallest squared error, instead of a grid of equal steps."""
+"""The quantizer with a codebook of least squared error instead of a grid of equal steps."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,27 +17,28 @@ _STORED_BITS = 8
 
 @dataclasses.dataclass(frozen=True)
 class LloydMax(WeightQuantizer):
-    """y = the nearest of 2**bits - 1 codes; codes = means of the weights nearest to them, in turns.
+    """y = the nearest of 2**bits - 1 codes; each code = the mean of the weights nearest to it.
 
-    The codes begin as the `least_squares` grid, and each turn lowers the error. They are rounded
-    to the 8-bit grid of the largest weight, so that the file holds plain 8-bit weights with few
-    values: every runtime takes it, and table encodings and gzip make it small. Zero stays a code.
+    Both steps alternate. The codes start as the `least_squares` grid, and each iteration lowers the
+    error. They are rounded to the 8-bit grid of the largest weight, so the file holds plain 8-bit
+    weights with few distinct values: every runtime accepts it, and table encodings and gzip make it
+    small. Zero is always a code.
 
     Source: Lloyd 1982, "Least squares quantization in PCM"; Max 1960, "Quantizing for minimum
     distortion".
 
     Args:
-        iterations: Turns. Default 10.
+        iterations: Number of iterations. Default 10.
 
     Raises:
-        InvalidArgumentError: Fewer than one turn, or codes of 8 bits, which are the grid itself.
+        InvalidArgumentError: Fewer than one iteration, or 8 bits, where codes would be the grid.
     """
 
     iterations: int = 10
 
     @property
     def uniform(self) -> bool:
-        """Whether every value of the grid may be taken."""
+        """Whether weights may take every value of the grid."""
         return False
 
     def __post_init__(self):
@@ -70,15 +71,15 @@ class LloydMax(WeightQuantizer):
             bits: Width, 2 to 7.
 
         Returns:
-            Tensor of the shape of a scale and one more axis for the codes.
+            Tensor of the shape of the scale, with a last axis added for the codes.
         """
         limit = weight_limit(bits)
         step = ops.expand_dims(LeastSquares().scale(weights, axes, bits), -1)
         codes = step * ops.arange(-limit, limit + 1, dtype=weights.dtype)
         for _ in range(self.iterations):
-            chosen = _nearest(weights, codes)
-            count = ops.sum(chosen, axis=axes, keepdims=True)
-            total = ops.sum(chosen * ops.expand_dims(weights, -1), axis=axes, keepdims=True)
+            assigned = _nearest(weights, codes)
+            count = ops.sum(assigned, axis=axes, keepdims=True)
+            total = ops.sum(assigned * ops.expand_dims(weights, -1), axis=axes, keepdims=True)
             means = ops.where(count > 0, total / ops.maximum(count, 1.0), codes)
             codes = ops.concatenate(
                 [means[..., :limit], ops.zeros_like(means[..., :1]), means[..., limit + 1 :]], -1
@@ -95,6 +96,6 @@ class LloydMax(WeightQuantizer):
 
 
 def _nearest(weights, codes):
-    """One-hot tensor (..., codes): which code is nearest to each weight."""
+    """Return a one-hot tensor (..., codes) that marks the code nearest to each weight."""
     distance = ops.abs(ops.expand_dims(weights, -1) - codes)
     return ops.one_hot(ops.argmin(distance, axis=-1), codes.shape[-1], dtype=weights.dtype)

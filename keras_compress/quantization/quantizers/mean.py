@@ -1,4 +1,4 @@
-"""Binary and ternary weights, scaled by their mean magnitude."""
+"""The quantizer for binary and ternary weights, scaled by their mean magnitude."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.support.types import Tensor
 
-# The threshold that minimises the error of ternary weights, as a share of the mean magnitude.
+# The threshold that minimizes the error of ternary weights, as a fraction of the mean magnitude.
 _THRESHOLD = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean(WeightQuantizer):
-    """Weights of two or three values.
+    """Weights with two or three distinct values.
 
         ternary: y = s * sign(w) where |w| > 0.7 * mean|w|, else 0; s = mean of |w| above it
         binary:  y = s * sign(w), s = mean|w|; pruned weights stay zero
@@ -29,7 +29,7 @@ class Mean(WeightQuantizer):
         values: `"ternary"` (default) or `"binary"`.
 
     Raises:
-        InvalidArgumentError: Other values, or a width that is not 2.
+        InvalidArgumentError: Another name, or a width other than 2.
 
     Example:
         >>> weights = np.array([1.0, -3.0, 0.1], "float32")
@@ -65,7 +65,7 @@ class Mean(WeightQuantizer):
         """See `WeightQuantizer.stored_bits`."""
         if bits != 2:
             raise InvalidArgumentError(
-                f"The mean quantizer has weights of 2 bits. Received: weight_bits={bits}"
+                f"The mean quantizer needs weights of 2 bits. Received: weight_bits={bits}"
             )
         return bits
 

@@ -1,4 +1,4 @@
-"""A high percentile of the magnitudes sets the scale."""
+"""The quantizer whose scale comes from a high percentile of the magnitudes."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ class Percentile(WeightQuantizer):
     Source: Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2.
 
     Args:
-        percentile: In (0, 100]. Default 99.9.
+        percentile: Percentile of the magnitudes, in (0, 100]. Default 99.9.
 
     Raises:
         InvalidArgumentError: A percentile outside (0, 100].
@@ -41,8 +41,8 @@ class Percentile(WeightQuantizer):
     def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
         """See `WeightQuantizer.scale`."""
         magnitudes = ops.abs(ops.convert_to_tensor(weights))
-        reach = ops.quantile(magnitudes, self.percentile / 100, axis=axes, keepdims=True)
-        # Where most weights are pruned away the percentile may be zero, the largest is not.
+        threshold = ops.quantile(magnitudes, self.percentile / 100, axis=axes, keepdims=True)
+        # If most weights are pruned, the percentile may be zero although the largest weight is not.
         largest = ops.max(magnitudes, axis=axes, keepdims=True)
-        reach = ops.where(reach > 0, reach, ops.where(largest > 0, largest, 1.0))
-        return reach / weight_limit(bits)
+        threshold = ops.where(threshold > 0, threshold, ops.where(largest > 0, largest, 1.0))
+        return threshold / weight_limit(bits)

@@ -1,4 +1,4 @@
-"""Scales, or the weights themselves, that are powers of two: a shift instead of a product."""
+"""The quantizer whose scales or weights are powers of two: a shift replaces a multiplication."""
 
 import dataclasses
 import math
@@ -17,14 +17,14 @@ _LARGEST_POWER = 64  # the largest power of two among the 8-bit integers
 
 @dataclasses.dataclass(frozen=True)
 class PowerOfTwo(WeightQuantizer):
-    """Scales 2**k, or weights 0 and +-2**k.
+    """Scales of 2**k, or weights of 0 and +-2**k.
 
         scales:  s = 2**ceil(log2(max|w| / limit)), or half of it where that has a smaller error
         weights: y = sign(w) * 2**clip(round(log2|w|), top - n + 1, top), zero below half of the
                  smallest; top = round(log2(max|w|)), n = 2**(bits - 1) - 1 exponents
 
     Weights that are powers of two are stored as the 8-bit integers 0, +-1, +-2 … +-64, which any
-    runtime takes; that holds seven exponents, so they have at most 4 bits.
+    runtime accepts. These hold seven exponents, so such weights have at most 4 bits.
 
     Source: Zhou et al. 2017, "Incremental network quantization", section 2; Miyashita et al.
     2016, "Convolutional neural networks using logarithmic data representation".
@@ -33,7 +33,7 @@ class PowerOfTwo(WeightQuantizer):
         values: `"scales"` (default) or `"weights"`.
 
     Raises:
-        InvalidArgumentError: Other values, or weights of more than 4 bits.
+        InvalidArgumentError: Another name, or weights of more than 4 bits.
 
     Example:
         >>> PowerOfTwo().scale(np.array([1.0, -0.5], "float32"), (0,), 8).numpy()
@@ -50,7 +50,7 @@ class PowerOfTwo(WeightQuantizer):
 
     @property
     def uniform(self) -> bool:
-        """Whether every value of the grid may be taken."""
+        """Whether weights may take every value of the grid."""
         return self.values == "scales"
 
     def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
@@ -58,7 +58,7 @@ class PowerOfTwo(WeightQuantizer):
         weights = ops.convert_to_tensor(weights)
         if self.values == "weights":
             return ops.power(2.0, _top(weights, axes)) / _LARGEST_POWER
-        # The margin keeps an exact power of two what it is.
+        # The margin keeps exact powers of two unchanged.
         exponent = ops.ceil(_log2(AbsMax().scale(weights, axes, bits)) - 1e-4)
         large = ops.power(2.0, exponent)
         errors = [_error(weights, scale, axes, bits) for scale in (large, large / 2)]
