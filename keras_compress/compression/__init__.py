@@ -1,1 +1,1 @@
-"""Models wrapped for compression, and stripped: `compress`, `strip`, recipes and their checks."""
+"""`compress` wraps a model, `strip` unwraps it; recipes, and the checks of both."""

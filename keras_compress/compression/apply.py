@@ -1,4 +1,4 @@
-"""compress() puts wrappers into a copy of a model; strip() takes them out again."""
+"""compress() copies a model and wraps its layers; strip() removes the wrappers again."""
 
 import dataclasses
 import os
@@ -64,33 +64,33 @@ def compress(
 ) -> keras.Model:
     """Return a copy of a model that prunes, clusters and quantizes itself while it is trained.
 
-    Every layer of a known type is wrapped: `kernel -> mask -> cluster -> fake-quantize -> the
-    layer's own call`. Quantization also puts an activation range on each tensor that the TFLite
-    file will hold, and takes a BatchNormalization behind a kernel into its wrapper. Nested models
-    are written out into one graph.
+    Every layer of a supported type is wrapped: `kernel -> mask -> cluster -> fake-quantize -> the
+    layer's own call`. Quantization also adds an activation range for each tensor that the TFLite
+    file will store, and moves a BatchNormalization that follows a kernel into the kernel's wrapper.
+    Nested models are flattened into one graph.
 
     Args:
-        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` gives a
-            graph (docs/custom_layers.md). It is not changed.
+        model: A built `keras.Model`: Sequential, functional, or of a class whose `call` can be
+            traced to a graph (docs/custom_layers.md). It is not changed.
         pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
-            for those layers alone.
+            for only those layers.
         quantization: `Quantization`, or the name of a profile.
-        clustering: `Clustering`, for all layers that it does not leave out.
-        recipe: In place of these, a `kc.Recipe`, or the path of its TOML file; the channels and
-            blocks that it removes are removed first. `kc.recipe_callbacks` goes with it.
-        data: As for `kc.shrink`, for a recipe whose criterion looks at data. With data the
-            statistics of BatchNormalizations are measured again behind what a recipe removes.
-        steps: Updates of the training to come, over which a recipe's zeros grow.
+        clustering: `Clustering` for all layers that its predicate does not exclude.
+        recipe: A `kc.Recipe` or the path of its TOML file, instead of the three arguments above.
+            Its channels and blocks are removed first. Train with `kc.recipe_callbacks`.
+        data: As for `kc.shrink`, for a recipe whose criterion needs data. With data, the
+            statistics of BatchNormalizations are measured again after the removal.
+        steps: Number of updates of the training that follows, over which a recipe's sparsity grows.
 
     Returns:
-        A functional `keras.Model`, not compiled, with the model's weights. A class of your own
-        that functional models have, with its `train_step`, is kept.
+        A functional `keras.Model`, not compiled, with the model's weights. A functional model of
+        your own class keeps that class and its `train_step`.
 
     Raises:
-        UnsupportedModelError: The model is unbuilt, no Keras 3 model, or gives no graph.
+        UnsupportedModelError: The model is unbuilt, not a Keras 3 model, or cannot be traced.
         UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
-        InvalidArgumentError: Nothing to do, weights that are not finite, or the model is
-            compressed already; a strategy of several workers.
+        InvalidArgumentError: Nothing to do, weights that are not finite, a model that is already
+            compressed, or a strategy of several workers.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
@@ -101,16 +101,16 @@ def compress(
     if recipe is not None:
         if any(given is not None for given in (pruning, quantization, clustering)):
             raise InvalidArgumentError(
-                "A recipe says all: give recipe= alone. Received: recipe= and another of "
-                "pruning=, quantization=, clustering="
+                "A recipe contains all settings, so pass recipe= alone. Received: recipe= together "
+                "with pruning=, quantization= or clustering="
             )
         recipe = Recipe.of(recipe)
         model = smaller(model, recipe, data)
         return compress(model, **specs(model, recipe, steps))
     if pruning is None and quantization is None and clustering is None:
         raise InvalidArgumentError(
-            "There is nothing to do: give pruning=kc.Pruning(...), "
-            "quantization=kc.Quantization(...), clustering=kc.Clustering(...), or several. "
+            "There is nothing to do: pass pruning=kc.Pruning(...), "
+            "quantization=kc.Quantization(...), clustering=kc.Clustering(...), or several of them. "
             "Received: none of them"
         )
     refuse_several_workers()
@@ -135,17 +135,17 @@ def compress(
 
 
 def strip(model: keras.Model) -> keras.Model:
-    """Return the plain model inside a compressed one: masks and clusters applied, no ranges.
+    """Return a compressed model as a plain one: masks and clusters applied, ranges removed.
 
     Args:
         model: A model that `compress` returned, trained or not.
 
     Returns:
-        An ordinary functional `keras.Model`, not compiled. Pruned weights are zero, weights keep
-        their float precision.
+        An ordinary functional `keras.Model`, not compiled. Pruned weights are zero; weights are not
+        rounded.
 
     Raises:
-        UnsupportedModelError: The model has no graph.
+        UnsupportedModelError: The model cannot be traced to a graph.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
@@ -202,81 +202,81 @@ class _Compressor:
             layer = self._layer(call)
             kwargs = {**kwargs, **self._norm_training(call), **self._steps(layer, call, args)}
             outputs = layer(*args, **kwargs)
-        flat = keras.tree.flatten(outputs)
-        ranged = [
+        tensors = keras.tree.flatten(outputs)
+        return [
             self._quantized(value, tensor, call.name)
-            for value, tensor in zip(call.outputs, flat, strict=True)
+            for value, tensor in zip(call.outputs, tensors, strict=True)
         ]
-        return ranged
 
     def _quantized(self, value, tensor, name):
         if self.settings is None or self.placement is None:
             return tensor
-        choice = self.placement.ranges.get(value)
-        if choice is None or self.settings.activation_bits == FLOAT_BITS:
+        planned = self.placement.ranges.get(value)
+        if planned is None or self.settings.activation_bits == FLOAT_BITS:
             return tensor
-        if choice.tied_to is not None:
-            quantizer = self.quantizers[choice.tied_to]
-            return quantizer(tensor, observe=False, averages=choice.averages)
+        if planned.tied_to is not None:
+            quantizer = self.quantizers[planned.tied_to]
+            return quantizer(tensor, observe=False, averages=planned.averages)
         return self._quantizer(value, name)(tensor)
 
     def _quantizer(self, value, name):
-        """The layer that holds the range of a value, made where it is first asked for."""
+        """Return the layer that holds the range of a value, created at the first request."""
         if value not in self.quantizers:
             settings, placement = self._quantizing()
-            bits, choice = settings.activation_bits, placement.ranges[value]
+            bits, planned = settings.activation_bits, placement.ranges[value]
             self.quantizers[value] = ActivationQuantizer(
                 bits=bits,
                 calibrator=settings.calibrator,
-                fixed_range=_fixed_range(choice.fixed, bits),
-                masked=choice.masked,
-                non_negative=choice.non_negative,
+                fixed_range=_fixed_range(planned.fixed, bits),
+                masked=planned.masked,
+                non_negative=planned.non_negative,
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
 
     def _quantizing(self):
-        """The settings and the ranges of a model that is quantized, which has both."""
+        """Return the settings and the ranges, which exist if the model is quantized."""
         return cast(Settings, self.settings), cast(RangePlacement, self.placement)
 
     def _norm_training(self, call):
-        """The `training` argument that the folded BatchNormalization was called with."""
+        """Return the `training` argument of the call of the folded BatchNormalization."""
         norm = self.placement.folded.get(call) if self.placement else None
         training = None if norm is None else norm.kwargs.get("training")
         return {} if training is None else {"training": training}
 
     def _steps(self, layer, call, args):
-        """The steps of what a quantized kernel reads, which rounds its bias, and of its output."""
+        """Return the steps of a quantized kernel's input, to round its bias, and of its output."""
         if not isinstance(layer, CompressedLayer) or layer.quantization is None:
             return {}
         _, placement = self._quantizing()
         source = placement.governing.get(call.inputs[0])
-        twice = self._output_range(layer, call)
-        if source not in self.quantizers or not (layer.rounds_bias or twice):
+        output_range = self._output_range(layer, call)
+        if source not in self.quantizers or not (layer.rounds_bias or output_range):
             return {}
         steps = {"input_step": self.quantizers[source].step_for(args[0])}
-        if twice:
-            steps["output_step"] = self._quantizer(*twice).step_for(args[0])
+        if output_range:
+            steps["output_step"] = self._quantizer(*output_range).step_for(args[0])
         return steps
 
     def _output_range(self, layer, call):
-        """The value whose range follows a kernel that rounds twice, and the name of its call.
+        """Return the value whose range follows a kernel that rounds twice, and its call's name.
 
-        Those are convolutions over packed weights; LiteRT's other kernels round once.
+        Only convolutions with packed weights round twice; LiteRT's other kernels round once.
         """
         settings, placement = self._quantizing()
         packed = settings.packs_int4 and layer.quantization.bits <= 4
-        twice = packed and layer.layer_type.rounds_twice_when_packed
-        if not twice or activation_name(layer.layer) not in (None, "linear", "relu", "relu6"):
+        rounds_twice = packed and layer.layer_type.rounds_twice_when_packed
+        fusable = (None, "linear", "relu", "relu6")
+        if not rounds_twice or activation_name(layer.layer) not in fusable:
             return None
         call = placement.folded.get(call, call)
         readers = call.output.consumers
         if call.output not in placement.ranges and len(readers) == 1:
             call = readers[0] if role(readers[0].operation) is Role.RELU else call
-        choice = placement.ranges.get(call.output)
-        free = choice is not None and choice.tied_to is None and choice.fixed is None
-        quantized = settings.activation_bits != FLOAT_BITS
-        return (call.output, call.name) if free and quantized else None
+        planned = placement.ranges.get(call.output)
+        is_learned = planned is not None and planned.tied_to is None and planned.fixed is None
+        is_quantized = settings.activation_bits != FLOAT_BITS
+        return (call.output, call.name) if is_learned and is_quantized else None
 
     def _layer(self, call):
         layer = call.operation
@@ -335,10 +335,10 @@ class _Compressor:
             return None
         if self.settings.layers is not None and not self.settings.layers(layer):
             return None
-        dense = isinstance(layer, keras.layers.Dense)
+        is_dense = isinstance(layer, keras.layers.Dense)
         return WeightQuantization(
             bits=self.settings.layer_bits.get(layer.name, self.settings.weight_bits),
-            per_channel=self.settings.per_channel_dense if dense else self.settings.per_channel,
+            per_channel=self.settings.per_channel_dense if is_dense else self.settings.per_channel,
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
             at_run_time=self.settings.at_run_time,
         )
@@ -366,25 +366,27 @@ def _resolved_clustering(spec):
 
 
 def _fixed_range(fixed, bits):
-    """At 16 bits the fixed scales are 1/32768, so that the largest value is just below one."""
+    """Return a fixed range; at 16 bits the scale is 1/32768, so the range ends just below one."""
     if fixed is None or bits != 16:
         return fixed
     return -32767 / 32768, 32767 / 32768
 
 
 def _split_attention(graph, pruning, quantization, clustering):
-    """Take attentions apart where something in them is to be compressed."""
+    """Split the attention layers that contain something to compress."""
     if quantization is None and clustering is None and isinstance(pruning, Mapping):
-        named = tuple(str(name) for name in pruning)
+        pruned = tuple(str(name) for name in pruning)
         return split_attention(
-            graph, lambda name: any(n == name or n.startswith(f"{name}_") for n in named)
+            graph, lambda name: any(n == name or n.startswith(f"{name}_") for n in pruned)
         )
     return split_attention(graph)
 
 
 def _named_by_parts(choices, parts):
-    """Have what was chosen for an attention hold for each of its projections."""
+    """Apply what was chosen for an attention layer to each of its projections."""
     if not isinstance(choices, Mapping):
         return choices
-    spread = {part: choice for name, choice in choices.items() for part in parts.get(name, (name,))}
-    return {**spread, **{name: choices[name] for name in spread if name in choices}}
+    by_part = {
+        part: choice for name, choice in choices.items() for part in parts.get(name, (name,))
+    }
+    return {**by_part, **{name: choices[name] for name in by_part if name in choices}}

@@ -1,4 +1,4 @@
-"""What `kc.compress` refuses before it changes anything."""
+"""The checks that `kc.compress` makes before it changes anything."""
 
 from collections.abc import Mapping
 
@@ -11,27 +11,27 @@ from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
 def check_plain(graph):
-    """Refuse a graph with layers that are compressed already."""
+    """Refuse a graph whose layers are already compressed."""
     if any(isinstance(call.operation, CompressedLayer) for call in graph.calls):
         raise InvalidArgumentError(
-            "The model is compressed already. Compress the plain model, or strip(model) first. "
+            "The model is already compressed. Compress the plain model, or strip(model) first. "
             f"Received: {graph.name}"
         )
 
 
 def check_finite(model):
-    """Refuse a model with a weight that is no finite number."""
+    """Refuse a model with a weight that is not a finite number."""
     for variable in model.weights:
         if not np.isfinite(np.asarray(variable)).all():
             raise InvalidArgumentError(
-                "The weights must be finite numbers: training has diverged. Go back to a good "
+                "The weights must be finite numbers: training has diverged. Return to a good "
                 "checkpoint, lower the learning rate or clip gradients. "
                 f"Received: NaN or infinite values in {variable.path}"
             )
 
 
 def check_pruning(graph, pruning):
-    """Refuse a choice of pruning of another type or for a layer that does not exist."""
+    """Refuse a `pruning` of the wrong type or for a layer that does not exist."""
     if pruning is None:
         return
     if not isinstance(pruning, Pruning | Mapping):
@@ -44,20 +44,20 @@ def check_pruning(graph, pruning):
         for name, spec in pruning.items():
             if spec is not None and not isinstance(spec, Pruning):
                 raise InvalidArgumentError(
-                    f"Layer {name!r}: a kc.Pruning or None is wanted. Received: {spec!r}"
+                    f"pruning of layer {name!r} must be a kc.Pruning or None. Received: {spec!r}"
                 )
 
 
 def check_known(graph, names):
-    """Refuse names that no layer with kernels has."""
-    known = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
+    """Refuse names that are not those of layers with kernels."""
+    layers = {call.name for call in graph.calls if layer_types.find(call.operation) is not None}
     for name in names:
-        if name not in known:
-            raise UnknownNameError("layer with kernels", name, known)
+        if name not in layers:
+            raise UnknownNameError("layer with kernels", name, layers)
 
 
 def check_quantized(graph, names):
-    """Refuse widths for layers that are not there or whose kernels stay in float."""
+    """Refuse widths for layers that do not exist or whose kernels stay in float."""
     check_known(graph, names)
     for call in graph.calls:
         if call.name in names and not layer_types.type_of(call.operation).is_quantized:

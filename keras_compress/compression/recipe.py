@@ -1,4 +1,4 @@
-"""A whole compression as one value: what is removed, pruned, clustered, quantized and rounded."""
+"""A whole compression in one object: what to remove, prune, cluster, quantize and round."""
 
 import dataclasses
 import json
@@ -20,29 +20,30 @@ _FRACTIONS = ("macs", "channels", "blocks")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a model is compressed, as `kc.search` finds it and `kc.compress` takes it.
+    """How to compress a model: the result of `kc.search` and an argument of `kc.compress`.
 
     Args:
         profile: Name or path of the target.
-        macs: What may remain of the multiply-accumulates once channels are removed, in (0, 1].
-        channels: What may remain of the removable channels, in (0, 1]: of all, or a dict from
-            the name of a layer to the share of its channels (layers tied to it go with it).
-        blocks: What may remain of the multiply-accumulates once whole blocks are removed.
-        criterion: By which channels and blocks are chosen.
-        ranking: Over which channels they are compared, see `kc.shrink`.
-        sparsity: Share of zeros among the weights, in [0, 1): of every layer, or a dict from the
-            name of a layer to its share.
-        pattern: Name of the pattern of zeros: `"unstructured"`, `"2:4"`, ...
-        clusters: Values that the weights of a channel share, `None` for any.
-        weight_bits: Width of weights, or a dict from the name of a layer to its width; `None`
-            takes the profile's.
-        activation_bits: Width of activations; `None` takes the profile's.
+        macs: Fraction of the multiply-accumulates that may remain after channels are removed, in
+            (0, 1].
+        channels: Fraction of the removable channels that may remain, in (0, 1], for all layers or
+            as a dict from layer name to fraction (layers tied to that layer shrink with it).
+        blocks: Fraction of the multiply-accumulates that may remain after whole blocks are removed.
+        criterion: Name of the criterion that ranks channels and blocks.
+        ranking: Which channels are ranked together, see `kc.shrink`.
+        sparsity: Fraction of zeros among the weights, in [0, 1), for every layer or as a dict from
+            layer name to fraction.
+        pattern: Name of the sparsity pattern: `"unstructured"`, `"2:4"`, ...
+        clusters: Number of values that the weights of a channel share; `None` does not cluster.
+        weight_bits: Width of weights, or a dict from layer name to width; `None` uses the
+            profile's.
+        activation_bits: Width of activations; `None` uses the profile's.
         weight_quantizer: Name of the weight quantizer.
         calibrator: Name of the activation calibrator.
-        rounding: `None`, or how weights are rounded after training: `"adaround"`, `"gptq"`.
+        rounding: How to round weights after training: `"adaround"` or `"gptq"`; `None` does not.
 
     Raises:
-        InvalidArgumentError: A number out of its range.
+        InvalidArgumentError: A number outside its range.
 
     Example:
         >>> recipe = kc.Recipe(profile="cortex_m4", macs=0.6, sparsity={"head": 0.5})
@@ -77,23 +78,23 @@ class Recipe:
             for value in _values(getattr(self, name)):
                 if not isinstance(value, numbers.Real) or not 0 < float(value) <= 1:
                     raise InvalidArgumentError(
-                        f"{name} is the share that may remain, in (0, 1]. "
+                        f"{name} must be the fraction that may remain, in (0, 1]. "
                         f"Received: {name}={getattr(self, name)!r}"
                     )
         for value in _values(self.sparsity):
             if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
                 raise InvalidArgumentError(
-                    f"sparsity is a share in [0, 1). Received: sparsity={self.sparsity!r}"
+                    f"sparsity must be a fraction in [0, 1). Received: sparsity={self.sparsity!r}"
                 )
         self._quantization()
         self.clustering()
 
     @classmethod
     def of(cls, value: "Recipe | Mapping[str, Any] | str | os.PathLike") -> Self:
-        """Return the recipe that a recipe, a dict or the path of a TOML file stands for.
+        """Return the recipe given as a `Recipe`, a dict or the path of a TOML file.
 
         Raises:
-            InvalidArgumentError: None of these, or a file that holds no recipe.
+            InvalidArgumentError: Any other value, or a file that is not a recipe.
         """
         if isinstance(value, cls):
             return value
@@ -102,33 +103,33 @@ class Recipe:
         if isinstance(value, str | os.PathLike):
             return cls.from_toml(Path(value).read_text(encoding="utf-8"))
         raise InvalidArgumentError(
-            "A recipe is a kc.Recipe, a dict of its fields, or the path of its TOML file. "
+            "A recipe must be a kc.Recipe, a dict of its fields, or the path of its TOML file. "
             f"Received: {value!r}"
         )
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Self:
-        """Return the recipe that `to_json` described."""
-        known = {field.name for field in dataclasses.fields(cls)}
+        """Return the recipe from the dict that `to_json` returned."""
+        field_names = {field.name for field in dataclasses.fields(cls)}
         for name in fields:
-            if name not in known:
-                raise UnknownNameError("field of a recipe", name, known)
+            if name not in field_names:
+                raise UnknownNameError("field of a recipe", name, field_names)
         return cls(**fields)
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
-        """Return the recipe that `to_toml` wrote.
+        """Return the recipe from the text that `to_toml` returned.
 
         Raises:
-            InvalidArgumentError: No TOML, or no recipe.
+            InvalidArgumentError: The text is not TOML or not a recipe.
         """
         try:
             return cls.from_json(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise InvalidArgumentError(f"The recipe is no TOML: {error}") from error
+            raise InvalidArgumentError(f"The recipe is not valid TOML: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that differ from the defaults, as a dict that `json.dumps` takes."""
+        """Return the fields that differ from the defaults, as a JSON-serializable dict."""
         fields: dict[str, Any] = {"profile": self.profile}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -140,18 +141,20 @@ class Recipe:
         """Return the fields that differ from the defaults as TOML."""
         fields = self.to_json()
         tables = {name: value for name, value in fields.items() if isinstance(value, Mapping)}
-        lines = [f"{n} = {json.dumps(v)}" for n, v in fields.items() if n not in tables]
+        lines = [
+            f"{name} = {json.dumps(value)}" for name, value in fields.items() if name not in tables
+        ]
         for name, table in tables.items():
             lines += ["", f"[{name}]"]
             lines += [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]
         return "\n".join(lines) + "\n"
 
     def save(self, path: StrPath) -> Path:
-        """Write `to_toml()` to a file, whole or not at all; return its path."""
+        """Write `to_toml()` to a file atomically and return its path."""
         return write_atomically(path, self.to_toml())
 
     def to_python(self) -> str:
-        """Return the lines of Python that compress a trained `model` in this way."""
+        """Return Python code that compresses a trained `model` by this recipe."""
         fields = ", ".join(f"{name}={value!r}" for name, value in self.to_json().items())
         lines = [
             f"recipe = kc.Recipe({fields})",
@@ -167,22 +170,22 @@ class Recipe:
 
     @property
     def removes(self) -> bool:
-        """Whether channels or blocks are removed."""
-        shares = [share for name in _FRACTIONS for share in _values(getattr(self, name))]
-        return any(share < 1 for share in shares)
+        """Whether the recipe removes channels or blocks."""
+        fractions = [value for name in _FRACTIONS for value in _values(getattr(self, name))]
+        return any(fraction < 1 for fraction in fractions)
 
     @property
     def prunes(self) -> bool:
-        """Whether weights are set to zero."""
-        return any(share > 0 for share in _values(self.sparsity))
+        """Whether the recipe sets weights to zero."""
+        return any(sparsity > 0 for sparsity in _values(self.sparsity))
 
     def pruning(
         self, layers: Collection[str], schedule: Callable[[float], Schedule]
     ) -> Pruning | dict[str, Pruning] | None:
-        """Return the `pruning` of `kc.compress`.
+        """Return the `pruning` argument of `kc.compress`.
 
         Args:
-            layers: Names of the layers that can be pruned; others of the recipe are gone.
+            layers: Names of the prunable layers; other layers of the recipe were removed.
             schedule: Function from a final sparsity to a schedule.
         """
         if not self.prunes:
@@ -190,16 +193,16 @@ class Recipe:
         if not isinstance(self.sparsity, Mapping):
             return Pruning(pattern=self.pattern, schedule=schedule(self.sparsity))
         return {
-            name: Pruning(pattern=self.pattern, schedule=schedule(share))
-            for name, share in self.sparsity.items()
-            if share > 0 and name in layers
+            name: Pruning(pattern=self.pattern, schedule=schedule(sparsity))
+            for name, sparsity in self.sparsity.items()
+            if sparsity > 0 and name in layers
         } or None
 
     def quantization(self, layers: Collection[str]) -> Quantization:
-        """Return the `quantization` of `kc.compress`.
+        """Return the `quantization` argument of `kc.compress`.
 
         Args:
-            layers: Names of the layers that have kernels; others of the recipe are gone.
+            layers: Names of the layers with kernels; other layers of the recipe were removed.
         """
         bits = self.weight_bits
         if isinstance(bits, Mapping):
@@ -207,7 +210,7 @@ class Recipe:
         return dataclasses.replace(self._quantization(), weight_bits=bits or None)
 
     def clustering(self) -> Clustering | None:
-        """Return the `clustering` of `kc.compress`."""
+        """Return the `clustering` argument of `kc.compress`."""
         return None if self.clusters is None else Clustering(clusters=self.clusters)
 
     def _quantization(self):

@@ -1,4 +1,4 @@
-"""What a recipe means: a smaller model, what `compress` puts into it, and what `fit` is told."""
+"""How a recipe is carried out: the smaller model, the arguments of `compress`, the callbacks."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay
 from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.shrinking import shrink
 
-# Shares of a training: zeros have grown, clusters are fixed, ranges and statistics are fixed.
-_GROWN, _CLUSTERED, _FROZEN = 0.4, 0.7, 0.85
+# Fractions of the training after which sparsity is final, clusters freeze, and ranges freeze.
+_PRUNED, _CLUSTERED, _FROZEN = 0.4, 0.7, 0.85
 _UPDATES = 20
 
 
@@ -35,23 +35,24 @@ def smaller(
 ) -> keras.Model:
     """Remove the blocks and channels that a recipe removes.
 
-    With data the statistics of BatchNormalizations are measured again behind what was removed.
+    With data, the statistics of BatchNormalizations are measured again after the removal.
 
     Args:
         model: A built Sequential or functional `keras.Model`; it is not changed.
         recipe: A `Recipe`.
-        data: As for `shrink`, for criteria that look at data and for the statistics.
-        loss: A Keras loss or its name, for criteria that take gradients.
+        data: As for `shrink`, for criteria that need data and for the statistics.
+        loss: A Keras loss or its name, for criteria that need gradients.
 
     Returns:
-        A `keras.Model`; the one handed in where nothing is removed.
+        A `keras.Model`; `model` itself if nothing is removed.
     """
     if not recipe.removes:
         return model
-    # Read once: each removal and the statistics go through them again.
+    # Read the data once: each removal iterates over them, and so do the statistics.
     batches = None if data is None else Batches(data, input_specs(model))
-    left = _removed(model, recipe, {"criterion": recipe.criterion, "data": batches, "loss": loss})
-    return left if batches is None else reestimate_batch_norm(left, (x for x, _ in batches))
+    options = {"criterion": recipe.criterion, "data": batches, "loss": loss}
+    shrunk = _removed(model, recipe, options)
+    return shrunk if batches is None else reestimate_batch_norm(shrunk, (x for x, _ in batches))
 
 
 def _removed(model, recipe, options):
@@ -62,20 +63,21 @@ def _removed(model, recipe, options):
         model = shrink(model, macs=recipe.macs, **options)
     if not isinstance(recipe.channels, Mapping):
         return shrink(model, channels=recipe.channels, **options) if recipe.channels < 1 else model
-    for layer, share in recipe.channels.items():
-        others = _others(model, layer)
-        if share < 1 and others is not None:
-            model = shrink(model, channels=share, exclude=others, **options)
+    for layer, fraction in recipe.channels.items():
+        excluded = _layers_to_exclude(model, layer)
+        if fraction < 1 and excluded is not None:
+            model = shrink(model, channels=fraction, exclude=excluded, **options)
     return model
 
 
 def specs(model: keras.Model, recipe: Recipe, steps: int = 0) -> dict[str, Any]:
-    """Return the arguments of `compress` that a recipe stands for.
+    """Return the arguments of `compress` for a recipe.
 
     Args:
-        model: The model to be compressed, channels removed.
+        model: The model to compress, with channels already removed.
         recipe: A `Recipe`.
-        steps: Updates of the training to come, over which zeros grow; 0 for all at once.
+        steps: Number of updates of the training that follows, over which sparsity grows; 0 prunes
+            at once.
 
     Returns:
         Dict with `pruning`, `quantization` and `clustering`.
@@ -84,7 +86,7 @@ def specs(model: keras.Model, recipe: Recipe, steps: int = 0) -> dict[str, Any]:
         call.name for call in trace(model).calls if layer_types.find(call.operation) is not None
     }
     return {
-        "pruning": recipe.pruning(layers, lambda share: _schedule(share, steps)),
+        "pruning": recipe.pruning(layers, lambda sparsity: _schedule(sparsity, steps)),
         "quantization": recipe.quantization(layers),
         "clustering": recipe.clustering(),
     }
@@ -95,12 +97,12 @@ def recipe_callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Return the callbacks that carry out a recipe in `fit`.
 
-    Zeros grow over the first 40 % of the updates, then weights are clustered and quantized; from
-    85 % on, ranges and statistics stand still. Clusters are fixed from 70 % on.
+    Sparsity grows over the first 40 % of the updates. Then clustering and quantization begin.
+    Cluster assignments freeze at 70 % of the updates, ranges and statistics at 85 %.
 
     Args:
         recipe: A `Recipe`, a dict of its fields, or the path of its TOML file.
-        steps: Updates of the whole training, as `kc.compress` was told.
+        steps: Number of updates of the whole training, as given to `kc.compress`.
 
     Returns:
         List of callbacks.
@@ -115,28 +117,28 @@ def recipe_callbacks(
     recipe = Recipe.of(recipe)
     if steps < 1:
         raise InvalidArgumentError(f"steps must be 1 or more. Received: steps={steps!r}")
-    grown = int(_GROWN * steps)
-    # At least one batch is seen before anything is fixed, however short the training.
-    clustered, frozen = (max(grown + 1, int(s * steps)) for s in (_CLUSTERED, _FROZEN))
+    pruned = int(_PRUNED * steps)
+    # At least one batch is observed before anything freezes, however short the training.
+    clustered, frozen = (max(pruned + 1, int(s * steps)) for s in (_CLUSTERED, _FROZEN))
     callbacks = []
     if recipe.prunes:
-        # Each layer has a schedule of its own; this one is for layers that have none.
+        # Each pruned layer has its own schedule; this default applies to layers without one.
         callbacks.append(PruningCallback(ConstantSparsity(0.0)))
     if recipe.clusters is not None:
-        callbacks.append(ClusteringCallback(grown, clustered))
-    callbacks.append(QuantizationCallback(grown, frozen))
+        callbacks.append(ClusteringCallback(pruned, clustered))
+    callbacks.append(QuantizationCallback(pruned, frozen))
     return callbacks
 
 
 def _schedule(share, steps):
-    end = int(_GROWN * steps)
+    end = int(_PRUNED * steps)
     if not end:
         return ConstantSparsity(share, end_step=0)
     return PolynomialDecay(share, end_step=end, frequency=max(1, end // _UPDATES))
 
 
-def _others(model, layer):
-    """Name the layers whose channels stay while those of one are removed; `None` without it."""
+def _layers_to_exclude(model, layer):
+    """Return the layers to exclude so that only one layer shrinks; `None` if it is not there."""
     graph = DependencyGraph(model)
     groups = {group for name, members in graph.makers if name == layer for group in members}
     if not groups:

@@ -216,6 +216,6 @@ def test_weights_that_are_not_finite_are_refused(bad):
 
 def test_a_compressed_model_is_not_compressed_again():
     once = kc.compress(small(), pruning=kc.Pruning())
-    with pytest.raises(InvalidArgumentError, match="compressed already"):
+    with pytest.raises(InvalidArgumentError, match="already compressed"):
         kc.compress(once, quantization="generic_int8")
     assert wrapped(kc.compress(kc.strip(once), pruning=kc.Pruning()))
