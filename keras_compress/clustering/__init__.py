@@ -1,1 +1,1 @@
-"""Weight clustering: kernels whose weights share few values, which a file stores as tables."""
+"""Weight clustering: kernels whose weights share a few values, which a file stores as tables."""

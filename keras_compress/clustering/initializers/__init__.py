@@ -1,1 +1,1 @@
-"""How the shared values of a kernel are chosen when clustering begins. One file an initializer."""
+"""Initializers: weights -> first centroids. One file for each initializer."""

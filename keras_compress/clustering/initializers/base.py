@@ -1,4 +1,4 @@
-"""What every initializer of centroids shares: the call."""
+"""The base class of centroid initializers."""
 
 import abc
 import dataclasses
@@ -10,7 +10,7 @@ from keras_compress.support.plugins import Plugin
 
 @dataclasses.dataclass(frozen=True)
 class CentroidInitializer(Plugin, abc.ABC):
-    """A map from weights to the values that they begin to share."""
+    """Chooses from the weights the first values that they share."""
 
     @abc.abstractmethod
     def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
@@ -19,7 +19,7 @@ class CentroidInitializer(Plugin, abc.ABC):
         Args:
             weights: Float array (n,) of the weights that share one codebook, n at least 1.
             clusters: Number of centroids.
-            rng: `numpy.random.Generator` for initializers that draw.
+            rng: `numpy.random.Generator` for random initializers.
 
         Returns:
             Float array (clusters,).

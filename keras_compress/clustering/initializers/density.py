@@ -1,4 +1,4 @@
-"""Centroids where equal shares of the weights lie between them."""
+"""Centroids with equal numbers of weights between them."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 class Density(CentroidInitializer):
     """c_k = F^-1((k + 1/2) / n), k = 0 … n - 1, with F the distribution of the weights.
 
-    Centroids are dense where weights are dense, that is, about zero.
+    Centroids are dense where weights are dense, that is, around zero.
 
     Source: Han et al. 2016, "Deep Compression", section 3.2.
 

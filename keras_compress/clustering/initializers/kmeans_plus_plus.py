@@ -1,4 +1,4 @@
-"""Centroids of least squared distance to the weights: k-means after careful seeding."""
+"""Centroids with the least squared distance to the weights: k-means with k-means++ seeds."""
 
 import dataclasses
 from typing import Self
@@ -16,7 +16,7 @@ class KMeansPlusPlus(CentroidInitializer):
     centroid to the mean of the weights that are nearest to it.
 
     Args:
-        iterations: Most of Lloyd's iterations; they end when no centroid moves.
+        iterations: Maximum number of Lloyd's iterations; they stop when no centroid moves.
 
     Source: Arthur & Vassilvitskii 2007, "k-means++: the advantages of careful seeding".
 
@@ -30,17 +30,17 @@ class KMeansPlusPlus(CentroidInitializer):
 
     @classmethod
     def from_name(cls, name: str) -> Self | None:
-        """Read `"kmeans++"`, the name in use elsewhere."""
+        """Return the initializer for `"kmeans++"`, its usual name elsewhere, else `None`."""
         return cls() if name == "kmeans++" else None
 
     def __call__(self, weights: np.ndarray, clusters: int, rng: np.random.Generator) -> np.ndarray:
         """See `CentroidInitializer.__call__`."""
         centroids = np.sort(_seeds(weights, clusters, rng))
         for _ in range(self.iterations):
-            moved = _means(weights, centroids)
-            if np.array_equal(moved, centroids):
+            updated = _means(weights, centroids)
+            if np.array_equal(updated, centroids):
                 break
-            centroids = moved
+            centroids = updated
         return centroids
 
 
@@ -49,14 +49,14 @@ def _seeds(weights, clusters, rng):
     distances = (weights - seeds[0]) ** 2
     while len(seeds) < clusters:
         total = distances.sum()
-        # Fewer different weights than centroids: the rest share a place.
+        # With fewer distinct weights than centroids, the remaining centroids coincide.
         seeds.append(rng.choice(weights, p=distances / total) if total > 0 else seeds[-1])
         distances = np.minimum(distances, (weights - seeds[-1]) ** 2)
     return np.array(seeds)
 
 
 def _means(weights, centroids):
-    """Return the mean of the weights nearest to each of the sorted centroids, itself if none."""
+    """Return the mean of the weights nearest to each sorted centroid; itself if there are none."""
     nearest = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, weights)
     counts = np.bincount(nearest, minlength=len(centroids))
     sums = np.bincount(nearest, weights, minlength=len(centroids))

@@ -1,4 +1,4 @@
-"""Centroids at equal distances from the smallest weight to the largest."""
+"""Centroids at equal distances between the smallest and the largest weight."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 class Linear(CentroidInitializer):
     """c_k = min + k * (max - min) / (n - 1), k = 0 … n - 1.
 
-    Large weights, which are few and matter most, keep a centroid near them.
+    Large weights, which are few but matter most, have a centroid nearby.
 
     Source: Han et al. 2016, "Deep Compression", section 3.2.
 

@@ -1,4 +1,4 @@
-"""Centroids drawn from the weights."""
+"""Centroids drawn at random from the weights."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 
 @dataclasses.dataclass(frozen=True)
 class Random(CentroidInitializer):
-    """Every weight has the same chance to become a centroid (Forgy's method).
+    """Every weight is equally likely to become a centroid (Forgy's method).
 
     Source: Han et al. 2016, "Deep Compression", section 3.2.
 
