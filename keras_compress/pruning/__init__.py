@@ -1,1 +1,1 @@
-"""Pruning: criteria score, patterns choose, schedules say how much, the callback says when."""
+"""Pruning: criteria score weights, patterns make masks, schedules set the sparsity."""

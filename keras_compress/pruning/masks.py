@@ -1,4 +1,4 @@
-"""Masks of a whole model: criterion, pattern and ranking put together."""
+"""Masks of a whole model, from criterion, pattern and ranking."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from keras_compress.support import plugins
 
 @dataclasses.dataclass(frozen=True)
 class PrunableWeights:
-    """One weight array with all that its mask depends on.
+    """One weight array with everything that its mask depends on.
 
     Args:
         weights: Float array in the deployed layout (see `Pattern`).
         channel_axis: Axis of the output channels.
         pruning: The `Pruning` of the layer.
-        name: What errors call it.
-        gradients: Array of the shape of `weights`, for criteria that need it.
-        activations: Array of that shape, norms of the inputs, for criteria that need it.
+        name: Name for error messages.
+        gradients: Array of the same shape as `weights`, for criteria that need it.
+        activations: Array of the same shape, norms of the inputs, for criteria that need it.
     """
 
     weights: np.ndarray
@@ -36,31 +36,30 @@ class PrunableWeights:
 
 
 def resolve_criterion(value: str | Criterion) -> Criterion:
-    """Return the criterion that a name or an instance stands for."""
+    """Return the criterion given by name or as an instance."""
     return plugins.resolve("keras_compress.pruning.criteria", value, Criterion)
 
 
 def resolve_pattern(value: str | Pattern) -> Pattern:
-    """Return the pattern that a name (`"2:4"`) or an instance stands for."""
+    """Return the pattern given by name (`"2:4"`) or as an instance."""
     return plugins.resolve("keras_compress.pruning.patterns", value, Pattern)
 
 
 def compute_masks(items: Sequence[PrunableWeights], sparsity: float) -> list[np.ndarray]:
-    """Choose the weights of a model that stay.
+    """Choose the weights of a model to keep.
 
-    Items of layer scope are ranked each by itself, those of global scope together.
+    Items of layer scope are ranked separately, those of global scope together.
 
     Args:
         items: List of `PrunableWeights`.
         sparsity: Float in [0, 1), the fraction of weights to prune.
 
     Returns:
-        List of boolean arrays, each of the shape of its item's weights, true where kept.
+        List of boolean arrays of the shapes of the items' weights, true where kept.
 
     Raises:
-        InvalidArgumentError: Global scope with a pattern that ranks locally or with more than
-            one criterion, a criterion without the gradients or activations that it needs, or
-            weights that are NaN.
+        InvalidArgumentError: Global scope with a local pattern or with more than one criterion,
+            gradients or activations missing that a criterion needs, or NaN weights.
 
     Example:
         >>> item = PrunableWeights(np.array([[1.0, -2.0, 0.5, 3.0]]), 0, Pruning())
@@ -72,23 +71,24 @@ def compute_masks(items: Sequence[PrunableWeights], sparsity: float) -> list[np.
             f"sparsity must be a fraction in [0, 1). Received: sparsity={sparsity!r}"
         )
     plans = _plans(items)
-    together = [plan for plan in plans if plan.item.pruning.scope == Scope.GLOBAL]
+    global_plans = [plan for plan in plans if plan.item.pruning.scope == Scope.GLOBAL]
     if sparsity == 0:
         return [np.ones(item.weights.shape, bool) for item in items]
-    scores, sizes = [plan.scores() for plan in together], [plan.group_sizes() for plan in together]
-    keep = dict(zip(together, global_masks(scores, sizes, sparsity), strict=True))
-    return [plan.spread(keep[plan]) if plan in keep else plan.mask(sparsity) for plan in plans]
+    scores = [plan.scores() for plan in global_plans]
+    sizes = [plan.group_sizes() for plan in global_plans]
+    keep = dict(zip(global_plans, global_masks(scores, sizes, sparsity), strict=True))
+    return [plan.ungroup(keep[plan]) if plan in keep else plan.mask(sparsity) for plan in plans]
 
 
 def check_items(items: Sequence[PrunableWeights], sparsity: float) -> None:
-    """Check that masks can be computed, before training and not in the middle of it.
+    """Check before training that masks can be computed.
 
     Args:
         items: List of `PrunableWeights`.
-        sparsity: Float in [0, 1), where the schedule ends.
+        sparsity: Float in [0, 1), the final sparsity of the schedule.
 
     Raises:
-        InvalidArgumentError: As `compute_masks`, or a pattern that needs another sparsity.
+        InvalidArgumentError: As for `compute_masks`, or a pattern that needs another sparsity.
     """
     for plan in _plans(items):
         plan.pattern.check_target(sparsity)
@@ -102,7 +102,7 @@ def _plans(items):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Plan:
-    """An item with its criterion and pattern, and its place among the items."""
+    """An item with its resolved criterion and pattern, and its index."""
 
     item: PrunableWeights
     criterion: Criterion
@@ -127,14 +127,14 @@ class _Plan:
             activations=(
                 None if self.item.activations is None else self._group(self.item.activations)
             ),
-            # The index keeps layers of equal shape from drawing equal numbers.
+            # With the index in the seed, layers of equal shape draw different numbers.
             rng=np.random.default_rng([self.criterion.seed, self.index]),
         )
 
     def group_sizes(self):
         return self.pattern.group_sizes(self.item.weights.shape, self.item.channel_axis)
 
-    def spread(self, keep):
+    def ungroup(self, keep):
         return self.pattern.ungroup(keep, self.item.weights.shape, self.item.channel_axis)
 
     def mask(self, sparsity):
@@ -150,13 +150,13 @@ def _check_global(plans):
         if plan.pattern.local:
             raise InvalidArgumentError(
                 f"Pattern {plan.item.pruning.pattern!r} ranks weights against their neighbours, "
-                "so a ranking over the model has no meaning: take scope='layer'. "
+                "so a ranking over the whole model is meaningless: use scope='layer'. "
                 f"Received: scope='global' for {plan.item.name!r}"
             )
     criteria = {plan.criterion for plan in plans}
     if len(criteria) > 1:
-        named = ", ".join(sorted(repr(criterion) for criterion in criteria))
+        listed = ", ".join(sorted(repr(criterion) for criterion in criteria))
         raise InvalidArgumentError(
-            "A global ranking compares scores, so all layers of scope='global' need one "
-            f"criterion. Received: {named}"
+            "A global ranking compares scores, so all layers with scope='global' need the same "
+            f"criterion. Received: {listed}"
         )

@@ -1,4 +1,4 @@
-"""Ranking: which groups go when a number of them must, over one layer or over a model."""
+"""Ranking: which groups of weights to prune, within one layer or over a whole model."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from keras_compress.errors import InvalidArgumentError
 
 
 def keep_largest(scores: np.ndarray, n_pruned: int) -> np.ndarray:
-    """Keep all groups but the `n_pruned` of lowest score.
+    """Keep all groups except the `n_pruned` with the lowest scores.
 
-    The k-th smallest score is selected in linear time; the scores are never sorted. Of equal
-    scores the first go first, so that exactly `n_pruned` go and a smaller number of pruned
-    groups is always contained in a larger one.
+    The k-th smallest score is selected in linear time, without sorting. Among equal scores the
+    first groups are pruned first. So exactly `n_pruned` groups are pruned, and with a larger
+    `n_pruned` the same groups are pruned and more.
 
     Args:
         scores: Float array (n_groups,).
@@ -22,7 +22,7 @@ def keep_largest(scores: np.ndarray, n_pruned: int) -> np.ndarray:
         Boolean array (n_groups,), true where the group is kept.
 
     Raises:
-        InvalidArgumentError: Scores that are not a number: they have no order.
+        InvalidArgumentError: NaN scores, which have no order.
 
     Example:
         >>> keep_largest(np.array([3.0, 1.0, 2.0, 1.0]), 2)
@@ -51,8 +51,8 @@ def layer_mask(scores: np.ndarray, sparsity: float) -> np.ndarray:
         sparsity: Float in [0, 1), the fraction of groups to prune.
 
     Returns:
-        Boolean array (n_groups,) in which round(sparsity * n_groups) groups are false, but at
-        least one is true: a layer without weights would cut the network.
+        Boolean array (n_groups,), false for round(sparsity * n_groups) groups. At least one group
+        stays true, because a layer without weights would cut the network.
     """
     n_groups = len(scores)
     return keep_largest(scores, min(round(sparsity * n_groups), n_groups - 1))
@@ -61,21 +61,21 @@ def layer_mask(scores: np.ndarray, sparsity: float) -> np.ndarray:
 def global_masks(
     scores: Sequence[np.ndarray], sizes: Sequence[np.ndarray], sparsity: float
 ) -> list[np.ndarray]:
-    """Rank the groups of all layers together, so that easy layers lose more.
+    """Rank the groups of all layers together, so that redundant layers lose more.
 
-    The lowest groups of the model go until the weights in them come as close to
-    `sparsity` times all weights as whole groups allow. The best group of each layer stays.
+    The groups with the lowest scores are pruned until the number of their weights is as close to
+    `sparsity` times all weights as whole groups allow. The best group of each layer is kept.
 
     Args:
-        scores: List of float arrays (n_groups,), one for each layer, of one criterion.
-        sizes: List of integer arrays (n_groups,), the weights in each group.
+        scores: List of float arrays (n_groups,), one for each layer, from the same criterion.
+        sizes: List of integer arrays (n_groups,), the number of weights in each group.
         sparsity: Float in [0, 1), the fraction of all weights to prune.
 
     Returns:
         List of boolean arrays (n_groups,), true where the group is kept.
 
     Raises:
-        InvalidArgumentError: Scores that are not a number.
+        InvalidArgumentError: NaN scores.
 
     Example:
         >>> global_masks([np.array([5.0, 6.0]), np.array([1.0, 2.0])], [np.ones(2)] * 2, 0.25)
@@ -94,16 +94,16 @@ def global_masks(
 
 
 def _count_for_budget(scores, sizes, sparsity):
-    """Return how many of the lowest groups hold about the fraction `sparsity` of all weights."""
+    """Return how many of the lowest groups contain about the fraction `sparsity` of all weights."""
     if sizes.min() == sizes.max():
         return round(sparsity * len(sizes))
-    # Groups of different sizes are blocks or channels: few enough to be sorted.
-    held = np.cumsum(sizes[np.argsort(scores, kind="stable")])
-    return int(np.argmin(np.abs(np.insert(held, 0, 0) - sparsity * held[-1])))
+    # Groups of different sizes are blocks or channels, few enough to sort.
+    cumulative = np.cumsum(sizes[np.argsort(scores, kind="stable")])
+    return int(np.argmin(np.abs(np.insert(cumulative, 0, 0) - sparsity * cumulative[-1])))
 
 
 def check_numbers(scores: np.ndarray) -> None:
-    """Check that no score is NaN: what is no number has no order."""
+    """Check that no score is NaN, because NaN has no order."""
     if np.isnan(scores).any():
         raise InvalidArgumentError(
             "The scores of weights must be numbers. NaN weights mean that training has "

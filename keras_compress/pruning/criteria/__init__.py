@@ -1,1 +1,1 @@
-"""Criteria: weights -> scores. One file a criterion."""
+"""Criteria: weights -> scores. One file for each criterion."""

@@ -1,4 +1,4 @@
-"""What every criterion shares: the call and what it may ask for."""
+"""The base class of pruning criteria."""
 
 import abc
 import dataclasses
@@ -12,19 +12,18 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Criterion(Plugin, abc.ABC):
-    """A map from groups of weights to scores: the lowest scores are pruned first.
+    """Maps groups of weights to scores; the lowest scores are pruned first.
 
-    A group is what a pattern prunes as one: a single weight, a block, an output channel.
+    A group is what a pattern prunes as a unit: a single weight, a block, an output channel.
 
-    Gradients and activations come from training steps that `kc.PruningCallback` observes: sums
-    over these steps.
+    Gradients and activations are sums over the training steps that `kc.PruningCallback` observes.
 
     Attributes:
         needs_gradients: Whether the call needs `gradients`.
         needs_activations: Whether the call needs `activations`.
-        sums_all_training: Whether sums go on after a mask update. Otherwise each mask is computed
-            from the steps before it.
-        seed: Seed of the generator that callers hand in; a field of criteria that draw.
+        sums_all_training: Whether the sums continue after a mask update. Otherwise each mask is
+            computed from the steps since the last one.
+        seed: Seed of the generator that callers pass as `rng`; a field of random criteria.
     """
 
     needs_gradients: ClassVar[bool] = False
@@ -33,10 +32,10 @@ class Criterion(Plugin, abc.ABC):
     seed: ClassVar[int] = 0
 
     def gradient_statistic(self, weights: Tensor, gradients: Tensor) -> Tensor:
-        """Return what is summed over training steps; by default the gradients themselves.
+        """Return what to sum over training steps; by default the gradients themselves.
 
         Args:
-            weights: Array or tensor, a kernel at one step. Operators alone serve both.
+            weights: Array or tensor, a kernel at one step. Use only operators, which work on both.
             gradients: Array or tensor of the same shape, the gradients of the step's loss.
 
         Returns:
@@ -56,14 +55,14 @@ class Criterion(Plugin, abc.ABC):
         """Score groups of weights.
 
         Args:
-            groups: Float array (n_groups, elements_per_group). Where a pattern's last groups
-                stick out over the weights, a masked array whose masked entries are 0, so that
-                its `mean` counts the real weights alone.
+            groups: Float array (n_groups, elements_per_group). If the last groups of a pattern
+                extend beyond the weights, a masked array whose masked entries are 0, so that its
+                `mean` counts only real weights.
             gradients: Array of the same shape, the sums of `gradient_statistic`, or `None`.
             activations: Array of the same shape, for each weight the L2 norm of the inputs that
                 it multiplies, over all samples and positions, or `None`.
-            rng: `numpy.random.Generator` for criteria that draw.
+            rng: `numpy.random.Generator` for random criteria.
 
         Returns:
-            Float array (n_groups,); higher is kept.
+            Float array (n_groups,); groups with higher scores are kept.
         """

@@ -1,4 +1,4 @@
-"""The criterion of the sum of absolute weights."""
+"""Score groups by the sum of their absolute weights."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ class L1Norm(Criterion):
     """The L1 norm of a group: score = sum(|w|).
 
     Source: Li et al., "Pruning filters for efficient convnets", 2017, arXiv:1608.08710,
-    section 3.1 (there of the filters of a convolution).
+    section 3.1 (for the filters of a convolution).
 
     Example:
         >>> L1Norm()(np.array([[1.0, -3.0], [0.5, 0.5]]))

@@ -1,4 +1,4 @@
-"""The criterion of the Euclidean length of a group."""
+"""Score groups by their Euclidean norm."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from keras_compress.pruning.criteria.base import Criterion
 class L2Norm(Criterion):
     """The L2 norm of a group: score = sqrt(sum(w ** 2)).
 
-    One large weight saves its group here, where `L1Norm` weighs all weights alike.
+    One large weight is enough to keep its group; `L1Norm` weights all magnitudes alike.
 
     Source: He et al., "Soft filter pruning for accelerating deep convolutional neural
     networks", 2018, arXiv:1808.06866, section 3.2 (equation 2 with p = 2).

@@ -1,4 +1,4 @@
-"""The criterion of the mean absolute weight."""
+"""Score groups by their mean absolute weight."""
 
 import dataclasses
 
@@ -11,8 +11,8 @@ from keras_compress.pruning.criteria.base import Criterion
 class Magnitude(Criterion):
     """The mean absolute value of a group: score = mean(|w|).
 
-    A mean does not grow with the size of the group, so that scores of layers with groups of
-    different sizes can be ranked together.
+    A mean does not grow with the size of the group, so layers with groups of different sizes can be
+    ranked together.
 
     Source: Han et al., "Learning both weights and connections for efficient neural networks",
     2015, arXiv:1506.02626, section 3.

@@ -1,4 +1,4 @@
-"""The criterion of weights that move away from zero."""
+"""Score groups by how far training moves them away from zero."""
 
 import dataclasses
 from typing import ClassVar, cast
@@ -13,13 +13,14 @@ from keras_compress.support.types import Tensor
 class Movement(Criterion):
     """How far training moves a group away from zero: score = -sum over steps of sum(w * dL/dw).
 
-    The sum goes over all observed steps of a training, of which `observed_steps` of
-    `kc.PruningCallback` says how many lie before each mask; as many as the schedule's `frequency`
-    leave none out, as in the paper. A group of zeros scores lowest: in a plain model, where pruned
-    weights are zeros, it stays pruned. The learning rate of the paper's scores scales them alone.
+    The sum covers all observed steps of a training: those in the `observed_steps` updates before
+    each mask (see `kc.PruningCallback`). With `observed_steps` equal to the schedule's `frequency`
+    every step is observed, as in the paper. A group of zeros has the lowest score, so in a plain
+    model, where pruned weights are zeros, it stays pruned. The paper's scores also contain the
+    learning rate as a factor, which does not change their order.
 
     Source: Sanh et al., "Movement Pruning: Adaptive Sparsity by Fine-Tuning", NeurIPS 2020,
-    arXiv:2005.07683, section 4 (straight through the mask).
+    arXiv:2005.07683, section 4 (straight-through gradients of masked weights).
 
     Example:
         >>> criterion = Movement()

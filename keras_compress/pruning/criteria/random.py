@@ -1,4 +1,4 @@
-"""The criterion that ignores the weights: the baseline of every other one."""
+"""Score groups at random: the baseline for every other criterion."""
 
 import dataclasses
 
@@ -9,14 +9,14 @@ from keras_compress.pruning.criteria.base import Criterion
 
 @dataclasses.dataclass(frozen=True)
 class Random(Criterion):
-    """A uniform draw for each group: what any criterion has to beat.
+    """A uniformly random score for each group: the baseline that a criterion has to beat.
 
     Source: Gale, Elsen and Hooker, "The state of sparsity in deep neural networks", 2019,
     arXiv:1902.09574, section 3 (random pruning as the baseline).
 
     Args:
-        seed: Integer; the same seed gives the same scores at every step, so that masks of a
-            rising schedule contain each other.
+        seed: Integer. The same seed gives the same scores at every step, so weights that were
+            pruned stay pruned as the sparsity rises.
 
     Example:
         >>> scores = Random(seed=1)(np.zeros((3, 2)))
@@ -24,7 +24,7 @@ class Random(Criterion):
         True
     """
 
-    seed: int = 0  # type: ignore[misc]  # a field where the base has a constant
+    seed: int = 0  # type: ignore[misc]  # a field here, a constant in the base class
 
     def __call__(
         self,

@@ -1,4 +1,4 @@
-"""The criterion of connection sensitivity."""
+"""Score groups by connection sensitivity."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,13 +10,13 @@ from keras_compress.pruning.criteria.base import Criterion
 
 @dataclasses.dataclass(frozen=True)
 class Snip(Criterion):
-    """How strongly the loss reacts to the weights of a group: score = sum(|w * dL/dw|).
+    """The sensitivity of the loss to the weights of a group: score = sum(|w * dL/dw|).
 
-    The gradient is that of the observed steps together, as of one large batch. To prune at
-    initialization, as the paper does, take `kc.OneShot` and an `observed_steps` of 1.
+    The gradient is summed over the observed steps, as for one large batch. To prune at
+    initialization, as the paper does, use `kc.OneShot` and `observed_steps=1`.
 
     Source: Lee et al., "SNIP: Single-shot Network Pruning based on Connection Sensitivity",
-    ICLR 2019, arXiv:1810.02340, equation 5, which its normalization leaves in the same order.
+    ICLR 2019, arXiv:1810.02340, equation 5, without its normalization, which keeps the order.
 
     Example:
         >>> Snip()(np.array([[1.0], [2.0]]), gradients=np.array([[0.5], [-1.0]]))

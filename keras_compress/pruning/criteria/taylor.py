@@ -1,4 +1,4 @@
-"""The criterion of the first-order Taylor expansion of the loss."""
+"""Score groups by a first-order Taylor expansion of the loss."""
 
 import dataclasses
 from typing import ClassVar, cast
@@ -11,10 +11,10 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Taylor(Criterion):
-    """Squared change of the loss, to first order: score = sum over steps of sum((w * dL/dw) ** 2).
+    """Squared first-order change of the loss: score = sum over steps of sum((w * dL/dw) ** 2).
 
     Source: Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
-    arXiv:1906.10771, section 3 (the importance of a group as the sum of those of its weights).
+    arXiv:1906.10771, section 3 (a group's importance is the sum of its weights' importances).
 
     Example:
         >>> criterion = Taylor()

@@ -1,4 +1,4 @@
-"""The criterion of weights times the norms of their inputs."""
+"""Score groups by weights times the norms of their inputs."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,12 +10,12 @@ from keras_compress.pruning.criteria.base import Criterion
 
 @dataclasses.dataclass(frozen=True)
 class Wanda(Criterion):
-    """Weights by the size of what they multiply: score = mean(|w| * norm(x)).
+    """Magnitudes scaled by the norms of their inputs: score = mean(|w| * norm(x)).
 
-    `norm(x)` is the L2 norm of the input channel that a weight reads, over the samples and
-    positions of the observed steps. The paper compares the weights of one output with each other;
-    here the pattern decides what is compared: `pattern="2:4"` the four beside each other, as the
-    paper's 2:4 does, `"unstructured"` all of a layer.
+    `norm(x)` is the L2 norm of the input channel that a weight multiplies, over the samples and
+    positions of the observed steps. The paper compares the weights of one output with each other.
+    Here the pattern decides which weights are compared: four neighbours for `"2:4"`, as in the
+    paper's 2:4, and all weights of a layer for `"unstructured"`.
 
     Source: Sun et al., "A Simple and Effective Pruning Approach for Large Language Models", ICLR
     2024, arXiv:2306.11695, equation 1.

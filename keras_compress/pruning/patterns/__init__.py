@@ -1,1 +1,1 @@
-"""Patterns: scores and sparsity -> mask. One file a pattern."""
+"""Patterns: scores and sparsity -> mask. One file for each pattern."""

@@ -1,4 +1,4 @@
-"""The pattern of blocks of the weight matrix."""
+"""Prune blocks of the weight matrix."""
 
 import dataclasses
 import math
@@ -13,19 +13,19 @@ from keras_compress.pruning.patterns.base import Pattern
 
 @dataclasses.dataclass(frozen=True)
 class Block(Pattern):
-    """Blocks of the matrix (output channels, inputs): zeros that vector kernels skip at once.
+    """Blocks of the matrix (output channels, inputs), which vector kernels skip as a whole.
 
-    The matrix is the deployed weight with its channel axis first and all other axes in one:
+    The matrix is the deployed weight with its channel axis first and all other axes flattened:
     (out, h * w * in) for a convolution. `"1x4"` is one output channel by four consecutive
-    inputs. Where a side does not divide by the block's, the last blocks are smaller, and a
+    inputs. If the matrix does not divide evenly into blocks, the last blocks are smaller, and a
     criterion sees only their real weights.
 
     Source: Narang, Undersander and Diamos, "Block-sparse recurrent neural networks", 2017,
     arXiv:1711.02782, section 3.1; 1x4 is the block of TFLite's sparse kernels.
 
     Args:
-        rows: Output channels in a block.
-        columns: Consecutive inputs in a block.
+        rows: Number of output channels in a block.
+        columns: Number of consecutive inputs in a block.
 
     Raises:
         InvalidArgumentError: A side below 1.
@@ -50,17 +50,17 @@ class Block(Pattern):
 
     @classmethod
     def from_name(cls, name: str) -> Self | None:
-        """Return the block of a name such as `"1x4"`, or `None` if it is no such name."""
-        found = re.fullmatch(r"(\d+)x(\d+)", name)
-        return cls(int(found[1]), int(found[2])) if found else None
+        """Return the pattern for a name such as `"1x4"`, or `None` for any other name."""
+        match = re.fullmatch(r"(\d+)x(\d+)", name)
+        return cls(int(match[1]), int(match[2])) if match else None
 
     def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
-        """Arrange weights in the groups that are pruned as one."""
+        """See `Pattern.group`."""
         matrix = _matrix(weights, channel_axis)
         height, width = matrix.shape
         if height % self.rows or width % self.columns:
-            spare = (-height % self.rows), (-width % self.columns)
-            padding = [(0, count) for count in spare]
+            missing = (-height % self.rows), (-width % self.columns)
+            padding = [(0, count) for count in missing]
             outside = np.pad(np.zeros(matrix.shape, bool), padding, constant_values=True)
             matrix = np.ma.masked_array(np.pad(matrix, padding), outside)
         blocks = matrix.reshape(
@@ -69,15 +69,15 @@ class Block(Pattern):
         return blocks.transpose(0, 2, 1, 3).reshape(-1, self.rows * self.columns)
 
     def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Spread what holds for groups over the weights in them."""
-        first = [shape[channel_axis], *np.delete(shape, channel_axis)]
-        height, width = first[0], math.prod(first[1:])
+        """See `Pattern.ungroup`."""
+        moved_shape = [shape[channel_axis], *np.delete(shape, channel_axis)]
+        height, width = moved_shape[0], math.prod(moved_shape[1:])
         grid = keep.reshape(-(-height // self.rows), -(-width // self.columns))
         matrix = grid.repeat(self.rows, axis=0).repeat(self.columns, axis=1)[:height, :width]
-        return np.moveaxis(matrix.reshape(first), 0, channel_axis)
+        return np.moveaxis(matrix.reshape(moved_shape), 0, channel_axis)
 
     def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Count the weights in each group."""
+        """See `Pattern.group_sizes`."""
         ones = self.group(np.ones(shape, int), channel_axis)
         return np.asarray(ones.sum(axis=1))
 

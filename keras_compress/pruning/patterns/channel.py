@@ -1,4 +1,4 @@
-"""The pattern of whole output channels."""
+"""Prune whole output channels."""
 
 import dataclasses
 import math
@@ -10,9 +10,9 @@ from keras_compress.pruning.patterns.base import Pattern
 
 @dataclasses.dataclass(frozen=True)
 class Channel(Pattern):
-    """Whole output channels (filters): the zeros that a smaller dense network can drop.
+    """Whole output channels (filters), which can be removed to give a smaller dense network.
 
-    At least one channel of a layer always stays.
+    At least one channel of each layer is kept.
 
     Source: Li et al., "Pruning filters for efficient convnets", 2017, arXiv:1608.08710.
 
@@ -24,16 +24,16 @@ class Channel(Pattern):
     """
 
     def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
-        """Arrange weights in the groups that are pruned as one."""
+        """See `Pattern.group`."""
         return np.moveaxis(weights, channel_axis, 0).reshape(weights.shape[channel_axis], -1)
 
     def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Spread what holds for groups over the weights in them."""
-        spread = [1] * len(shape)
-        spread[channel_axis] = -1
-        return np.broadcast_to(keep.reshape(spread), shape).copy()
+        """See `Pattern.ungroup`."""
+        along_channels = [1] * len(shape)
+        along_channels[channel_axis] = -1
+        return np.broadcast_to(keep.reshape(along_channels), shape).copy()
 
     def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Count the weights in each group."""
+        """See `Pattern.group_sizes`."""
         channels = shape[channel_axis]
         return np.full(channels, math.prod(shape) // channels)

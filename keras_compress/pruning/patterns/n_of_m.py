@@ -1,4 +1,4 @@
-"""The pattern of n weights kept in each m neighbours."""
+"""Keep at most n of every m neighbouring weights."""
 
 import dataclasses
 import math
@@ -14,24 +14,24 @@ from keras_compress.pruning.ranking import check_numbers
 
 @dataclasses.dataclass(frozen=True)
 class NOfM(Pattern):
-    """At most n weights in each m consecutive ones along the last axis of the deployed layout.
+    """At most n nonzero weights in every m consecutive ones along the last deployed axis.
 
     The last axis is the input axis of Dense layers and convolutions. Neighbourhoods start at
-    every m-th element. A last one of fewer than m elements keeps at most n too; an axis
-    shorter than m (the three colours under a first convolution, for 2:4) is left dense, as no
-    kernel could use zeros there and the layer holds few weights.
+    every m-th element. A last neighbourhood of fewer than m elements also keeps at most n. An axis
+    shorter than m (the three colours read by a first convolution, for 2:4) stays dense, because no
+    kernel could exploit zeros there and the layer has few weights.
 
-    The pattern fixes the sparsity at its end, 1 - n / m. A rising schedule goes there in
-    whole steps: at sparsity s, min(m - n, ceil(m * s)) weights of each m are zero, so 2:4 is
-    3:4 up to a sparsity of 0.25 and 2:4 above.
+    The pattern determines the final sparsity, 1 - n / m. A rising schedule gets there in whole
+    steps: at sparsity s, min(m - n, ceil(m * s)) of every m weights are zero, so 2:4 is 3:4 up to a
+    sparsity of 0.25 and 2:4 above.
 
     Source: Mishra et al., "Accelerating sparse deep neural networks", 2021, arXiv:2104.08378
     (2:4); Kao et al., "Training recipe for N:M structured sparsity with decaying pruning
-    mask", 2022, arXiv:2209.07617 (the way there in steps).
+    mask", 2022, arXiv:2209.07617 (reaching it in steps).
 
     Args:
-        n: Weights that stay in a neighbourhood.
-        m: Weights of a neighbourhood.
+        n: Number of weights to keep in a neighbourhood.
+        m: Number of weights in a neighbourhood.
 
     Raises:
         InvalidArgumentError: Unless 1 <= n < m.
@@ -49,70 +49,70 @@ class NOfM(Pattern):
     local: ClassVar[bool] = True
 
     def __post_init__(self):
-        whole = isinstance(self.n, int) and isinstance(self.m, int)
-        if not whole or not 1 <= self.n < self.m:
+        are_integers = isinstance(self.n, int) and isinstance(self.m, int)
+        if not are_integers or not 1 <= self.n < self.m:
             raise InvalidArgumentError(
-                "An N:M pattern keeps n weights in each m neighbours, with 1 <= n < m, as in "
+                "An N:M pattern keeps n of every m neighbouring weights, with 1 <= n < m, as in "
                 f"'2:4'. Received: {self.n}:{self.m}"
             )
 
     @classmethod
     def from_name(cls, name: str) -> Self | None:
-        """Return the pattern of a name such as `"2:4"`, or `None` if it is no such name."""
-        found = re.fullmatch(r"(\d+):(\d+)", name)
-        return cls(int(found[1]), int(found[2])) if found else None
+        """Return the pattern for a name such as `"2:4"`, or `None` for any other name."""
+        match = re.fullmatch(r"(\d+):(\d+)", name)
+        return cls(int(match[1]), int(match[2])) if match else None
 
     @property
     def sparsity(self) -> float:
-        """The fraction of zeros in a whole neighbourhood, 1 - n / m."""
+        """The fraction of zeros in a full neighbourhood, 1 - n / m."""
         return 1 - self.n / self.m
 
     def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
-        """Arrange weights in the groups that are pruned as one."""
+        """See `Pattern.group`."""
         return weights.reshape(-1, 1)
 
     def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Spread what holds for groups over the weights in them."""
+        """See `Pattern.ungroup`."""
         return keep.reshape(shape)
 
     def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Count the weights in each group."""
+        """See `Pattern.group_sizes`."""
         return np.ones(math.prod(shape), int)
 
     def mask(
         self, scores: np.ndarray, sparsity: float, shape: tuple[int, ...], channel_axis: int
     ) -> np.ndarray:
-        """Choose the weights that stay."""
+        """See `Pattern.mask`."""
         n_pruned = self._count(sparsity)
         if shape[-1] < self.m or n_pruned == 0:
             return np.ones(shape, bool)
         check_numbers(scores)
         rows = scores.reshape(-1, shape[-1])
-        spare = -shape[-1] % self.m
-        # Padding ranks last, so that a ragged neighbourhood keeps as many real weights.
-        rows = np.pad(rows, ((0, 0), (0, spare)), constant_values=-np.inf)
+        n_missing = -shape[-1] % self.m
+        # Padding ranks last, so a short neighbourhood also keeps its best real weights.
+        rows = np.pad(rows, ((0, 0), (0, n_missing)), constant_values=-np.inf)
         keep = _largest_of_each(rows.reshape(-1, self.m), self.m - n_pruned)
         return keep.reshape(len(rows), -1)[:, : shape[-1]].reshape(shape)
 
     def check_target(self, sparsity: float) -> None:
-        """Refuse a schedule that ends before the pattern is reached."""
-        reached = self._count(sparsity)
-        if 0 < reached < self.m - self.n:
+        """Refuse a schedule that ends before it reaches the pattern."""
+        n_pruned = self._count(sparsity)
+        if 0 < n_pruned < self.m - self.n:
             raise InvalidArgumentError(
-                f"Pattern {self.n}:{self.m} means a sparsity of {self.sparsity:g}, and a schedule "
-                f"that ends lower leaves {self.m - reached}:{self.m}. End it at {self.sparsity:g}, "
-                f"or name that pattern. Received: a schedule that ends at {sparsity:g}"
+                f"Pattern {self.n}:{self.m} means a sparsity of {self.sparsity:g}. A schedule that "
+                f"ends lower stops at {self.m - n_pruned}:{self.m}. End it at {self.sparsity:g} "
+                f"or choose that pattern. Received: a schedule that ends at {sparsity:g}"
             )
 
     def _count(self, sparsity):
-        # A hair below m * s, so that a sparsity that went through arithmetic counts as round.
+        # The margin absorbs floating-point error: 0.5 + 1e-9 still counts as 0.5.
         return min(self.m - self.n, math.ceil(self.m * sparsity - 1e-6))
 
 
 def _largest_of_each(rows, n_kept):
-    """Mark the `n_kept` largest of each row; of equal ones the last stay.
+    """Mark the `n_kept` largest elements of each row; among equal ones the last are kept.
 
-    Rows are short, so counting for each element how many beat it costs less than sorting.
+    Rows are short, so it is cheaper to count how many elements beat each one than to sort.
     """
     columns = np.ascontiguousarray(rows.T)
     beaten_by = np.zeros(columns.shape, np.int32)

@@ -1,4 +1,4 @@
-"""The pattern of single weights."""
+"""Prune individual weights."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from keras_compress.pruning.patterns.base import Pattern
 
 @dataclasses.dataclass(frozen=True)
 class Unstructured(Pattern):
-    """Each weight by itself: the most zeros for the accuracy, anywhere in the tensor.
+    """Individual weights anywhere in the tensor: the most zeros for a given accuracy.
 
-    It makes files smaller where they are compressed; time is won only on kernels that skip
-    single zeros.
+    Compressed files become smaller. Inference becomes faster only on kernels that skip individual
+    zeros.
 
     Example:
         >>> scores = Unstructured().group(np.array([[1.0, 4.0], [3.0, 2.0]]), 0)[:, 0]
@@ -23,13 +23,13 @@ class Unstructured(Pattern):
     """
 
     def group(self, weights: np.ndarray, channel_axis: int) -> np.ndarray:
-        """Arrange weights in the groups that are pruned as one."""
+        """See `Pattern.group`."""
         return weights.reshape(-1, 1)
 
     def ungroup(self, keep: np.ndarray, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Spread what holds for groups over the weights in them."""
+        """See `Pattern.ungroup`."""
         return keep.reshape(shape)
 
     def group_sizes(self, shape: tuple[int, ...], channel_axis: int) -> np.ndarray:
-        """Count the weights in each group."""
+        """See `Pattern.group_sizes`."""
         return np.ones(math.prod(shape), int)

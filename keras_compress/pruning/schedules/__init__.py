@@ -1,1 +1,1 @@
-"""Schedules: step -> sparsity. One file a schedule."""
+"""Schedules: step -> sparsity. One file for each schedule."""

@@ -1,4 +1,4 @@
-"""What every schedule shares: the call, the update steps, the checks of its arguments."""
+"""The base classes of schedules and the checks of their arguments."""
 
 import abc
 import dataclasses
@@ -9,22 +9,21 @@ from typing import Any
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.plugins import Plugin
 
-# How far to look ahead for the next update before asking again.
+# Number of steps to search ahead for the next update.
 _HORIZON = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule(Plugin, abc.ABC):
-    """A map from training step to sparsity.
+    """Maps a training step to a sparsity.
 
-    A step is one update of the weights: step 0 is the state before the first one. A schedule
-    holds no state, so that a resumed training asks it the same questions and gets the same
-    answers.
+    A step is the number of weight updates so far: step 0 is the state before the first update. A
+    schedule is stateless, so a resumed training gets the same sparsity at the same step.
     """
 
     @abc.abstractmethod
     def __call__(self, step: int) -> float:
-        """Return the sparsity that holds at a step.
+        """Return the sparsity at a step.
 
         Args:
             step: Integer, the number of weight updates so far.
@@ -35,7 +34,7 @@ class Schedule(Plugin, abc.ABC):
 
     @abc.abstractmethod
     def should_update(self, step: int) -> bool:
-        """Tell whether the masks are computed anew at a step.
+        """Tell whether masks are updated at a step.
 
         Args:
             step: Integer, the number of weight updates so far.
@@ -54,7 +53,7 @@ class Schedule(Plugin, abc.ABC):
         return next((s for s in range(step, since, -1) if self.should_update(s)), None)
 
     def next_update(self, step: int) -> int:
-        """Return the first update step after a step, or how far was looked for one.
+        """Return the first update step after a step, or the step where the search for it ended.
 
         Args:
             step: Integer, the number of weight updates so far.
@@ -65,9 +64,9 @@ class Schedule(Plugin, abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class RampSchedule(Schedule):
-    """A schedule that goes from an initial to a final sparsity between two steps.
+    """A schedule that moves from an initial to a final sparsity between two steps.
 
-    A subclass says how far it has come at a given fraction of the way.
+    A subclass defines the shape of the ramp in `remaining`.
 
     Args:
         final_sparsity: Float in [0, 1), reached at `end_step` and kept from then on.
@@ -97,14 +96,14 @@ class RampSchedule(Schedule):
 
     @abc.abstractmethod
     def remaining(self, progress: float) -> float:
-        """Return the part of the way that is left, from 1 at the begin to 0 at the end.
+        """Return the fraction of the ramp that remains, from 1 at the start to 0 at the end.
 
         Args:
-            progress: Float in [0, 1], the fraction of the steps that are done.
+            progress: Float in [0, 1], the fraction of the ramp's steps that are done.
         """
 
     def __call__(self, step: int) -> float:
-        """Return the sparsity that holds at a step."""
+        """See `Schedule.__call__`."""
         if step >= self.end_step:
             return self.final_sparsity
         if step <= self.begin_step:
@@ -114,21 +113,21 @@ class RampSchedule(Schedule):
         return self.final_sparsity + gap * self.remaining(progress)
 
     def should_update(self, step: int) -> bool:
-        """Tell whether the masks are computed anew at a step."""
+        """See `Schedule.should_update`."""
         return is_update_step(step, self.begin_step, self.end_step, self.frequency)
 
 
 def is_update_step(step: int, begin_step: int, end_step: int | None, frequency: int) -> bool:
-    """Tell whether a step lies on the grid of updates.
+    """Tell whether masks are updated at a step.
 
-    The grid is `begin_step`, then each `frequency` steps up to `end_step`, and `end_step`
-    itself: without it, a ramp whose length is no multiple of `frequency` would never reach
-    its final sparsity.
+    Updates happen at `begin_step`, every `frequency` steps after it, and at `end_step`. Without the
+    last one, a ramp whose length is not a multiple of `frequency` would never reach its final
+    sparsity.
 
     Args:
-        step: Integer, the step asked about.
+        step: Integer, the step in question.
         begin_step: Integer, the first update.
-        end_step: Integer, the last update, or `None` for updates without end.
+        end_step: Integer, the last update, or `None` to go on forever.
         frequency: Integer, steps between two updates.
 
     Returns:
@@ -152,13 +151,13 @@ def check_sparsities(schedule: Schedule, *arguments: str) -> None:
 
 
 def check_steps(schedule: Schedule, *arguments: str) -> None:
-    """Check that fields are steps in rising order and store them as Python integers."""
+    """Check that fields are steps in ascending order and store them as Python integers."""
     previous = None
     for argument in arguments:
         value = getattr(schedule, argument)
         if not _is_integer(value) or value < 0:
             raise InvalidArgumentError(
-                f"{argument} must be an integer >= 0, a number of training steps (batches, not "
+                f"{argument} must be an integer >= 0, in training steps (batches, not "
                 f"epochs). Received: {argument}={value!r}"
             )
         object.__setattr__(schedule, argument, int(value))

@@ -1,4 +1,4 @@
-"""The schedule of one sparsity from the first mask on."""
+"""The schedule with the same sparsity from the first mask on."""
 
 import dataclasses
 
@@ -20,13 +20,13 @@ class ConstantSparsity(Schedule):
     Args:
         target_sparsity: Float in [0, 1).
         begin_step: Step of the first mask.
-        end_step: Step of the last mask; the masks stay as they are from then on. `None`
-            refreshes them until training ends.
+        end_step: Step of the last mask; masks stay fixed from then on. `None` refreshes them until
+            training ends.
         frequency: Steps between two masks.
 
     Raises:
-        InvalidArgumentError: A sparsity outside [0, 1), a negative step, an end before the
-            begin, or a frequency below 1.
+        InvalidArgumentError: A sparsity outside [0, 1), a negative step, an `end_step` before
+            `begin_step`, or a frequency below 1.
 
     Example:
         >>> schedule = ConstantSparsity(0.5, begin_step=200)
@@ -46,9 +46,9 @@ class ConstantSparsity(Schedule):
         check_frequency(self)
 
     def __call__(self, step: int) -> float:
-        """Return the sparsity that holds at a step."""
+        """See `Schedule.__call__`."""
         return self.target_sparsity
 
     def should_update(self, step: int) -> bool:
-        """Tell whether the masks are computed anew at a step."""
+        """See `Schedule.should_update`."""
         return is_update_step(step, self.begin_step, self.end_step, self.frequency)

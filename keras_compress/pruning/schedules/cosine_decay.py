@@ -10,15 +10,15 @@ from keras_compress.pruning.schedules.base import RampSchedule
 class CosineDecay(RampSchedule):
     """Sparsity that follows half a cosine: slow at both ends, fastest in the middle.
 
-    Between `begin_step` and `end_step`, with p the fraction of the way,
+    Between `begin_step` and `end_step`, with p the fraction of these steps that are done,
 
         sparsity = final_sparsity + (initial_sparsity - final_sparsity) * (1 + cos(pi * p)) / 2
 
-    Against `PolynomialDecay` it prunes later, so the network trains longer before it loses
-    most of its weights.
+    It prunes later than `PolynomialDecay`, so the network trains longer before it loses most of
+    its weights.
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic gradient descent with warm restarts",
-    2017, arXiv:1608.03983, section 3, equation 5 (one period, there of the learning rate);
+    2017, arXiv:1608.03983, section 3, equation 5 (one period, for the learning rate);
     for the rate of pruning, Dettmers and Zettlemoyer, "Sparse networks from scratch: faster
     training without losing performance", 2019, arXiv:1907.04840, section 3.
 
@@ -31,7 +31,7 @@ class CosineDecay(RampSchedule):
 
     Raises:
         InvalidArgumentError: A sparsity outside [0, 1), an initial one above the final one, a
-            negative step, an end before the begin or a frequency below 1.
+            negative step, an `end_step` before `begin_step` or a frequency below 1.
 
     Example:
         >>> schedule = CosineDecay(final_sparsity=0.8, end_step=4000)
@@ -40,5 +40,5 @@ class CosineDecay(RampSchedule):
     """
 
     def remaining(self, progress: float) -> float:
-        """Return the part of the way that is left, from 1 at the begin to 0 at the end."""
+        """See `RampSchedule.remaining`."""
         return (1 + math.cos(math.pi * progress)) / 2

@@ -1,4 +1,4 @@
-"""The schedule of one single mask."""
+"""The schedule with a single mask."""
 
 import dataclasses
 
@@ -7,14 +7,14 @@ from keras_compress.pruning.schedules.base import Schedule, check_sparsities, ch
 
 @dataclasses.dataclass(frozen=True)
 class OneShot(Schedule):
-    """Prune once, then train on with the mask as it is.
+    """Prune once, then keep training with the same mask.
 
     Source: Han et al., "Learning both weights and connections for efficient neural networks",
     2015, arXiv:1506.02626, section 3 (one round of train, prune, retrain).
 
     Args:
-        sparsity: Float in [0, 1), of the mask.
-        step: Step of the mask.
+        sparsity: Float in [0, 1), the sparsity of the mask.
+        step: Step at which the mask is computed.
 
     Raises:
         InvalidArgumentError: A sparsity outside [0, 1) or a negative step.
@@ -33,9 +33,9 @@ class OneShot(Schedule):
         check_steps(self, "step")
 
     def __call__(self, step: int) -> float:
-        """Return the sparsity that holds at a step."""
+        """See `Schedule.__call__`."""
         return self.sparsity if step >= self.step else 0.0
 
     def should_update(self, step: int) -> bool:
-        """Tell whether the masks are computed anew at a step."""
+        """See `Schedule.should_update`."""
         return step == self.step

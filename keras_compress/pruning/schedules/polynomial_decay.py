@@ -11,16 +11,16 @@ from keras_compress.pruning.schedules.base import RampSchedule
 class PolynomialDecay(RampSchedule):
     """Sparsity that rises fast while weights are redundant, and slowly near the end.
 
-    Between `begin_step` and `end_step`, with p the fraction of the way,
+    Between `begin_step` and `end_step`, with p the fraction of these steps that are done,
 
         sparsity = final_sparsity + (initial_sparsity - final_sparsity) * (1 - p) ** power
 
-    The values are those of tensorflow-model-optimization's `PolynomialDecay`. The masks are
-    refreshed on the same steps and also at `end_step`, which tensorflow-model-optimization
-    passes over where `frequency` does not divide the length of the ramp.
+    The values are those of tensorflow-model-optimization's `PolynomialDecay`. Masks are updated at
+    the same steps and also at `end_step`, which tensorflow-model-optimization skips if `frequency`
+    does not divide the length of the ramp.
 
     Source: Zhu and Gupta, "To prune, or not to prune: exploring the efficacy of pruning for
-    model compression", 2017, arXiv:1710.01878, section 3, equation 1 (there with power 3).
+    model compression", 2017, arXiv:1710.01878, section 3, equation 1 (with power 3).
 
     Args:
         final_sparsity: Float in [0, 1), reached at `end_step` and kept from then on.
@@ -32,8 +32,8 @@ class PolynomialDecay(RampSchedule):
 
     Raises:
         InvalidArgumentError: A sparsity outside [0, 1), an initial one above the final one, a
-            negative step, an end before the begin, a frequency below 1 or a power not
-            above 0.
+            negative step, an `end_step` before `begin_step`, a frequency below 1 or a power of
+            0 or less.
 
     Example:
         >>> schedule = PolynomialDecay(final_sparsity=0.8, begin_step=0, end_step=4000)
@@ -53,5 +53,5 @@ class PolynomialDecay(RampSchedule):
         object.__setattr__(self, "power", float(self.power))
 
     def remaining(self, progress: float) -> float:
-        """Return the part of the way that is left, from 1 at the begin to 0 at the end."""
+        """See `RampSchedule.remaining`."""
         return (1 - progress) ** self.power

@@ -78,5 +78,5 @@ def test_accepts_a_schedule_that_reaches_the_pattern(sparsity):
 
 
 def test_refuses_a_schedule_that_ends_short_of_the_pattern():
-    with pytest.raises(InvalidArgumentError, match="leaves 3:4.*Received: .* ends at 0.2"):
+    with pytest.raises(InvalidArgumentError, match="stops at 3:4.*Received: .* ends at 0.2"):
         NOfM(2, 4).check_target(0.2)
