@@ -1,1 +1,1 @@
-"""Keras callbacks: they decide when, the wrappers they call hold the state."""
+"""Keras callbacks: they decide when to compress; the wrappers hold the state."""

@@ -1,4 +1,4 @@
-"""Holds compression while accuracy is low, and goes back if it stays low."""
+"""Pauses compression while accuracy is low, and restores the model if it stays low."""
 
 import dataclasses
 import io
@@ -21,34 +21,34 @@ _FALLING = ("loss", "error", "mse", "mae", "mape", "divergence", "perplexity")
 
 
 class AccuracyGuard(StepCallback):
-    """Lets pruning and quantization go on only as fast as a validation metric allows.
+    """Lets pruning and quantization proceed only as fast as a validation metric allows.
 
-    A static schedule prunes on whether or not the network keeps up. With the guard, at the end of
-    each epoch in which `fit` validates:
+    A static schedule keeps pruning whether or not the network keeps up. The guard compares a metric
+    with a reference at the end of each epoch in which `fit` validates:
 
-    - the metric is within `tolerance` of its reference: the state is good and is remembered;
-      schedules go on.
-    - it is further below: the step that schedules see is held, so the sparsity and the width of
-      weights stay and quantization does not begin, while the network trains on and has time to
-      recover.
-    - it has been below for more than `patience` epochs, or still is when training ends: the model
-      goes back to the last good state (weights, masks, ranges, step), and training stops. Before
-      the first good state there is none to go back to; then compression just waits.
+    - If the metric is within `tolerance` of the reference, the state is good. The guard saves it,
+      and schedules continue.
+    - If the metric is worse, the guard pauses the step that schedules see. Sparsity and the width
+      of weights stay the same and quantization does not begin, while the network trains on and has
+      time to recover.
+    - If the metric stays worse for more than `patience` epochs, or is still worse when training
+      ends, the guard restores the last good state (weights, masks, ranges, step) and stops
+      training. Before the first good state there is nothing to restore, so compression only waits.
 
     Args:
         monitor: Name of the metric in `fit`'s logs.
-        reference: Value that the metric is held against, such as the float model's. `None`: the
-            best value seen so far in this training.
-        tolerance: Distance from the reference that is still good, in units of the metric, >= 0.
-        patience: Epochs in a row that may be below before the model goes back.
-        mode: `"max"` or `"min"`, whether the metric is better high or low; `"auto"` goes by the
-            name (a loss or an error is better low).
-        backup_dir: Folder in which the last good state and the guard's own counters are kept, so
-            that they survive a restart as the model's state does with `BackupAndRestore`. It is
-            emptied of them when training ends. `None` keeps them in memory.
+        reference: Value to compare the metric with, such as the float model's. `None` uses the best
+            value so far in this training.
+        tolerance: Largest acceptable distance from the reference, in units of the metric, >= 0.
+        patience: Number of consecutive epochs that may be worse before the state is restored.
+        mode: `"max"` if higher is better, `"min"` if lower is better; `"auto"` decides by the name
+            of the metric (lower is better for a loss or an error).
+        backup_dir: Folder for the last good state and the guard's counters, so that they survive a
+            restart like the model's state with `BackupAndRestore`. The guard deletes them when
+            training ends. `None` keeps them in memory.
 
     Raises:
-        InvalidArgumentError: An argument out of its range; in `fit`, a metric that is not in the
+        InvalidArgumentError: An argument outside its range; in `fit`, a metric that is not in the
             logs.
 
     Example:
@@ -77,7 +77,7 @@ class AccuracyGuard(StepCallback):
         self._backup = None if backup_dir is None else Path(backup_dir) / "accuracy_guard.npz"
 
     def begin(self) -> None:
-        """Forget the last training, or take up the one that was killed."""
+        """Reset the state, or load that of a training that was killed."""
         self.reference = self._given_reference
         self.epochs_below = 0
         self._last_good = None
@@ -86,39 +86,41 @@ class AccuracyGuard(StepCallback):
             self._load(self._backup)
 
     def resume(self, step: int) -> None:
-        """Hold the step where a training that was killed held it."""
+        """Pause the step if the training that was killed had paused it."""
         if self._last_good is not None:
             self._check_state(self._last_good)
         if self.epochs_below:
             self._step.hold()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Note that this epoch has been validated."""
+        """Record that this epoch was validated."""
         self._validated = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Decide whether compression goes on."""
+        """Decide whether compression continues."""
         super().on_epoch_end(epoch, logs)
         value = self._value(logs or {})
         if value is None:
             return
         self._measured = True
         if self.is_good(value):
-            self._go_on(value)
+            self._accept(value)
         else:
             self._hold(value)
         if self._backup is not None:
             self._save()
 
     def end(self) -> None:
-        """Go back if the metric is still below; let the step go."""
+        """Restore the last good state if the metric is still worse; continue the step."""
         if not self.running:
             return
         if self.epochs_below:
-            self._go_back()
+            self._restore_last_good()
         self._step.release()
         if not self._measured:
-            logging.warning("AccuracyGuard never saw %s: give fit validation_data.", self.monitor)
+            logging.warning(
+                "AccuracyGuard never saw %s: pass validation_data to fit.", self.monitor
+            )
         if self._backup is not None:
             self._backup.unlink(missing_ok=True)
 
@@ -137,7 +139,7 @@ class AccuracyGuard(StepCallback):
             return None
         raise UnknownNameError("metric in fit's logs", self.monitor, logs)
 
-    def _go_on(self, value):
+    def _accept(self, value):
         if self._given_reference is None:
             better = max if self.mode == "max" else min
             self.reference = value if self.reference is None else better(self.reference, value)
@@ -149,22 +151,22 @@ class AccuracyGuard(StepCallback):
         self.epochs_below += 1
         self._step.hold()
         logging.info(
-            "%s=%.4f is too far from %.4f: compression is held at step %d.",
+            "%s=%.4f is too far from %.4f: compression is paused at step %d.",
             self.monitor,
             value,
             self.reference,
             self._step.current,
         )
-        # Before the first good state, a network that is still learning only delays compression.
+        # Before the first good state the network is still learning, so compression only waits.
         if self._last_good is not None and self.epochs_below > self.patience:
-            self._go_back()
+            self._restore_last_good()
             self.model.stop_training = True
 
-    def _go_back(self):
+    def _restore_last_good(self):
         self.epochs_below = 0
         if self._last_good is None:
             logging.warning(
-                "%s never came within %g of %g: there is no good state to go back to.",
+                "%s never came within %g of %g: there is no good state to restore.",
                 self.monitor,
                 self.tolerance,
                 self.reference,
@@ -172,7 +174,7 @@ class AccuracyGuard(StepCallback):
             return
         self._last_good.restore(self.model, self._step)
         logging.warning(
-            "%s stayed further than %g from %.4f: back to the last good state, of step %d.",
+            "%s stayed further than %g from %.4f: restored the last good state, of step %d.",
             self.monitor,
             self.tolerance,
             self.reference,
@@ -180,40 +182,40 @@ class AccuracyGuard(StepCallback):
         )
 
     def _save(self):
-        note = {"reference": self.reference, "epochs_below": self.epochs_below}
+        counters = {"reference": self.reference, "epochs_below": self.epochs_below}
         arrays: dict[str, Any] = {} if self._last_good is None else self._last_good.to_arrays()
         content = io.BytesIO()
-        np.savez(content, note=json.dumps(note), **arrays)
+        np.savez(content, note=json.dumps(counters), **arrays)
         write_atomically(self._backup, content.getvalue())
 
     def _load(self, backup: Path):
         try:
             with np.load(backup) as arrays:
-                note = json.loads(str(arrays["note"]))
+                counters = json.loads(str(arrays["note"]))
                 if "step" in arrays:
                     self._last_good = _State.from_arrays(arrays)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InvalidArgumentError(
-                "backup_dir holds a file that AccuracyGuard cannot read. Delete it to begin anew. "
-                f"Received: {self._backup} ({error})"
+                "backup_dir contains a file that AccuracyGuard cannot read. Delete it to start "
+                f"over. Received: {self._backup} ({error})"
             ) from error
-        self.epochs_below = note["epochs_below"]
+        self.epochs_below = counters["epochs_below"]
         if self._given_reference is None:
-            self.reference = note["reference"]
+            self.reference = counters["reference"]
 
     def _check_state(self, state):
-        found = [value.shape for value in state.weights]
-        wanted = [tuple(variable.shape) for variable in _variables(self.model, self._step)]
-        if found != wanted:
+        saved_shapes = [value.shape for value in state.weights]
+        shapes = [tuple(variable.shape) for variable in _variables(self.model, self._step)]
+        if saved_shapes != shapes:
             raise InvalidArgumentError(
-                "backup_dir holds the state of another model. Delete it to begin anew. "
+                "backup_dir contains the state of another model. Delete it to start over. "
                 f"Received: {self._backup}"
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """All that a model goes back to.
+    """A state of the model that can be restored.
 
     Args:
         step: The step that schedules saw.
@@ -236,7 +238,7 @@ class _State:
         changes = [layer.read_state() for layer in _phased_layers(model)]
         if any(changes):
             remake_functions(model)
-        # The optimizer's count went on, and the step's origin was a weight: set it anew.
+        # The restored weights include the step's origin, but the optimizer's count went on.
         step.rewind(self.step)
 
     def to_arrays(self):

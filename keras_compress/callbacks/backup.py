@@ -1,4 +1,4 @@
-"""Backups of a training that a kill at any moment leaves whole: `kc.BackupAndRestore`."""
+"""Backups of a training that stay valid if the process is killed: `kc.BackupAndRestore`."""
 
 import os
 import pathlib
@@ -16,17 +16,17 @@ _UNFINISHED = "unfinished_"
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
-    """Keras' callback of this name, safe against a kill while it saves.
+    """Keras' callback of the same name, made safe against a kill during saving.
 
-    Keras overwrites the weights of the last backup, then the number of the epoch: a process that
-    is killed in between leaves a broken file, or weights that are an epoch ahead of their number,
-    and the schedules of pruning and quantization with them. Here each backup is a folder of its
-    own that gets its name when it is whole, and Dropout's random states are in it.
+    Keras overwrites the weights of the last backup and then the epoch number. A process that is
+    killed in between leaves a broken file, or weights that are one epoch ahead of the number, and
+    with them the schedules of pruning and quantization. Here each backup is a separate folder that
+    gets its final name once it is complete. It also contains the random states of Dropout.
 
     Args:
-        backup_dir: Folder for the backups. What Keras' own callback left there is restored, too.
-        save_freq: `"epoch"`, or a number of batches; a training goes on with a whole epoch.
-        delete_checkpoint: Whether the folder is removed when training ends.
+        backup_dir: Folder for the backups. A backup that Keras' own callback wrote is restored too.
+        save_freq: `"epoch"` or a number of batches; training resumes at the start of an epoch.
+        delete_checkpoint: Whether to delete the folder when training ends.
 
     Example:
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -49,33 +49,33 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the last whole backup, if there is one."""
+        """Restore the last complete backup, if there is one."""
         self._remove_unfinished()
         saved = self._saved()
         if saved:
-            self._use(f"saved_{saved[-1]}")
+            self._set_folder(f"saved_{saved[-1]}")
         super().on_train_begin(logs)
         if saved:
             self._restore_generators(f"saved_{saved[-1]}")
 
     def _save_model(self):
         os.makedirs(self.backup_dir, exist_ok=True)
-        aside = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
-        self._use(os.path.basename(aside))
+        unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
+        self._set_folder(os.path.basename(unfinished))
         super()._save_model()
         states: dict[str, Any] = {
             str(n): np.asarray(state) for n, state in enumerate(self._generators())
         }
-        np.savez(os.path.join(aside, _GENERATORS), **states)
-        older = self._saved()
-        name = f"saved_{older[-1] + 1 if older else 1}"
-        os.rename(aside, os.path.join(self.backup_dir, name))
-        self._use(name)
-        for number in older:
+        np.savez(os.path.join(unfinished, _GENERATORS), **states)
+        previous = self._saved()
+        name = f"saved_{previous[-1] + 1 if previous else 1}"
+        os.rename(unfinished, os.path.join(self.backup_dir, name))
+        self._set_folder(name)
+        for number in previous:
             shutil.rmtree(os.path.join(self.backup_dir, f"saved_{number}"), ignore_errors=True)
 
     def _generators(self):
-        """Return the states of random generators, which Keras does not count among the weights."""
+        """Return the states of random generators, which Keras does not include in the weights."""
         return [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
 
     def _restore_generators(self, name):
@@ -84,15 +84,15 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             for number, state in enumerate(self._generators()):
                 state.assign(states[str(number)])
 
-    def _use(self, name):
-        # These two hold where Keras' callback reads and writes.
+    def _set_folder(self, name):
+        # Keras' callback reads and writes at these two paths.
         folder = os.path.join(self.backup_dir, name)
         self._weights_path = os.path.join(folder, "latest.weights.h5")
         self._training_metadata_path = os.path.join(folder, "training_metadata.json")
 
     def _saved(self):
-        """Return the numbers of the whole backups, the last one last."""
-        return sorted(int(found[1]) for found in map(_SAVED.fullmatch, self._names()) if found)
+        """Return the numbers of the complete backups in ascending order."""
+        return sorted(int(match[1]) for match in map(_SAVED.fullmatch, self._names()) if match)
 
     def _names(self):
         return os.listdir(self.backup_dir) if os.path.isdir(self.backup_dir) else ()

@@ -1,4 +1,4 @@
-"""When weights begin to share values in `fit`, and when they stop changing from one to another."""
+"""When clustering begins in `fit`, and when cluster assignments freeze."""
 
 from keras_compress.callbacks.phase_callback import PhaseCallback
 from keras_compress.callbacks.step_callback import remake_functions
@@ -8,15 +8,15 @@ from keras_compress.wrappers.phase import Phase
 
 
 class ClusteringCallback(PhaseCallback):
-    """Begins clustering at one step of `fit` and freezes which weight has which value at another.
+    """Begins clustering at one step of `fit` and freezes the assignments of weights at another.
 
-    Before `begin_step` weights train as if they were not clustered. At `begin_step` the values
-    are chosen from the weights as they are; from then on each weight takes the nearest value in
-    every step, and the values are trained. From `freeze_step` on, weights keep the value that
-    they have, and only the values are trained. With pruning, begin when the schedule has ended:
-    values are chosen for the weights that are left, and zeros stay zero.
+    Before `begin_step` weights train without clustering. At `begin_step` the shared values are
+    chosen from the current weights. From then on each weight takes the nearest value in every step,
+    and the values are trained. From `freeze_step` on each weight keeps its value, and only the
+    values are trained. With pruning, begin after the schedule ends: values are then chosen for the
+    remaining weights, and zeros stay zero.
 
-    Steps are counted by the optimizer since compression began, over several fits and restarts.
+    Steps are the optimizer's updates since compression began, across several fits and restarts.
 
     Args:
         begin_step: Step at which clustering begins. Default 0.
@@ -34,11 +34,11 @@ class ClusteringCallback(PhaseCallback):
     """
 
     def begin(self) -> None:
-        """Find the layers that cluster."""
+        """Find the layers to cluster."""
         self._layers = [layer for layer in compressed_layers(self.model) if layer.codebooks]
         if not self._layers:
             raise InvalidArgumentError(
-                "ClusteringCallback needs a model with clustered layers in it. Before compile, "
+                "ClusteringCallback needs a model with clustered layers. Before compile, "
                 "add: model = kc.compress(model, clustering=kc.Clustering(clusters=16)). "
                 f"Received: {self.model.name}, which has none"
             )
@@ -46,14 +46,14 @@ class ClusteringCallback(PhaseCallback):
     def update(self, step: int) -> None:
         """See `StepCallback.update`."""
         phase = self.phase_at(step)
-        before = self._phases()
+        previous = self._phases()
         for layer in self._layers:
             if phase != Phase.OFF:
                 layer.begin_clustering()
             if phase == Phase.FROZEN:
                 layer.freeze_clustering()
-        if self._phases() != before:
+        if self._phases() != previous:
             remake_functions(self.model)
 
     def _phases(self):
-        return [book.phase for layer in self._layers for book in layer.codebooks.values()]
+        return [codebook.phase for layer in self._layers for codebook in layer.codebooks.values()]

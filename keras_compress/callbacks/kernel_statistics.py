@@ -1,4 +1,4 @@
-"""What criteria ask to be told of a kernel: gradients and inputs, summed over training steps."""
+"""The statistics that criteria need of a kernel: gradients and inputs, summed over steps."""
 
 import keras
 import numpy as np
@@ -10,19 +10,19 @@ from keras_compress.pruning.masks import resolve_criterion
 
 
 class KernelStatistics:
-    """The sums of one kernel.
+    """Sums the gradients and inputs of one kernel over training steps.
 
-    Gradients are those of the kernel that the loss sees, pruned weights included: a weight that
-    a mask holds at zero has the gradient that it would have without the mask. Rounding is passed
-    straight through.
+    Gradients are taken with respect to the kernel that the loss sees, including pruned weights: a
+    weight that a mask sets to zero gets the gradient it would have without the mask. Gradients pass
+    straight through rounding.
 
     Args:
         target: A `Target` whose criterion needs gradients or activations.
         trainable: The trainable variables of the model.
 
     Raises:
-        InvalidArgumentError: Gradients of a kernel that is not trained, or activations of a layer
-            that does not tell which input each weight multiplies.
+        InvalidArgumentError: The criterion needs gradients of a kernel that is not trained, or
+            activations of a layer for which it is unknown which input each weight multiplies.
     """
 
     def __init__(self, target: Target, trainable: list):
@@ -43,7 +43,7 @@ class KernelStatistics:
         return self.target.kernel.variable
 
     def add_gradient(self, gradient) -> None:
-        """Add what the criterion takes from the gradient of one step.
+        """Add the criterion's statistic of the gradient of one step.
 
         Args:
             gradient: Tensor of the kernel's shape, the gradient of the step's loss.
@@ -59,7 +59,7 @@ class KernelStatistics:
         """Add the squares of the layer's inputs in one step.
 
         Args:
-            inputs: Tensor (batch, ..., channels), or with channels second where the layer says so.
+            inputs: Tensor (batch, ..., channels), or (batch, channels, ...) for `channels_first`.
         """
         if self._squares is None:
             return
@@ -72,7 +72,7 @@ class KernelStatistics:
         """Return what the criterion needs: `gradients`, `activations` or both.
 
         Returns:
-            Arrays of the shape of the kernel in the deployed layout.
+            Dict of arrays of the kernel's shape in the deployed layout.
         """
         kernel, arrays = self.target.kernel.kernel, {}
         if self._gradients is not None:
@@ -85,10 +85,10 @@ class KernelStatistics:
         return arrays
 
     def check_observed(self) -> None:
-        """Check that the training steps that were traced had what is summed.
+        """Check that the traced training steps produced what the criterion needs.
 
         Raises:
-            InvalidArgumentError: They had not.
+            InvalidArgumentError: They did not.
         """
         for need in ("gradients", "activations"):
             if getattr(self.criterion, f"needs_{need}") and need not in self._observed:
@@ -99,7 +99,7 @@ class KernelStatistics:
                 )
 
     def reset(self) -> None:
-        """Begin new sums, but for a criterion that sums over all of training."""
+        """Reset the sums, unless the criterion sums over the whole training."""
         if self.criterion.sums_all_training:
             return
         for sums in (self._gradients, self._squares):
@@ -113,8 +113,8 @@ class KernelStatistics:
     def _check_trained(self, trainable):
         if not any(variable is self.variable for variable in trainable):
             raise InvalidArgumentError(
-                f"Criterion {self.criterion!r} needs gradients, and a layer that is not trained "
-                "has none. Set trainable=True, or prune it by another criterion. "
+                f"Criterion {self.criterion!r} needs gradients, but a layer that is not trained "
+                "has none. Set trainable=True, or choose another criterion for it. "
                 f"Received: {self._name}"
             )
 
@@ -124,19 +124,19 @@ class KernelStatistics:
         if self.target.kernel.kernel.input_axis is None or grouped:
             raise InvalidArgumentError(
                 f"Criterion {self.criterion!r} needs to know which input each weight multiplies. "
-                "Dense, Conv1D, Conv2D, Conv2DTranspose and DepthwiseConv2D without groups tell; "
-                f"prune other layers by another criterion. Received: {self._name}"
+                "It supports Dense, Conv1D, Conv2D, Conv2DTranspose and DepthwiseConv2D without "
+                f"groups; choose another criterion for other layers. Received: {self._name}"
             )
 
 
 def needs_statistics(target: Target) -> bool:
-    """Tell whether the criterion of a target asks for more than weights."""
+    """Tell whether the criterion of a target needs gradients or activations."""
     criterion = resolve_criterion(target.pruning.criterion)
     return criterion.needs_gradients or criterion.needs_activations
 
 
 def _zeros(shape):
-    # Keras adds by assigning old + new, of which replicas have the same old: the mean is right.
+    # Keras adds by assigning old + new, and all replicas have the same old: the mean is correct.
     return keras.Variable(
         np.zeros(tuple(shape), np.float32), trainable=False, dtype="float32", aggregation="mean"
     )

@@ -1,4 +1,4 @@
-"""What callbacks share that begin something at one step of `fit` and freeze it at another."""
+"""The base class of callbacks that begin a phase at one step of `fit` and freeze at another."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from keras_compress.wrappers.phase import Phase
 
 
 class PhaseCallback(StepCallback):
-    """Has a model enter the phase that is due before the batch that follows a step.
+    """Sets the phase of a model's layers before each batch.
 
-    A subclass finds its layers in `begin`, and says in `update` what a step brings.
+    A subclass finds its layers in `begin` and changes them in `update`.
 
     Args:
         begin_step: Step at which the learning phase begins. Default 0.
@@ -39,7 +39,7 @@ class PhaseCallback(StepCallback):
         return min((change for change in self.changes() if change > step), default=step + FAR)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Enter the phase that is due."""
+        """Enter the phase that is due for this step."""
         super().on_train_batch_begin(batch, logs)
         self.look()
 
@@ -48,10 +48,10 @@ class PhaseCallback(StepCallback):
         return [self.begin_step, self.freeze_step or 0]
 
     def phase_at(self, step):
-        """Return the phase that is due at a step.
+        """Return the phase at a step.
 
         Args:
-            step: Number of updates made so far.
+            step: Number of weight updates so far.
 
         Returns:
             A `Phase`.

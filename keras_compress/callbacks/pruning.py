@@ -1,4 +1,4 @@
-"""Drives masks along a schedule during `fit`."""
+"""Updates masks along a schedule during `fit`."""
 
 import sys
 from collections.abc import Mapping
@@ -16,37 +16,38 @@ from keras_compress.spec import Pruning
 class PruningCallback(ScheduleCallback):
     """Prunes a model while `fit` trains it.
 
-    At the steps that the schedule names, weights are scored anew and the masks follow. The
-    current sparsity, the fraction of the prunable weights that masks hold at zero, is in the logs
-    as `sparsity`: of each batch and of each epoch. Callbacks listed after this one see it, and
-    so do the progress bar and `History`, which Keras always calls last; list `TensorBoard`,
-    `CSVLogger` and the like after it.
+    At the update steps of the schedule, the callback scores the weights again and computes new
+    masks. The current sparsity, the fraction of prunable weights that masks set to zero, is in the
+    logs of each batch and epoch as `sparsity`. Callbacks listed after this one see it, and so do
+    the progress bar and `History`, which Keras always calls last. List `TensorBoard`, `CSVLogger`
+    and the like after this callback.
 
-    On a compressed model masks and step are weights of the model: checkpoints,
-    `BackupAndRestore` and `.keras` files carry them, and training goes on where it was. A plain
-    model is pruned in place: its kernels are zeros where the masks say after each update, and an
-    ordinary Keras model is left over when training ends. There the step is counted from the
-    begin of the first `fit` with this callback, to which `BackupAndRestore` comes back too.
+    In a compressed model, masks and step are weights of the model. Checkpoints, `BackupAndRestore`
+    and `.keras` files contain them, and training resumes where it stopped. A plain model is pruned
+    in place: masked weights are set to zero after each update, and the result is an ordinary Keras
+    model. Its steps count from the start of the first `fit` with this callback, also when
+    `BackupAndRestore` resumes that training.
 
-    A short fine-tuning leaves BatchNormalizations with statistics of the model before: measure
-    them again with `kc.reestimate_batch_norm(model, x)` when the sparsity is high.
+    A short fine-tuning leaves BatchNormalizations with statistics of the model before pruning. If
+    the sparsity is high, measure them again with `kc.reestimate_batch_norm(model, x)`.
 
     Args:
-        schedule: A `Schedule`. Layers whose `Pruning` has a schedule of its own follow that.
+        schedule: A `Schedule`. Layers whose `Pruning` has its own schedule follow that one.
         pruning: For a plain model, `Pruning` or a dict from layer name to `Pruning`. Default:
-            `Pruning()`, single weights by magnitude in all layers of known types.
+            `Pruning()`, individual weights by magnitude in all layers of supported types.
         initial_step: For a plain model that was saved in mid-schedule and loaded again, the step
-            at which it was saved: the file of a plain model holds no such number.
-        observed_steps: Updates before each mask update in which gradients or activations are
-            summed for criteria that need them (`movement`, `taylor`, `snip`, `wanda`). An update
-            that comes earlier in a training waits until so many were observed, also after a
-            restart, for the sums are not saved. All other steps are as fast as without them. The
-            TensorFlow backend alone.
+            at which it was saved, because the file of a plain model does not contain the step.
+        observed_steps: Number of updates before each mask update in which gradients or activations
+            are summed, for criteria that need them (`movement`, `taylor`, `snip`, `wanda`). A mask
+            update that is due before that many updates were observed waits. This also happens
+            after a restart, because sums are not saved. All other steps run at full speed. Works
+            only with the TensorFlow backend.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step, `observed_steps`
-            not positive; in `fit`, there is nothing to prune, a pattern cannot follow its schedule,
-            or a criterion cannot have the gradients or activations that it needs.
+        InvalidArgumentError: `schedule` is not a schedule, `initial_step` is not a step, or
+            `observed_steps` is not positive; in `fit`, there is nothing to prune, a pattern cannot
+            follow its schedule, or gradients or activations that a criterion needs are not
+            available.
 
     Example:
         >>> import keras, numpy as np
@@ -81,16 +82,16 @@ class PruningCallback(ScheduleCallback):
     @property
     def masked(self) -> bool:
         """See `ScheduleCallback.masked`."""
-        return any(target.counts()[0] for target in self._found.targets)
+        return any(target.counts()[0] for target in self._pruned.targets)
 
     def begin(self) -> None:
-        """Find what there is to prune and check that it can be."""
-        self._found = find_targets(self.model, self.pruning)
-        self._groups = _by_schedule(self._found.targets, self.schedule)
-        self._observation = Observation(self.model, self._found.targets, self.observed_steps)
+        """Find the kernels to prune and check that masks can be computed."""
+        self._pruned = find_targets(self.model, self.pruning)
+        self._groups = _by_schedule(self._pruned.targets, self.schedule)
+        self._observation = Observation(self.model, self._pruned.targets, self.observed_steps)
         for schedule, targets in self._groups.items():
             self._check_group(schedule, targets)
-        self._step.outside.extend(self._found.outside)
+        self._step.outside.extend(self._pruned.outside)
 
     def apply(self, schedule: Schedule, sparsity: float) -> None:
         """See `ScheduleCallback.apply`."""
@@ -99,11 +100,11 @@ class PruningCallback(ScheduleCallback):
         masks = compute_masks([self._observation.weights(target) for target in targets], sparsity)
         for target, mask in zip(targets, masks, strict=True):
             target.set_mask(mask)
-        self._found.enforce()
+        self._pruned.enforce()
         self._observation.reset(targets)
 
     def ready(self, schedule: Schedule) -> bool:
-        """See `ScheduleCallback.ready`: gradients that a criterion needs must have been seen."""
+        """See `ScheduleCallback.ready`: enough steps must have been observed."""
         if not self._observation.concerns(self._groups[schedule]):
             return True
         return self._observation.missing(self._step.iterations) == 0
@@ -119,15 +120,15 @@ class PruningCallback(ScheduleCallback):
         self._observe(step)
 
     def next_change(self, step: int) -> int:
-        """See `StepCallback.next_change`; observation begins before an update is due."""
-        coming = [begin for begin in self._observation_begins(step) if begin > step]
-        if len(coming) < len(self._observed):
-            coming.append(step + max(1, self._observation.missing(self._step.iterations)))
-        return min([super().next_change(step), *coming])
+        """See `StepCallback.next_change`; observation begins before a mask update is due."""
+        begins = [begin for begin in self._observation_begins(step) if begin > step]
+        if len(begins) < len(self._observed):
+            begins.append(step + max(1, self._observation.missing(self._step.iterations)))
+        return min([super().next_change(step), *begins])
 
     def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
-        counts = [target.counts() for target in self._found.targets]
+        counts = [target.counts() for target in self._pruned.targets]
         zeros, sizes = zip(*counts, strict=True)
         self.sparsity = float(sum(zeros) / sum(sizes))
 
@@ -136,34 +137,34 @@ class PruningCallback(ScheduleCallback):
         return {"sparsity": self.sparsity}
 
     def end(self) -> None:
-        """Leave a plain model as plain as it was."""
+        """Turn a plain model back into an ordinary one, with zeros in place of masks."""
         super().end()
         self._observation.end()
-        self._found.release()
+        self._pruned.release()
 
     @property
     def _observed(self):
-        """The schedules of targets whose criteria need gradients or activations."""
+        """The schedules of kernels whose criteria need gradients or activations."""
         return [s for s, targets in self._groups.items() if self._observation.concerns(targets)]
 
     def _observe(self, step):
-        """Observe training steps while an update is near, and at no other time."""
+        """Observe training steps only shortly before a mask update."""
         waiting = [s for s in self._observed if self.pending(s, step) is not None]
-        self._step.waiting_since = min((self._consulted[s] for s in waiting), default=None)
+        self._step.waiting_since = min((self._followed_until[s] for s in waiting), default=None)
         if any(begin <= step for begin in self._observation_begins(step)):
             self._observation.begin(self._step.iterations)
         else:
             self._observation.end()
 
     def _observation_begins(self, step):
-        """List for each observed schedule the step from which on steps are observed for it."""
+        """Yield for each observed schedule the step from which on steps are observed."""
         for schedule in self._observed:
             if self.pending(schedule, step) is not None:
                 yield step
                 continue
-            coming = schedule.next_update(step)
-            due = schedule.should_update(coming)
-            yield coming - self.observed_steps if due else coming
+            next_update = schedule.next_update(step)
+            is_update = schedule.should_update(next_update)
+            yield next_update - self.observed_steps if is_update else next_update
 
     def _check_group(self, schedule, targets):
         check_schedule(schedule)
@@ -172,7 +173,7 @@ class PruningCallback(ScheduleCallback):
 
 
 def _by_schedule(targets, default):
-    """Group targets that share a schedule: a global ranking is made within a group."""
+    """Group targets by schedule; a global ranking ranks the targets of one group together."""
     groups: dict[Any, list[Target]] = {}
     for target in targets:
         groups.setdefault(target.pruning.schedule or default, []).append(target)

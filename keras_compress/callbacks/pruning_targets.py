@@ -1,4 +1,4 @@
-"""What a callback prunes: the kernels of a compressed model, or those of a plain one."""
+"""The kernels that a callback prunes, in a compressed or a plain model."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from keras_compress.wrappers.prunable_kernel import PrunableKernel, prunable_ker
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Target:
-    """A kernel with its mask and the `Pruning` that decides about it.
+    """A kernel with its mask and its `Pruning`.
 
     Args:
         kernel: A `PrunableKernel` that has a mask.
@@ -32,7 +32,7 @@ class Target:
     layer: keras.Layer
 
     def prunable_weights(self, gradients=None, activations=None):
-        """Return what the mask is computed from, as it is now.
+        """Return the current weights, from which the mask is computed.
 
         Args:
             gradients: Array of the shape of the weights in the deployed layout, or `None`.
@@ -48,17 +48,17 @@ class Target:
         )
 
     def set_mask(self, mask):
-        """Write a mask of the deployed layout into the mask's variable."""
+        """Assign a mask in the deployed layout to the mask's variable."""
         self.kernel.mask.assign(self.kernel.to_keras(mask))
 
     def counts(self):
-        """Return the weights that the mask holds at zero and all weights."""
+        """Return the number of weights that the mask sets to zero and the number of all weights."""
         mask = np.asarray(self.kernel.mask)
         return mask.size - np.count_nonzero(mask), mask.size
 
 
 class CompressedTargets:
-    """The targets of a model from `compress`: each wrapper holds its masks and applies them.
+    """The targets of a compressed model, whose wrappers hold and apply the masks.
 
     Args:
         model: A compressed model.
@@ -75,30 +75,30 @@ class CompressedTargets:
         ]
 
     def enforce(self):
-        """Do nothing: the wrapper reads its kernel through the mask."""
+        """Do nothing: the wrapper applies the mask itself."""
 
     def release(self):
-        """Do nothing: masks stay where they are."""
+        """Do nothing: the wrapper keeps its masks."""
 
 
 class PlainTargets:
-    """The targets of a plain model: masks live here and act as constraints on the kernels.
+    """The targets of a plain model, whose masks act as constraints on the kernels.
 
-    A constraint is part of the traced train step. So zeros are in force right after each update,
-    before any callback sees the weights, with several steps an execution too, and cost no call
-    from Python. A kernel's own constraint is applied first.
+    A constraint is part of the traced train step. So masked weights are zero right after each
+    update, before any callback sees them, also with several steps per execution and without a call
+    from Python. A kernel's original constraint is applied first.
 
     Args:
         model: A model whose layers are built.
         pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
-            for those layers alone.
+            for only those layers.
     """
 
     def __init__(self, model, pruning):
         self._model = model
         layers = all_layers(model)
         _check_names(pruning, layers)
-        # Masks have the shapes of kernels.
+        # Masks need the shapes of kernels.
         check_built(model, [layer for layer in layers if find(layer) is not None])
         kernels: dict[int, tuple] = {}
         for layer in layers:
@@ -113,22 +113,22 @@ class PlainTargets:
             ]
         for target in self.targets:
             variable = target.kernel.variable
-            # A fit that was interrupted never took its own constraint away.
-            left = variable.constraint
-            own = left.own if isinstance(left, MaskConstraint) else left
+            # An interrupted fit leaves its mask constraint behind.
+            previous = variable.constraint
+            own = previous.own if isinstance(previous, MaskConstraint) else previous
             variable.constraint = MaskConstraint(target.kernel.mask, own)
         self.outside = tuple(target.kernel.mask for target in self.targets)
         model.make_train_function(force=True)
 
     def enforce(self):
-        """Set pruned weights to zero now; the next update does so by itself."""
+        """Set pruned weights to zero now; later updates do so through the constraint."""
         for target in self.targets:
             variable = target.kernel.variable
             variable.assign(variable * target.kernel.mask)
 
     def release(self):
-        """Leave the model as plain as it was, pruned weights at zero."""
-        # An average that the optimizer wrote at the end of training passed by the constraint.
+        """Remove the mask constraints; pruned weights stay zero."""
+        # An optimizer that writes averaged weights at the end of training bypasses the constraint.
         self.enforce()
         for target in self.targets:
             target.kernel.variable.constraint = target.kernel.variable.constraint.own
@@ -136,11 +136,11 @@ class PlainTargets:
 
 
 class MaskConstraint(keras.constraints.Constraint):
-    """Multiplies a weight by a mask after its own constraint.
+    """Multiplies a weight by a mask, after applying its original constraint.
 
     Args:
         mask: Variable of ones and zeros, of the weight's shape.
-        own: The constraint that the weight had, or `None`.
+        own: The weight's original constraint, or `None`.
     """
 
     def __init__(self, mask, own=None):
@@ -155,12 +155,12 @@ class MaskConstraint(keras.constraints.Constraint):
 
 
 def find_targets(model, pruning=None):
-    """Find what there is to prune in a model.
+    """Find the kernels to prune in a model.
 
     Args:
         model: A compressed or a plain model, its layers built.
         pruning: For a plain model, `Pruning`, a dict from layer name to `Pruning`, or `None` for
-            `Pruning()`. A compressed model knows its own.
+            `Pruning()`. A compressed model already contains its own.
 
     Returns:
         `CompressedTargets` or `PlainTargets`, with at least one target.
@@ -172,38 +172,38 @@ def find_targets(model, pruning=None):
     compressed = any(isinstance(layer, CompressedLayer) for layer in all_layers(model))
     if compressed and pruning is not None:
         raise InvalidArgumentError(
-            "A compressed model holds what kc.compress(model, pruning=...) was told; the callback "
-            f"takes no other. Received: pruning={pruning!r}"
+            "A compressed model uses the pruning passed to kc.compress(model, pruning=...), so the "
+            f"callback must not get another one. Received: pruning={pruning!r}"
         )
-    found = CompressedTargets(model) if compressed else PlainTargets(model, pruning or Pruning())
-    if not found.targets:
-        remedy = (
-            "it was compressed without pruning: pass pruning=kc.Pruning() to kc.compress"
+    pruned = CompressedTargets(model) if compressed else PlainTargets(model, pruning or Pruning())
+    if not pruned.targets:
+        reason = (
+            "the model was compressed without pruning. Pass pruning=kc.Pruning() to kc.compress"
             if compressed
-            else "no layer of a known type passes"
+            else "no layer of a supported type is selected"
         )
         raise InvalidArgumentError(
-            f"PruningCallback found nothing to prune: {remedy}. Received: model {model.name!r}"
+            f"PruningCallback found nothing to prune: {reason}. Received: model {model.name!r}"
         )
-    return found
+    return pruned
 
 
 def _spec_of(layer, pruning):
-    """Return the `Pruning` of a plain layer, or `None`, and whether it was meant by name."""
+    """Return the `Pruning` of a plain layer or `None`, and whether the user selected the layer."""
     if isinstance(pruning, Mapping):
         return pruning.get(layer.name), True
     if pruning.layers is None:
         return pruning, False
-    wanted = find(layer) is not None and pruning.layers(layer)
-    return (pruning if wanted else None), True
+    is_selected = find(layer) is not None and pruning.layers(layer)
+    return (pruning if is_selected else None), True
 
 
 def _check_names(pruning, layers):
     if isinstance(pruning, Mapping):
-        known = {layer.name for layer in layers if find(layer) is not None}
+        prunable = {layer.name for layer in layers if find(layer) is not None}
         for name in pruning:
-            if name not in known:
-                raise UnknownNameError("prunable layer", name, known)
+            if name not in prunable:
+                raise UnknownNameError("prunable layer", name, prunable)
 
 
 def _new_mask(kernel):
@@ -216,6 +216,6 @@ def _new_mask(kernel):
 
 
 def variable_scope(model):
-    """Return the context in which variables beside a model's own are made: its strategy's."""
+    """Return the context in which to create variables for a model: the scope of its strategy."""
     strategy = getattr(model, "distribute_strategy", None)
     return contextlib.nullcontext() if strategy is None else strategy.scope()

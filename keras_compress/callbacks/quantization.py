@@ -1,4 +1,4 @@
-"""When quantization begins in `fit`, and when ranges and statistics stop moving."""
+"""When quantization begins in `fit`, and when ranges and statistics freeze."""
 
 from collections.abc import Mapping
 
@@ -13,27 +13,27 @@ from keras_compress.wrappers.phase import PhasedLayer
 
 
 class QuantizationCallback(PhaseCallback):
-    """Begins fake-quantization at one step of `fit` and freezes ranges at another.
+    """Begins fake quantization at one step of `fit` and freezes ranges at another.
 
-    Before `begin_step` the model trains as if it were not quantized, at no cost. At `begin_step`
-    the first batch sets all ranges, so training does not fall back to chance. From `freeze_step`
-    on, ranges and BatchNormalization statistics are those that will be deployed, and the
-    weights settle on them (Krishnamoorthi 2018, section 3.2; Jacob et al. 2018, section 3).
+    Before `begin_step` the model trains without quantization and at full speed. At `begin_step`
+    the first batch sets all ranges, so accuracy does not collapse. From `freeze_step` on, ranges
+    and BatchNormalization statistics are those that will be deployed, and the weights adapt to
+    them (Krishnamoorthi 2018, section 3.2; Jacob et al. 2018, section 3).
 
-    Steps are counted by the optimizer since compression began, over several fits and restarts.
+    Steps are the optimizer's updates since compression began, across several fits and restarts.
 
     Args:
-        begin_step: Step at which fake-quantization begins. Default 0.
+        begin_step: Step at which fake quantization begins. Default 0.
         freeze_step: Step at which ranges and statistics freeze; `None` never freezes them.
-        weight_bits: Dict from step to the width of weights from that step on (before the first,
-            the widest), so that few bits are reached in stages; `kc.AccuracyGuard` holds a stage
-            while accuracy is down. No layer gets narrower than `kc.Quantization` says. `None`:
-            that width at once.
+        weight_bits: Dict from step to the width of weights from that step on, to reach few bits in
+            stages. Before the first step the largest width applies. `kc.AccuracyGuard` delays the
+            next stage while accuracy is low. No layer gets narrower than in `kc.Quantization`.
+            `None` uses the widths of `kc.Quantization` at once.
 
     Raises:
-        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, a width that no
-            weights have or that grows, or, in `fit`, a model that was not compressed with
-            quantization, or whose calibrator needs `kc.calibrate` first.
+        InvalidArgumentError: Negative steps, `freeze_step` before `begin_step`, widths outside 2 to
+            8 or that grow; in `fit`, a model that was not compressed with quantization, or whose
+            calibrator needs `kc.calibrate` first.
 
     Example:
         >>> QuantizationCallback(begin_step=100, freeze_step=400).freeze_step
@@ -51,47 +51,47 @@ class QuantizationCallback(PhaseCallback):
         self.weight_bits = dict(sorted((weight_bits or {}).items()))
 
     def begin(self) -> None:
-        """Find the layers that quantize."""
+        """Find the layers to quantize."""
         phased = [layer for layer in all_layers(self.model) if isinstance(layer, PhasedLayer)]
         self._layers = [layer for layer in phased if layer.quantizes]
         if not any(getattr(layer, "quantization", True) for layer in self._layers):
             self._layers = []
         if not self._layers:
             raise InvalidArgumentError(
-                "QuantizationCallback needs a model with quantizers in it. Before compile, add: "
+                "QuantizationCallback needs a model with quantizers. Before compile, add: "
                 'model = kc.compress(model, quantization=kc.Quantization(profile="generic_int8")). '
                 f"Received: {self.model.name}, which has none"
             )
         _check_calibrated(self._layers)
-        self._say_whether_xla_compiles(compiled_by_xla(self.model))
+        self._set_compiled_by_xla(compiled_by_xla(self.model))
 
     def end(self) -> None:
-        """Take back what held for this training: what is traced next may be compiled anyhow."""
-        self._say_whether_xla_compiles(True)
+        """Reset what held for this training: later traces may be compiled by XLA."""
+        self._set_compiled_by_xla(True)
 
-    def _say_whether_xla_compiles(self, compiles):
+    def _set_compiled_by_xla(self, compiled):
         for layer in self._layers:
             if isinstance(layer, ActivationQuantizer):
-                layer.compiled_by_xla = compiles
+                layer.compiled_by_xla = compiled
 
     def weight_bits_at(self, step: int) -> int:
-        """Return the width of weights that is due at a step.
+        """Return the width of weights at a step.
 
         Args:
-            step: Number of updates made so far.
+            step: Number of weight updates so far.
 
         Returns:
-            The width, or 0 for each layer's own.
+            The width, or 0 to use each layer's own.
         """
-        due = [bits for begin, bits in self.weight_bits.items() if begin <= step]
-        return due[-1] if due else max(self.weight_bits.values(), default=0)
+        reached = [bits for begin, bits in self.weight_bits.items() if begin <= step]
+        return reached[-1] if reached else max(self.weight_bits.values(), default=0)
 
     def changes(self) -> list[int]:
-        """See `PhaseCallback.changes`; those of widths come in."""
+        """See `PhaseCallback.changes`; includes the changes of width."""
         return [*super().changes(), *self.weight_bits]
 
     def update(self, step: int) -> None:
-        """See `StepCallback.update`; widths change with phases."""
+        """See `StepCallback.update`; sets phases and widths."""
         phase = self.phase_at(step)
         changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
         if self.weight_bits:
@@ -106,12 +106,12 @@ def _check_widths(weight_bits):
     widths = [bits for _, bits in sorted((weight_bits or {}).items())]
     if any(step < 0 for step in weight_bits or {}) or any(b not in range(2, 9) for b in widths):
         raise InvalidArgumentError(
-            "weight_bits maps steps, 0 or more, to widths from 2 to 8. "
+            "weight_bits must map steps, 0 or more, to widths from 2 to 8. "
             f"Received: weight_bits={weight_bits}"
         )
     if widths != sorted(widths, reverse=True):
         raise InvalidArgumentError(
-            "Widths in weight_bits must not grow from step to step. "
+            "The widths in weight_bits must not grow from one step to the next. "
             f"Received: weight_bits={weight_bits}"
         )
 
@@ -122,8 +122,8 @@ def _check_calibrated(layers):
             continue
         if not isinstance(layer.calibrator, RunningCalibrator):
             raise InvalidArgumentError(
-                f"The calibrator {type(layer.calibrator).__name__} looks at the whole "
-                "distribution of values and learns nothing in fit. Set the ranges first, with "
-                'kc.calibrate(model, x), or take calibrator="moving_average". '
+                f"The calibrator {type(layer.calibrator).__name__} needs the whole distribution of "
+                "values, so it cannot learn ranges in fit. Set the ranges first with "
+                'kc.calibrate(model, x), or use calibrator="moving_average". '
                 f"Received: no range yet for {layer.name}"
             )

@@ -1,4 +1,4 @@
-"""What callbacks share that mask ever more of a model along a schedule."""
+"""The base class of callbacks that mask more and more of a model along a schedule."""
 
 from typing import Any
 
@@ -11,19 +11,18 @@ from keras_compress.pruning.schedules.base import Schedule
 
 
 class ScheduleCallback(StepCallback):
-    """Updates masks right after the steps that schedules name.
+    """Updates masks right after the update steps of its schedules.
 
-    A subclass says in `apply` what a sparsity means. An update that a restart or a long execution
-    (`steps_per_execution`) has skipped is made up for; one for which `ready` is not yet true
-    waits.
+    A subclass computes the masks in `apply`. An update that a restart or a long execution
+    (`steps_per_execution`) skips is made up for. An update waits until `ready` returns true.
 
     Args:
         schedule: A `Schedule`.
-        initial_step: The step at which counting begins on a plain model, which has no place for
-            the step of an earlier training. Default 0.
+        initial_step: The step at which counting starts on a plain model, which cannot store the
+            step of an earlier training. Default 0.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step.
+        InvalidArgumentError: `schedule` is not a schedule, or `initial_step` is not a step.
     """
 
     def __init__(self, schedule: Schedule, initial_step: int = 0):
@@ -40,36 +39,36 @@ class ScheduleCallback(StepCallback):
 
     @property
     def masked(self) -> bool:
-        """Whether masks hold anything at zero."""
+        """Whether masks set anything to zero."""
         raise NotImplementedError
 
     def apply(self, schedule: Schedule, sparsity: float) -> None:
-        """Compute masks anew.
+        """Compute new masks.
 
         Args:
             schedule: The schedule whose update is due.
-            sparsity: Float in [0, 1), what it asks for.
+            sparsity: Float in [0, 1), the sparsity it prescribes.
         """
         raise NotImplementedError
 
     def measure(self) -> None:
-        """Note how much masks hold at zero, for the logs."""
+        """Measure for the logs how much masks set to zero."""
 
     def ready(self, schedule: Schedule) -> bool:
-        """Tell whether an update of a schedule that is due can be made now."""
+        """Tell whether a due update of a schedule can be made now."""
         return True
 
     def set_model(self, model: keras.Model) -> None:
-        """Note where the optimizer stands before any callback restores a checkpoint."""
+        """Read the optimizer's count before any callback restores a checkpoint."""
         super().set_model(model)
         self._step.attach(self, self.initial_step)
-        # Those of an earlier training; this one's callbacks add theirs when it begins.
+        # These are from an earlier training; callbacks add theirs when this training begins.
         self._step.outside.clear()
 
     def resume(self, step: int) -> None:
-        """Bring masks to where they were: saved ones stay unless an update was missed."""
+        """Restore masks: saved masks stay unless an update was missed."""
         since = self._step.recorded if self.masked else -1
-        self._consulted = dict.fromkeys(self.schedules, since)
+        self._followed_until = dict.fromkeys(self.schedules, since)
         self._follow_all(step)
         self.measure()
 
@@ -84,8 +83,8 @@ class ScheduleCallback(StepCallback):
         return min(schedule.next_update(step) for schedule in self.schedules)
 
     def pending(self, schedule: Schedule, step: int) -> int | None:
-        """Return the update step of a schedule that is due and not yet made, or `None`."""
-        return schedule.last_update(self._consulted[schedule], step)
+        """Return the update step of a schedule that is due but not yet made, or `None`."""
+        return schedule.last_update(self._followed_until[schedule], step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the masks that are due."""
@@ -93,20 +92,20 @@ class ScheduleCallback(StepCallback):
         super().on_train_batch_end(batch, logs)
 
     def end(self) -> None:
-        """Say so where training ended before the schedule."""
+        """Warn if training ended before the schedule."""
         if self.running:
             self.measure()
             self._warn_if_cut_short()
 
     def _follow_all(self, step):
-        made = [self._follow(schedule, step) for schedule in self.schedules]
-        return any(made)
+        updated = [self._follow(schedule, step) for schedule in self.schedules]
+        return any(updated)
 
     def _follow(self, schedule, step):
         due = self.pending(schedule, step)
         if due is not None and not self.ready(schedule):
             return False
-        self._consulted[schedule] = step
+        self._followed_until[schedule] = step
         if due is None:
             return False
         self.apply(schedule, schedule(due))

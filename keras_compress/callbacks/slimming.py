@@ -1,4 +1,4 @@
-"""The penalty of network slimming: scales of batch normalization train towards zero in `fit`."""
+"""The penalty of network slimming, which trains batch normalization scales towards zero."""
 
 from typing import Any
 
@@ -12,19 +12,19 @@ from keras_compress.graph.graph import all_layers
 class SlimmingCallback(keras.callbacks.Callback):
     """Adds `strength * sum(|gamma|)` to the loss of `fit`, over all batch normalizations.
 
-    The penalty drives the scales of useless channels to zero, so that `kc.slim_prune` can tell
-    them. It holds during `fit` alone: nothing of it is saved with the model. A layer that has a
-    `gamma_regularizer` of its own keeps that one.
+    The penalty drives the scales of useless channels to zero, so that `kc.slim_prune` can identify
+    them. It applies only during `fit` and is not saved with the model. A layer with its own
+    `gamma_regularizer` keeps that instead.
 
     Source: Liu et al., "Learning Efficient Convolutional Networks through Network Slimming",
     ICCV 2017, equation 1.
 
     Args:
-        strength: Weight of the penalty; the paper takes 1e-5 to 1e-4.
+        strength: Weight of the penalty; the paper uses 1e-5 to 1e-4.
 
     Raises:
-        InvalidArgumentError: A strength below zero, or, when training begins, a model that is
-            not built or has no BatchNormalization that scales.
+        InvalidArgumentError: A negative strength; when training begins, a model that is not built
+            or has no BatchNormalization with a scale.
 
     Example:
         >>> callback = SlimmingCallback(strength=1e-4)
@@ -34,13 +34,13 @@ class SlimmingCallback(keras.callbacks.Callback):
         super().__init__()
         if not strength >= 0:
             raise InvalidArgumentError(
-                f"strength must be a number of 0 or more. Received: strength={strength!r}"
+                f"strength must be 0 or more. Received: strength={strength!r}"
             )
         self.strength = strength
         self._penalized: list[keras.Variable] = []
 
     def set_model(self, model: keras.Model) -> None:
-        """Put the penalty on the scales before the training step is traced."""
+        """Add the penalty to the scales before the training step is traced."""
         super().set_model(model)
         scales = _scales(model)
         if not scales:
@@ -52,19 +52,19 @@ class SlimmingCallback(keras.callbacks.Callback):
         self._set(keras.regularizers.L1(self.strength))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Take the penalty off again."""
+        """Remove the penalty."""
         self._set(None)
 
     def _set(self, regularizer):
         for scale in self._penalized:
             scale.regularizer = regularizer
-        # Steps that were traced before do not know of the change, and a validation during `fit`
-        # counts the penalty in.
+        # Steps traced earlier ignore the change, and a validation during `fit` includes the
+        # penalty.
         remake_functions(self.model)
 
 
 def _scales(model):
-    """Return the scales of the batch normalizations of a model, nested ones too."""
+    """Return the scales of all batch normalizations of a model, including nested ones."""
     normalizations = [
         layer
         for layer in all_layers(model)

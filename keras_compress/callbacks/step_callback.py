@@ -1,4 +1,4 @@
-"""The life of a training step, which all callbacks that act at steps share."""
+"""The base class of callbacks that act at training steps."""
 
 from typing import Any
 
@@ -7,24 +7,24 @@ import keras
 from keras_compress.callbacks.training_step import StepWatch, TrainingStep
 from keras_compress.errors import InvalidArgumentError
 
-# Updates to wait where nothing is due.
+# Number of updates to wait if nothing is due.
 FAR = 1_000_000
 
 
 class StepCallback(keras.callbacks.Callback):
-    """Counts steps, resumes, waits while the step is held, writes logs and records the step.
+    """Counts steps, resumes, waits while the step is paused, writes logs and records the step.
 
-    A subclass fills in hooks, which `fit` reaches in this order:
+    A subclass overrides hooks, which `fit` calls in this order:
 
-    1. `begin()`: training begins; checkpoints may not have been restored yet.
-    2. `resume(step)`: the first batch begins, and all callbacks have restored what they restore.
-    3. `update(step)`: each time that the subclass calls `look()`, once a batch, and something is
-       due by `next_change`. Not while `AccuracyGuard` holds the step.
-    4. `logs()`: what goes into the logs of each batch and epoch.
+    1. `begin()`: training begins; checkpoints may not be restored yet.
+    2. `resume(step)`: the first batch begins; all callbacks have restored their checkpoints.
+    3. `update(step)`: something is due by `next_change`, when the subclass calls `look()` once per
+       batch. Not called while `AccuracyGuard` pauses the step.
+    4. `logs()`: the entries for the logs of each batch and epoch.
     5. `end()`: training ends; `running` tells whether there was a batch.
 
-    The step is recorded in the model before a validation, and when an epoch or training ends, so
-    that whoever saves the model saves the step too.
+    The step is recorded in the model before validation and at the end of each epoch and of the
+    training, so a saved model contains the step.
 
     Attributes:
         running: Whether a batch of this training has begun.
@@ -34,31 +34,31 @@ class StepCallback(keras.callbacks.Callback):
 
     @property
     def step(self) -> int:
-        """The step that schedules see: updates made since compression began."""
+        """The step that schedules see: the number of updates since compression began."""
         return self._step.current
 
     def begin(self) -> None:
-        """Find what there is to act on in `self.model`."""
+        """Find the layers or kernels to act on in `self.model`."""
 
     def resume(self, step: int) -> None:
-        """Bring the model to where it has to be before the first batch.
+        """Bring the model to the state of a step before the first batch.
 
         Args:
-            step: Number of updates made so far, in earlier trainings too.
+            step: Number of weight updates so far, including earlier trainings.
         """
 
     def update(self, step: int) -> None:
         """Do what is due at a step.
 
         Args:
-            step: Number of updates made so far.
+            step: Number of weight updates so far.
         """
 
     def next_change(self, step: int) -> int:
         """Return the next step at which something may be due.
 
         Args:
-            step: Number of updates made so far.
+            step: Number of weight updates so far.
 
         Returns:
             An integer greater than `step`.
@@ -66,42 +66,42 @@ class StepCallback(keras.callbacks.Callback):
         return step + FAR
 
     def logs(self) -> dict[str, float]:
-        """Return what goes into the logs."""
+        """Return the entries for the logs."""
         return {}
 
     def end(self) -> None:
-        """Leave the model as it has to be after training."""
+        """Bring the model to its final state after training."""
 
     def look(self) -> None:
-        """Update what is due; to be called once a batch, before or after it."""
+        """Update what is due; call it once per batch, before or after it."""
         step = self._watch.read()
         if step is None:
             return
         if self._step.held:
-            # A hold ends between epochs, and every epoch looks again.
+            # A pause ends between epochs, and every epoch reads the step again.
             self._watch.sleep(FAR)
             return
         self.update(step)
         self._watch.sleep(self.next_change(step) - step)
 
     def set_model(self, model: keras.Model) -> None:
-        """Find the step that all callbacks of the model share."""
+        """Get the `TrainingStep` that all callbacks of the model share."""
         super().set_model(model)
         self._step = TrainingStep.of(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Find what there is to act on."""
+        """Call `begin` and start watching the step."""
         self.running = False
         self.begin()
         self._step.begin()
         self._watch = StepWatch(self._step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Look at the step again: between epochs it may have been held or set."""
+        """Read the step again, because it may have been paused or set between epochs."""
         self._watch.wake()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Resume, once all callbacks have restored what they restore."""
+        """Resume at the first batch, once all callbacks have restored their checkpoints."""
         if not self.running:
             self.running = True
             self._step.resolve()
@@ -112,7 +112,7 @@ class StepCallback(keras.callbacks.Callback):
         self._write(logs)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Record the step in the model before anyone saves it at the end of the epoch."""
+        """Record the step in the model before any callback saves it at the end of the epoch."""
         if self.running:
             self._step.record()
 
@@ -122,7 +122,7 @@ class StepCallback(keras.callbacks.Callback):
         self._write(logs)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Record the step in the model and end."""
+        """Record the step in the model and call `end`."""
         if self.running:
             self._step.record()
         self.end()
@@ -134,11 +134,11 @@ class StepCallback(keras.callbacks.Callback):
 
 
 def check_built(model: keras.Model, layers: list) -> None:
-    """Check that layers have weights, which `fit` makes only after callbacks have begun.
+    """Check that layers have weights, which `fit` creates only after callbacks have begun.
 
     Args:
-        model: The model that an error names.
-        layers: Those of its layers whose weights are needed.
+        model: The model, for the error message.
+        layers: The layers of the model whose weights are needed.
 
     Raises:
         InvalidArgumentError: A layer without weights.
@@ -151,13 +151,13 @@ def check_built(model: keras.Model, layers: list) -> None:
     if unbuilt:
         raise InvalidArgumentError(
             "The model is not built: the shapes of its kernels are unknown. Call it once on a "
-            "batch, or begin it with keras.Input(shape). "
+            "batch, or add a keras.Input(shape) at its start. "
             f"Received: model {model.name!r}, whose layer {unbuilt[0]!r} has no weights yet"
         )
 
 
 def remake_functions(model: keras.Model) -> None:
-    """Have a model trace its train, test and predict steps anew.
+    """Make a model trace its train, test and predict steps again.
 
     Args:
         model: A compiled model.

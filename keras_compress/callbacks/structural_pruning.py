@@ -1,4 +1,4 @@
-"""Grow channel masks along a schedule during `fit`."""
+"""Masks more and more channels along a schedule during `fit`."""
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -23,17 +23,17 @@ from keras_compress.shrinking.shrinking import groups_to_keep, multiple
 
 
 class StructuralPruningCallback(ScheduleCallback):
-    """Holds ever more channels at zero while `fit` trains a model; `kc.remove_zeros` removes them.
+    """Sets more and more channels to zero during `fit`; `kc.remove_zeros` then removes them.
 
-    At the steps that the schedule names, groups of channels are scored anew and more of them
-    are masked; none comes back. The share of the budget that is left is in the logs of each
-    batch and epoch (`"macs"`, say), and in `remaining`. Zeros in the weights are all the state
-    there is: a model that was saved in between goes on from there. Channels over which a layer
-    normalization takes its statistics are left alone, for they cannot be removed with the outputs
-    unchanged.
+    At the update steps of the schedule, groups of channels are scored again and more of them are
+    masked. Masked channels stay masked. The fraction of the budget that remains is in the logs of
+    each batch and epoch, under the name of the budget (such as `"macs"`), and in `remaining`. The
+    zeros in the weights are the only state, so training a saved model resumes from them. Channels
+    over which a layer normalization computes its statistics are never masked, because removing them
+    would change the outputs.
 
     Args:
-        schedule: A `Schedule` of the share of the budget that is to go.
+        schedule: A `Schedule` of the fraction of the budget to remove.
         budget: `"macs"`, `"channels"`, `"parameters"`, `"bytes"` or `"latency"`.
         criterion: See `kc.shrink`.
         data: See `kc.shrink`.
@@ -44,12 +44,12 @@ class StructuralPruningCallback(ScheduleCallback):
         exclude: See `kc.shrink`.
         rules: See `kc.shrink`.
         latencies: See `kc.shrink`.
-        initial_step: The step at which the model was saved, if it was loaded in mid-schedule: the
-            file of a plain model holds no such number.
+        initial_step: The step at which the model was saved, if it was loaded in mid-schedule,
+            because the file of a plain model does not contain the step.
 
     Raises:
-        InvalidArgumentError: `schedule` is no schedule, `initial_step` no step, or the budget has
-            no such name; in `fit`, what `kc.shrink` raises.
+        InvalidArgumentError: `schedule` is not a schedule, `initial_step` is not a step, or
+            `budget` is unknown; in `fit`, what `kc.shrink` raises.
 
     Example:
         >>> import keras_compress as kc
@@ -93,14 +93,14 @@ class StructuralPruningCallback(ScheduleCallback):
         return bool(self._masks.gone.any())
 
     def begin(self) -> None:
-        """Follow the channels of the model."""
+        """Trace which channels of the model depend on each other."""
         graph = DependencyGraph(self.model, rules=self._rules, exclude=self._exclude)
         self._costs = Costs(graph, self._latencies)
         self._masks = ChannelMasks(graph)
         self._step.outside.extend(self._masks.variables)
 
     def resume(self, step: int) -> None:
-        """Take up the masks that the model has, and make up for an update that was missed."""
+        """Read the masks from the zeros in the model, and make up for a missed update."""
         self._masks.set(self._masks.zero_groups())
         super().resume(step)
 
@@ -112,22 +112,22 @@ class StructuralPruningCallback(ScheduleCallback):
 
     def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
-        whole = np.ones(self._masks.graph.size, bool)
-        left = self._costs.of(self.budget, ~self._masks.gone)
-        self.remaining = left / self._costs.of(self.budget, whole)
+        all_channels = np.ones(self._masks.graph.size, bool)
+        remaining = self._costs.of(self.budget, ~self._masks.gone)
+        self.remaining = remaining / self._costs.of(self.budget, all_channels)
 
     def logs(self) -> dict[str, float]:
         """See `StepCallback.logs`."""
         return {self.budget: self.remaining}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Hold masked channels at zero, then mask more where the schedule says so."""
+        """Keep masked channels at zero, then mask more if the schedule is due."""
         self._masks.enforce()
         super().on_train_batch_end(batch, logs)
 
     def end(self) -> None:
         """Set masked channels to zero once more."""
-        # An average that the optimizer wrote at the end of training passed by the masks.
+        # An optimizer that writes averaged weights at the end of training bypasses the masks.
         self._masks.enforce()
         super().end()
 

@@ -1,4 +1,4 @@
-"""Training steps in which gradients and inputs of layers are summed, on the TensorFlow backend."""
+"""Training steps that sum gradients and inputs of layers, for the TensorFlow backend."""
 
 import contextlib
 import weakref
@@ -12,40 +12,39 @@ from keras_compress.wrappers.compressed_layer import CompressedLayer
 
 
 class ObservedTrainStep:
-    """Exchanges a model's train function for one that sums statistics, and back.
+    """Swaps a model's train function for one that sums statistics, and back.
 
-    Both are traced once and kept. While the ordinary one is in place, a step is what it is
-    without any statistics.
+    Both are traced once and kept. While the ordinary function is in place, statistics cost nothing.
 
     Args:
         model: A compiled model, in `fit`.
-        statistics: List of `KernelStatistics`; with none there is nothing to observe.
+        statistics: List of `KernelStatistics`; if empty, there is nothing to observe.
 
     Raises:
-        InvalidArgumentError: Statistics on another backend of Keras, whose train steps cannot be
-            observed.
+        InvalidArgumentError: Statistics are needed on another Keras backend, whose train steps
+            cannot be observed.
     """
 
     def __init__(self, model: keras.Model, statistics: list[KernelStatistics]):
         if statistics and keras.config.backend() != "tensorflow":
             raise InvalidArgumentError(
-                "Criteria that need gradients or activations are served in fit on the TensorFlow "
-                "backend alone. Take criterion='magnitude', or KERAS_BACKEND=tensorflow. "
+                "Criteria that need gradients or activations work in fit only on the TensorFlow "
+                "backend. Use criterion='magnitude', or KERAS_BACKEND=tensorflow. "
                 f"Received: backend {keras.config.backend()!r}"
             )
         self._model, self._statistics = model, statistics
         self._plain: Callable | None = None
         self._observed: _ObservedFunction | None = None
-        if isinstance(model.train_function, _ObservedFunction):  # A fit that was interrupted.
+        if isinstance(model.train_function, _ObservedFunction):  # Left by an interrupted fit.
             model.make_train_function(force=True)
 
     @property
     def active(self) -> bool:
-        """Whether the next step sums; not if others made the train function anew meanwhile."""
+        """Whether the next step sums; false if the train function was replaced in the meantime."""
         return self._observed is not None and self._model.train_function is self._observed
 
     def begin(self) -> None:
-        """Sum from the next step on."""
+        """Start summing with the next step."""
         if self._observed is None or self._model.train_function is not self._plain:
             self._plain = self._model.train_function
             self._model.make_train_function(force=True)
@@ -53,15 +52,15 @@ class ObservedTrainStep:
         self._model.train_function = self._observed
 
     def end(self) -> None:
-        """Sum no more."""
+        """Stop summing."""
         if self.active:
             self._model.train_function = self._plain
 
 
 class _ObservedFunction:
-    """A train function that is traced, if it has to be, with hooks in place.
+    """A train function that installs hooks during its call, so that they are traced into it.
 
-    The hooks are there during the call alone: nothing else that is traced meets them.
+    The hooks exist only during the call, so nothing else that is traced contains them.
     """
 
     def __init__(self, model, statistics):
@@ -81,7 +80,7 @@ class _ObservedFunction:
             return self._function(iterator)
 
     def _apply(self, grads, trainable_variables=None):
-        """Sum the gradients, and hand the optimizer those that it has at other times."""
+        """Sum the gradients, and pass the optimizer the gradients of an ordinary step."""
         by_variable = {id(statistics.variable): statistics for statistics in self._statistics}
         gradients = list(grads)
         variables = list(trainable_variables or self._model.trainable_variables)
@@ -93,38 +92,38 @@ class _ObservedFunction:
         return type(self._optimizer).apply(self._optimizer, gradients, variables)
 
     def _call(self, layer, statistics):
-        ordinary = layer.call
+        original_call = layer.call
 
         def call(inputs, *args, **kwargs):
             statistics.add_inputs(inputs)
-            return ordinary(inputs, *args, **kwargs)
+            return original_call(inputs, *args, **kwargs)
 
         return call
 
 
 def _masked(gradient, target):
-    """Return the gradient that a training step has outside: a compressed layer masks its own."""
+    """Return the gradient of an ordinary step, in which a compressed layer masks its own."""
     if not isinstance(target.layer, CompressedLayer):
         return gradient
     return gradient * keras.ops.cast(target.kernel.mask, gradient.dtype)
 
 
 def _innermost(optimizer):
-    """The optimizer that gradients reach without a loss scale."""
+    """Return the optimizer inside any loss scaling."""
     while isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         optimizer = optimizer.inner_optimizer
     return optimizer
 
 
 @contextlib.contextmanager
-def _replaced(thing, name, value):
-    """Give an instance an attribute for a while."""
-    own = vars(thing)
-    before = {name: own[name]} if name in own else {}
-    setattr(thing, name, value)
+def _replaced(instance, name, value):
+    """Set an attribute of an instance temporarily."""
+    attributes = vars(instance)
+    previous = {name: attributes[name]} if name in attributes else {}
+    setattr(instance, name, value)
     try:
         yield
     finally:
-        delattr(thing, name)
-        for key, old in before.items():
-            setattr(thing, key, old)
+        delattr(instance, name)
+        for key, old in previous.items():
+            setattr(instance, key, old)

@@ -1,4 +1,4 @@
-"""The step that schedules count: kept over several fits, checkpoints, restarts and optimizers."""
+"""The step count of schedules, which survives fits, checkpoints, restarts and new optimizers."""
 
 import weakref
 from typing import Any
@@ -12,7 +12,7 @@ _STEPS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def compressed_layers(model):
-    """List the compressed layers of a model, those of nested models included."""
+    """Return the compressed layers of a model, including nested models."""
     return [layer for layer in all_layers(model) if isinstance(layer, CompressedLayer)]
 
 
@@ -20,31 +20,30 @@ class TrainingStep:
     """Counts the optimizer's updates since compression began.
 
     The count is `optimizer.iterations - origin`. The optimizer counts in the traced step, so the
-    count is right at any moment a checkpoint may be taken, in whatever order callbacks are
-    listed. `origin` is a weight of the compressed layers, fixed at the first batch. A new
-    optimizer starts at zero again; then the origin moves so that the count goes on from the last
-    one recorded.
+    count is correct whenever a checkpoint is saved, in whatever order callbacks are listed.
+    `origin` is a weight of the compressed layers, set at the first batch. A new optimizer starts
+    at zero, so the origin is adjusted to continue from the last recorded count.
 
-    A plain model has no place for such weights. There the count begins where the optimizer stood
-    when `fit` was called, before a checkpoint was restored: a script that was killed and runs
-    again begins at the same place, and what `BackupAndRestore` adds is counted.
+    A plain model cannot hold such weights. Its count starts from the optimizer's count at the call
+    of `fit`, before a checkpoint is restored. So a script that is killed and started again uses the
+    same origin, and the updates that `BackupAndRestore` restores are counted.
 
-    All callbacks of a model share one object (`TrainingStep.of`), so that one of them can hold
+    All callbacks of a model share one object (`TrainingStep.of`), so that one of them can pause
     the count for all.
 
     Args:
         model: A compiled model.
 
     Attributes:
-        recorded: The last count written into the model, -1 before the first.
-        outside: Variables of the state that the model does not hold: masks of a plain model.
-        waiting_since: The count before an update that is due and waits, or `None`. No later count
-            is recorded, so that a restart finds the update due.
+        recorded: The last count written to the model, -1 before the first.
+        outside: Variables of the state outside the model: masks of a plain model.
+        waiting_since: The count before a due update that waits, or `None`. No later count is
+            recorded, so after a restart the update is still due.
     """
 
     def __init__(self, model):
         self._model = weakref.ref(model)
-        self._holders = compressed_layers(model)
+        self._layers = compressed_layers(model)
         self._origin = None
         self._held_at = None
         self._owner = None
@@ -55,27 +54,27 @@ class TrainingStep:
 
     @classmethod
     def of(cls, model):
-        """Return the one `TrainingStep` of a model."""
+        """Return the `TrainingStep` of a model, creating it on the first call."""
         if model not in _STEPS:
             _STEPS[model] = cls(model)
         return _STEPS[model]
 
     @property
     def iterations(self):
-        """Updates that the optimizer has made."""
+        """The number of updates that the optimizer has made."""
         model: Any = self._model()
         return int(np.asarray(model.optimizer.iterations))
 
     def attach(self, owner, initial_step=0):
-        """Note where the optimizer of a plain model stands; to be called before checkpoints load.
+        """Set the origin of a plain model; call it before checkpoints are loaded.
 
         Args:
-            owner: The callback that counts. The same one again goes on counting, also with a
-                new optimizer; another one starts at its initial step.
-            initial_step: The count with which a new owner begins.
+            owner: The callback that counts. The same owner continues its count, even with a new
+                optimizer; a new owner starts at `initial_step`.
+            initial_step: The initial count of a new owner.
         """
         optimizer = getattr(self._model(), "optimizer", None)
-        if self._holders or optimizer is None:
+        if self._layers or optimizer is None:
             return
         if self._owner is None or self._owner() is not owner:
             self._owner, self.recorded = weakref.ref(owner), -1
@@ -85,17 +84,17 @@ class TrainingStep:
         self._optimizer = weakref.ref(optimizer)
 
     def begin(self) -> None:
-        """Forget that a training that was interrupted held the count, or waited."""
+        """Reset what an interrupted training may have left: a paused count or a waiting update."""
         self._held_at = None
         self.waiting_since = None
 
     def resolve(self):
-        """Fix the origin; to be called at a train batch, when checkpoints have been restored."""
-        if not self._holders:
+        """Set the origin; call it at a train batch, after checkpoints are restored."""
+        if not self._layers:
             self._origin = self.iterations if self._origin is None else self._origin
             return
-        iterations, holder = self.iterations, self._holders[0]
-        self._origin, recorded = int(np.asarray(holder.origin)), int(np.asarray(holder.step))
+        iterations, layer = self.iterations, self._layers[0]
+        self._origin, recorded = int(np.asarray(layer.origin)), int(np.asarray(layer.step))
         if self._origin == UNSET_ORIGIN:
             self._origin, recorded = iterations, -1
         elif iterations - self._origin < recorded:
@@ -105,7 +104,7 @@ class TrainingStep:
 
     @property
     def current(self):
-        """The number of updates made since compression began, but for those while held."""
+        """The number of updates since compression began, without those made while paused."""
         if self._held_at is not None:
             return self._held_at
         if self._origin is None:
@@ -113,27 +112,27 @@ class TrainingStep:
         return self.iterations - self._origin
 
     def record(self):
-        """Write the count into the model, for the optimizer that may come after this one."""
+        """Write the count to the model, so that a new optimizer can continue from it."""
         self.recorded = self.current
         if self.waiting_since is not None:
             self.recorded = min(self.recorded, self.waiting_since)
         if self._held_at is not None:
             self._origin = self.iterations - self._held_at
             self._write_origin()
-        for holder in self._holders:
-            holder.step.assign(self.recorded)
+        for layer in self._layers:
+            layer.step.assign(self.recorded)
 
     @property
     def held(self):
-        """Whether the count stands still."""
+        """Whether the count is paused."""
         return self._held_at is not None
 
     def hold(self):
-        """Let the count stand still while training goes on."""
+        """Pause the count while training continues."""
         self._held_at = self.current
 
     def release(self):
-        """Let the count go on from where it was held."""
+        """Continue the count from where it was paused."""
         if self.held:
             self.rewind(self._held_at)
 
@@ -141,7 +140,7 @@ class TrainingStep:
         """Set the count.
 
         Args:
-            step: The number of updates from which the count goes on.
+            step: The number of updates from which the count continues.
         """
         self._held_at = None
         self._origin = self.iterations - step
@@ -149,12 +148,12 @@ class TrainingStep:
         self.record()
 
     def _write_origin(self):
-        for holder in self._holders:
-            holder.origin.assign(self._origin)
+        for layer in self._layers:
+            layer.origin.assign(self._origin)
 
 
 class StepWatch:
-    """Reads the step only when something may be due, for reading waits for the device.
+    """Reads the step only when something may be due, because reading waits for the device.
 
     Args:
         step: A `TrainingStep`.
@@ -166,12 +165,12 @@ class StepWatch:
         self.wake()
 
     def wake(self):
-        """Have the next batch read the step."""
+        """Read the step at the next batch."""
         self._last_step = None
         self._batches, self._wait = 0, 1
 
     def read(self):
-        """Return the step, or `None` while nothing can be due; to be called once a batch.
+        """Return the step, or `None` while nothing can be due; call it once per batch.
 
         A batch here is one execution of the train function, which may make many updates
         (`steps_per_execution`) or none (gradient accumulation).
@@ -181,17 +180,17 @@ class StepWatch:
             return None
         step = self._step.current
         if self._last_step is not None:
-            pace = -(-(step - self._last_step) // self._batches)
-            self._updates_per_batch = max(self._updates_per_batch or 1, pace)
+            rate = -(-(step - self._last_step) // self._batches)
+            self._updates_per_batch = max(self._updates_per_batch or 1, rate)
         self._last_step = step
         self._batches, self._wait = 0, 1
         return step
 
     def sleep(self, updates):
-        """Say that nothing is due before a number of updates more.
+        """Skip reading until some more updates have been made.
 
         Args:
-            updates: Positive integer.
+            updates: Number of updates before which nothing is due, a positive integer.
         """
         if self._updates_per_batch is not None:
             self._wait = max(1, updates // self._updates_per_batch)

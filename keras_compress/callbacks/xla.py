@@ -1,4 +1,4 @@
-"""Whether XLA compiles a step, which decides about the operators it may consist of."""
+"""Whether XLA compiles the training step, which limits the operators it may contain."""
 
 import sys
 
@@ -10,7 +10,7 @@ def compiled_by_xla(model):
         model: A compiled `keras.Model`.
 
     Returns:
-        Whether `jit_compile` says so, or the step is placed on TPUs, which know nothing else.
+        Whether `jit_compile` is set, or the step runs on TPUs, which always use XLA.
 
     Example:
         >>> import keras

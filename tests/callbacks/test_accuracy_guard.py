@@ -142,7 +142,7 @@ def test_before_the_first_good_epoch_compression_waits_without_end(caplog):
         _, history, notes, _ = run([0.1, 0.2, 0.3, 0.4], patience=1)
     assert notes.steps == [4, 4, 4, 4]
     assert len(history["loss"]) == 4
-    assert "no good state to go back to" in caplog.text
+    assert "no good state to restore" in caplog.text
 
 
 def test_holds_quantization_and_takes_its_phase_back():
@@ -185,7 +185,7 @@ def test_epochs_without_validation_count_for_nothing():
 def test_says_so_when_nothing_is_ever_validated(caplog):
     with caplog.at_level("WARNING", logger="absl"):
         fit(make_model(True), AccuracyGuard(), epochs=1)
-    assert "never saw val_accuracy: give fit validation_data" in caplog.text
+    assert "never saw val_accuracy: pass validation_data to fit" in caplog.text
 
 
 @pytest.mark.parametrize("monitor", ["val_accurcy", "accurcy"])

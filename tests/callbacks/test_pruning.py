@@ -274,7 +274,7 @@ def test_refuses_a_model_that_is_not_built():
 
 def test_refuses_a_second_specification_for_a_compressed_model():
     model = compiled(compress(mlp(), pruning=Pruning()))
-    with pytest.raises(InvalidArgumentError, match="takes no other"):
+    with pytest.raises(InvalidArgumentError, match="must not get another one"):
         fit(model, PruningCallback(RAMP, pruning=Pruning(pattern="2:4")))
 
 
