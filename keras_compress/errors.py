@@ -1,4 +1,4 @@
-"""The errors that users of the package meet, each with the person who reads it in mind."""
+"""The exceptions of the package."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,25 +6,25 @@ from typing import Any
 
 
 class CompressionError(Exception):
-    """Base of every error that keras_compress raises on purpose."""
+    """The base class of every error that keras_compress raises on purpose."""
 
 
 class InvalidArgumentError(CompressionError, ValueError):
-    """An argument breaks a rule; the message names the rule and what was received."""
+    """An invalid argument; the message states the rule and the value received."""
 
 
 class UnknownNameError(InvalidArgumentError):
-    """A name that no plugin, profile or layer carries; the message offers the nearest one."""
+    """A name that no plugin, profile or layer has; the message suggests the closest one."""
 
     def __init__(self, kind: str, name: object, known: Iterable[str]):
         known = sorted(known)
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        closest = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
+        hint = f" Did you mean {closest[0]!r}?" if closest else ""
         super().__init__(f"Unknown {kind}.{hint} Known: {', '.join(known)}. Received: {name!r}")
 
 
 class UnsupportedModelError(InvalidArgumentError):
-    """A model that the tool cannot follow: unbuilt, subclassed or not a Keras model."""
+    """A model that cannot be traced: unbuilt, subclassed or not a Keras model."""
 
 
 class FlatbufferError(InvalidArgumentError):
@@ -32,11 +32,11 @@ class FlatbufferError(InvalidArgumentError):
 
 
 class ConversionError(CompressionError, RuntimeError):
-    """A conversion that failed, or a file that does not hold what it promises.
+    """A failed conversion, or a converted file that fails a check.
 
     Args:
-        message: What does not hold, the operator, the Keras layer and what to do.
-        findings: Tuple of the single findings, for programs.
+        message: The failed check, the operator, the Keras layer and what to do.
+        findings: Tuple of the individual findings, for use by programs.
     """
 
     def __init__(self, message: str, findings: Iterable[Any] = ()):
@@ -45,12 +45,12 @@ class ConversionError(CompressionError, RuntimeError):
 
 
 class EvaluationError(CompressionError, RuntimeError):
-    """A file that an interpreter refused, or data that do not fit it."""
+    """A file that an interpreter rejects, or data that do not match the file."""
 
 
 class ProfileError(InvalidArgumentError):
-    """A profile's file that breaks a rule; the message names the line, the key and the rule."""
+    """An invalid profile file; the message states the line, the key and the rule."""
 
 
 class MissingPackageError(CompressionError, ImportError):
-    """A package that only this task needs is not installed; the message names the extra."""
+    """An optional package is not installed; the message names the extra that installs it."""

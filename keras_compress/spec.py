@@ -1,4 +1,4 @@
-"""What to compress and how: frozen values that callers write and wrappers store."""
+"""The settings of pruning, quantization and clustering, as frozen dataclasses."""
 
 import dataclasses
 import enum
@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # A board has no Keras.
 
 
 class Scope(enum.StrEnum):
-    """Over which weights scores are ranked."""
+    """Which weights are ranked together."""
 
     LAYER = "layer"
     GLOBAL = "global"
@@ -20,19 +20,19 @@ class Scope(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """Which weights of a layer are pruned, and by which rule.
+    """Which weights to prune, and how to choose them.
 
     Args:
         pattern: Name or instance of a pattern: `"unstructured"`, `"2:4"` (any N:M), `"1x4"`
             (any block), `"channel"`.
         criterion: Name or instance of a criterion: `"magnitude"`, `"l1_norm"`, `"l2_norm"`,
-            `"random"`, and those that `kc.PruningCallback` observes training steps for:
+            `"random"`, or one for which `kc.PruningCallback` observes training steps:
             `"movement"`, `"taylor"`, `"snip"`, `"wanda"`.
-        scope: `"layer"` ranks the scores of every layer by itself, `"global"` those of all
-            layers of global scope together.
-        schedule: A schedule for these layers alone; `None` takes the callback's.
-        layers: Predicate on a layer; layers for which it is false are not pruned. `None` takes
-            every supported layer but depthwise convolutions, which hold few weights and lose
+        scope: `"layer"` ranks the scores of each layer separately, `"global"` those of all layers
+            with global scope together.
+        schedule: A schedule for only these layers; `None` uses the callback's.
+        layers: Predicate on a layer; layers for which it is false are not pruned. `None` prunes
+            every supported layer except depthwise convolutions, which have few weights and lose
             much accuracy.
 
     Raises:
@@ -56,15 +56,16 @@ class Pruning:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quantization:
-    """How the weights and activations of a model are quantized in training.
+    """How to quantize the weights and activations of a model in training.
 
     Args:
-        profile: Name, path or `Profile` of the target; it gives what is not said here.
-        weight_bits: Width of weights, 2 to 8, or a dict from layer name to width, as
-            `kc.assign_bits` returns, for those layers. Default: the profile's, or 8.
-        activation_bits: Width of activations, 2 to 8, 16, or 32, which leaves them in float.
-            Default: the profile's, or 8.
-        per_channel: One scale for each output channel of a convolution. Default: the
+        profile: Name, path or `Profile` of the target, which provides the defaults of the other
+            arguments.
+        weight_bits: Width of weights, 2 to 8, or a dict from layer name to width for some layers,
+            as `kc.assign_bits` returns it. Default: the profile's, or 8.
+        activation_bits: Width of activations: 2 to 8, 16, or 32 to leave them in float. Default:
+            the profile's, or 8.
+        per_channel: Whether each output channel of a convolution has its own scale. Default: the
             profile's, or true.
         per_channel_dense: The same for Dense layers. Default: the profile's, or true.
         weight_quantizer: Name or instance of a weight quantizer.
@@ -72,7 +73,7 @@ class Quantization:
         layers: Predicate on a layer; layers for which it is false stay in float.
 
     Raises:
-        InvalidArgumentError: A width that no fake-quantizer has.
+        InvalidArgumentError: An unsupported width.
 
     Example:
         >>> Quantization(weight_bits=4).weight_bits
@@ -104,21 +105,21 @@ class Quantization:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clustering:
-    """How the weights of a layer are made to share few values.
+    """How to make the weights of a layer share a few values.
 
     Args:
-        clusters: Number of values that may occur, 2 to 128: in each output channel, or in the
-            kernel. 16 take 4 bits a weight in a file that stores look-up tables.
-        initializer: Name or instance of an initializer of centroids: `"kmeans_plus_plus"`,
+        clusters: Number of distinct values, 2 to 128, in each output channel or in the whole
+            kernel. 16 values take 4 bits per weight in a file that stores look-up tables.
+        initializer: Name or instance of a centroid initializer: `"kmeans_plus_plus"`,
             `"linear"`, `"density"`, `"random"`.
-        per_channel: Whether each output channel has values of its own. A file with a scale for
-            each channel stores a table for each channel anyway, so that this costs no bytes.
-            Kernels with no more weights in a channel than `clusters` are left as they are.
+        per_channel: Whether each output channel has its own values. A file with one scale per
+            channel stores one table per channel anyway, so this costs no bytes. Kernels with at
+            most `clusters` weights per channel are left unchanged.
         layers: Predicate on a layer; layers for which it is false are not clustered. `None`
-            takes every supported layer but depthwise convolutions, which hold few weights.
+            clusters every supported layer except depthwise convolutions, which have few weights.
 
     Raises:
-        InvalidArgumentError: A number of clusters that no table can hold.
+        InvalidArgumentError: `clusters` is not an integer from 2 to 128.
 
     Example:
         >>> Clustering(clusters=8).initializer
@@ -141,7 +142,7 @@ def _member(kind, value, argument):
     try:
         return kind(value)
     except ValueError:
-        known = ", ".join(repr(str(member)) for member in kind)
+        options = ", ".join(repr(str(member)) for member in kind)
         raise InvalidArgumentError(
-            f"{argument} must be one of {known}. Received: {value!r}"
+            f"{argument} must be one of {options}. Received: {value!r}"
         ) from None
