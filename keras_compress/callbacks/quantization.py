@@ -66,7 +66,7 @@ class QuantizationCallback(PhaseCallback):
         self._set_compiled_by_xla(compiled_by_xla(self.model))
 
     def end(self) -> None:
-        """Reset what held for this training: later traces may be compiled by XLA."""
+        """Reset `compiled_by_xla`, because XLA may compile what is traced after this training."""
         self._set_compiled_by_xla(True)
 
     def _set_compiled_by_xla(self, compiled):

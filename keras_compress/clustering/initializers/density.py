@@ -9,7 +9,9 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 
 @dataclasses.dataclass(frozen=True)
 class Density(CentroidInitializer):
-    """c_k = F^-1((k + 1/2) / n), k = 0 … n - 1, with F the distribution of the weights.
+    """Places centroids so that equal numbers of weights lie between them.
+
+        c_k = F^-1((k + 1/2) / n),  k = 0 … n - 1,  F the distribution of the weights
 
     Centroids are dense where weights are dense, that is, around zero.
 

@@ -10,10 +10,11 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 
 @dataclasses.dataclass(frozen=True)
 class KMeansPlusPlus(CentroidInitializer):
-    """Seeds drawn with probability D(w)**2 / sum D**2, then Lloyd's iterations.
+    """Runs k-means on the weights, started from k-means++ seeds.
 
-    D(w) is the distance from a weight to the nearest seed so far. Each iteration moves every
-    centroid to the mean of the weights that are nearest to it.
+    Seeds are drawn with probability D(w)**2 / sum D**2, where D(w) is the distance from a weight to
+    the nearest seed so far. Each of Lloyd's iterations then moves every centroid to the mean of the
+    weights nearest to it.
 
     Args:
         iterations: Maximum number of Lloyd's iterations; they stop when no centroid moves.

@@ -9,7 +9,9 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 
 @dataclasses.dataclass(frozen=True)
 class Linear(CentroidInitializer):
-    """c_k = min + k * (max - min) / (n - 1), k = 0 … n - 1.
+    """Spaces centroids evenly between the smallest and the largest weight.
+
+        c_k = min + k * (max - min) / (n - 1),  k = 0 … n - 1
 
     Large weights, which are few but matter most, have a centroid nearby.
 

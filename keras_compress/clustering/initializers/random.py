@@ -9,7 +9,7 @@ from keras_compress.clustering.initializers.base import CentroidInitializer
 
 @dataclasses.dataclass(frozen=True)
 class Random(CentroidInitializer):
-    """Every weight is equally likely to become a centroid (Forgy's method).
+    """Draws centroids from the weights with equal probability (Forgy's method).
 
     Source: Han et al. 2016, "Deep Compression", section 3.2.
 

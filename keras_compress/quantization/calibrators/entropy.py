@@ -11,7 +11,9 @@ from keras_compress.quantization.histogram import Histogram
 
 @dataclasses.dataclass(frozen=True)
 class Entropy(HistogramCalibrator):
-    """threshold = argmin KL(P || Q) over thresholds of the magnitudes.
+    """Chooses the range whose rounded distribution loses the least information.
+
+        threshold = argmin KL(P || Q) over thresholds of the magnitudes
 
     P is the distribution of |x| up to a threshold; its last bin also counts all values beyond. Q
     is the part below the threshold, merged into the levels of the grid and spread again over the

@@ -10,7 +10,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class MinMax(RunningCalibrator):
-    """range = (min x, max x) over all batches: nothing is clipped.
+    """Takes the extremes of all observed values, so that nothing is clipped.
+
+        range = (min x, max x) over all batches
 
     TensorFlow's converter does the same with a representative dataset.
 

@@ -11,7 +11,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class MovingAverage(RunningCalibrator):
-    """range += rate * (batch range - range), with rate = max(1 - decay, 1 / (count + 1)).
+    """Averages the extremes of batches, exponentially in the long run.
+
+        range += rate * (batch range - range),  rate = max(1 - decay, 1 / (count + 1))
 
     The first batch sets the range, the next ones enter a plain mean, and only then does the
     average become exponential. So it never lags behind an arbitrary initial value, which with a

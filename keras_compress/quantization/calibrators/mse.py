@@ -13,7 +13,9 @@ _ROUNDS = 2
 
 @dataclasses.dataclass(frozen=True)
 class Mse(HistogramCalibrator):
-    """range = argmin E[(x - Q(x; range))**2], searched over fractions of the observed extremes.
+    """Chooses the range with the smallest mean squared rounding error.
+
+        range = argmin E[(x - Q(x; range))**2] over fractions of the observed extremes
 
     The search optimizes the upper end with the lower end fixed, then the lower end, and repeats
     both once.

@@ -12,9 +12,12 @@ _ITERATIONS = 50
 
 @dataclasses.dataclass(frozen=True)
 class Octav(HistogramCalibrator):
-    """Minimizes step**2 / 12 * P(inside) + E[(x - clip(x))**2], step = (hi - lo) / (2**bits - 1).
+    """Chooses the range that minimizes the sum of rounding noise and clipping noise.
 
-    Each end follows the fixed point of its own derivative, with c = 1 / (12 * levels**2):
+        step**2 / 12 * P(inside) + E[(x - clip(x))**2],  step = (hi - lo) / (2**bits - 1)
+
+    Each end is found by iterating the fixed point where its derivative is zero, with
+    c = 1 / (12 * levels**2):
 
         hi = (E[x; x > hi] + lo * c * P(inside)) / (c * P(inside) + P(x > hi))
 

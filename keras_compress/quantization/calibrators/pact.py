@@ -10,7 +10,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Pact(RunningCalibrator):
-    """y = Q(clip(x, lo, hi)) with trained ends: dy/dhi = 1 where x > hi, dy/dlo = 1 where x < lo.
+    """Trains the ends of the range together with the weights.
+
+        y = Q(clip(x, lo, hi)),  dy/dhi = 1 where x > hi,  dy/dlo = 1 where x < lo
 
     The first batch, or `kc.calibrate`, sets the initial range. A penalty
     `decay * (lo**2 + hi**2)` for each tensor pulls the ends inwards.

@@ -1,4 +1,4 @@
-"""The calibrator that leaves a given share of the values outside the range."""
+"""The calibrator that leaves a given fraction of the values outside the range."""
 
 import dataclasses
 
@@ -9,7 +9,9 @@ from keras_compress.quantization.histogram import Histogram
 
 @dataclasses.dataclass(frozen=True)
 class Percentile(HistogramCalibrator):
-    """range = (quantile(1 - p), quantile(p)), p = percentile / 100.
+    """Leaves a given fraction of the values at each end outside the range.
+
+        range = (quantile(1 - p), quantile(p)),  p = percentile / 100
 
     Source: Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2.
 

@@ -12,7 +12,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class AbsMax(WeightQuantizer):
-    """No weight is clipped: scale = max|w| / (2**(bits - 1) - 1).
+    """Sets the scale by the largest magnitude, so that no weight is clipped.
+
+        scale = max|w| / (2**(bits - 1) - 1)
 
     TensorFlow's converter uses the same rule, so training sees the same scale as the file.
 

@@ -12,7 +12,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class GradientProjection(WeightQuantizer):
-    """w <- (w + strength * Q(w)) / (1 + strength) after each update.
+    """Moves weights towards their grid after each update.
+
+        w <- (w + strength * Q(w)) / (1 + strength)
 
     This is the proximal step of the regularizer strength / 2 * ||w - Q(w)||**2. The strength is
     growth * updates, so weights move to the grid gradually. Without a growth the strength is

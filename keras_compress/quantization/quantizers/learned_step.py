@@ -14,8 +14,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class LearnedStep(WeightQuantizer):
-    """y = s * round(clip(w / s, -limit, limit)) with a trained s, limit = 2**(bits - 1) - 1.
+    """Trains the step s of the grid together with the weights.
 
+        y = s * round(clip(w / s, -limit, limit)),  limit = 2**(bits - 1) - 1
         dy/ds = round(w / s) - w / s inside the limits, +-limit outside
         dy/dw = 1 inside the limits, 0 outside
 

@@ -17,7 +17,9 @@ _STARTS = (1.0, 0.85, 0.7, 0.55, 0.4)
 
 @dataclasses.dataclass(frozen=True)
 class LeastSquares(WeightQuantizer):
-    """scale = argmin sum (w - s * q)**2, alternating q = clip(round(w / s)), s = <w, q> / <q, q>.
+    """Chooses the step with the smallest squared error, by alternating two least-squares fits.
+
+        scale = argmin sum (w - s * q)**2,  q = clip(round(w / s)) and s = <w, q> / <q, q> in turn
 
     No iteration raises the error, and the best result of several starts is taken. One of them is
     abs_max, so the error is never above that of abs_max.

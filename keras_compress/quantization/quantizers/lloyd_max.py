@@ -17,7 +17,9 @@ _STORED_BITS = 8
 
 @dataclasses.dataclass(frozen=True)
 class LloydMax(WeightQuantizer):
-    """y = the nearest of 2**bits - 1 codes; each code = the mean of the weights nearest to it.
+    """Rounds to a codebook with the smallest squared error instead of a grid of equal steps.
+
+        y = the nearest of 2**bits - 1 codes,  code = the mean of the weights nearest to it
 
     Both steps alternate. The codes start as the `least_squares` grid, and each iteration lowers the
     error. They are rounded to the 8-bit grid of the largest weight, so the file holds plain 8-bit

@@ -15,7 +15,7 @@ _THRESHOLD = 0.7
 
 @dataclasses.dataclass(frozen=True)
 class Mean(WeightQuantizer):
-    """Weights with two or three distinct values.
+    """Rounds weights to two or three values, scaled by the mean magnitude.
 
         ternary: y = s * sign(w) where |w| > 0.7 * mean|w|, else 0; s = mean of |w| above it
         binary:  y = s * sign(w), s = mean|w|; pruned weights stay zero

@@ -13,7 +13,9 @@ from keras_compress.support.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Percentile(WeightQuantizer):
-    """scale = percentile(|w|) / (2**(bits - 1) - 1): a few large weights are clipped.
+    """Sets the scale by a high percentile of the magnitudes, so that a few weights are clipped.
+
+        scale = percentile(|w|) / (2**(bits - 1) - 1)
 
     Source: Wu et al. 2020, "Integer quantization for deep learning inference", section 3.2.
 

@@ -17,7 +17,7 @@ _LARGEST_POWER = 64  # the largest power of two among the 8-bit integers
 
 @dataclasses.dataclass(frozen=True)
 class PowerOfTwo(WeightQuantizer):
-    """Scales of 2**k, or weights of 0 and +-2**k.
+    """Rounds scales to 2**k, or the weights themselves to 0 and +-2**k.
 
         scales:  s = 2**ceil(log2(max|w| / limit)), or half of it where that has a smaller error
         weights: y = sign(w) * 2**clip(round(log2|w|), top - n + 1, top), zero below half of the
