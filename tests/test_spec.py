@@ -1,4 +1,4 @@
-"""Pruning and Quantization refuse what no layer can do, when they are written."""
+"""Pruning and Quantization reject invalid settings when they are created."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""backup.py: whatever moment a backup is interrupted at, training goes on from a whole one."""
+"""backup.py: whenever a backup is interrupted, training resumes from a complete one."""
 
 import os
 
@@ -18,7 +18,7 @@ class Killed(Exception):
 
 def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
     keras.utils.set_random_seed(0)
-    # Each batch drops other values: the generator has to go on where it was, too.
+    # Each batch drops different values, so the random generator must be restored too.
     layers = [keras.layers.Dropout(0.3), keras.layers.Dense(8, name="dense")]
     model = keras.Sequential([keras.Input((6,)), *layers])
     model = kc.compress(model, pruning=kc.Pruning())

@@ -1,4 +1,4 @@
-"""Widths of weights that fall in stages: in fit, under AccuracyGuard, in files, on their grids."""
+"""Weights that get narrower in stages: in fit, with AccuracyGuard, and in files."""
 
 import keras
 import numpy as np
@@ -80,7 +80,7 @@ def test_a_file_and_a_resumed_training_go_on_at_the_same_width(tmp_path):
 def test_a_guard_holds_the_width_and_goes_back_to_the_last_good_one():
     model = compressed()
     values = iter([0.0, 9.0, 9.0])
-    # A metric that is good once and then stays bad.
+    # The metric is good once and bad from then on.
     told = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: logs.update(val_mae=next(values))
     )

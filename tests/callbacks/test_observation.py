@@ -1,4 +1,4 @@
-"""observation.py: criteria see gradients and inputs in `fit`; other steps stay as they were."""
+"""observation.py: criteria get gradients and inputs in `fit`; other steps are unchanged."""
 
 import json
 import subprocess

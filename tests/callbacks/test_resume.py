@@ -1,4 +1,4 @@
-"""Training that was killed in mid-schedule ends where an uninterrupted one ends."""
+"""A training killed in mid-schedule and resumed ends like an uninterrupted one."""
 
 import signal
 import subprocess
@@ -58,7 +58,7 @@ def fit(model, *callbacks, initial_epoch=0):
 
 
 def pruning_callback(**kwargs):
-    # Neither the kill nor the ends of epochs fall on a step at which masks are updated.
+    # Masks are not updated at the step of the kill or at the end of an epoch.
     return PruningCallback(PolynomialDecay(0.8, begin_step=3, end_step=26, frequency=4), **kwargs)
 
 
@@ -130,7 +130,7 @@ def test_backup_and_restore_goes_on_wherever_it_is_listed(killed, uninterrupted,
 def test_a_saved_model_goes_on(killed, uninterrupted):
     folder, compressed = killed
     model = keras.models.load_model(folder / "model.keras")
-    # A plain model has no place for the step, so the user says it.
+    # A plain model cannot store the step, so the user passes it.
     callback = pruning_callback(initial_step=0 if compressed else KILLED_IN_EPOCH * BATCHES)
     fit(model, callback, initial_epoch=KILLED_IN_EPOCH)
     assert_same(outcome(model, callback), uninterrupted)

@@ -1,4 +1,4 @@
-"""slimming.py: the penalty trains scales down, in `fit` alone."""
+"""slimming.py: the penalty shrinks scales, but only during `fit`."""
 
 import keras
 import numpy as np

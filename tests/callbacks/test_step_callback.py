@@ -1,4 +1,4 @@
-"""step_callback.py: the hooks that `fit` reaches, in which order, and with which step."""
+"""step_callback.py: which hooks `fit` calls, in which order, with which step."""
 
 import keras
 import numpy as np

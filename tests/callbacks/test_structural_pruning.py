@@ -1,4 +1,4 @@
-"""structural_pruning.py: channels are held at zero in fit, and can be removed after it."""
+"""structural_pruning.py: channels stay at zero in fit and can be removed afterwards."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""XLA compiles what is asked for, and whatever runs on TPUs."""
+"""XLA compiles a step if requested, and always on TPUs."""
 
 import keras
 import pytest

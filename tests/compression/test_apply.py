@@ -1,4 +1,4 @@
-"""compress() and strip(): what goes in comes out again; what cannot be compressed is refused."""
+"""compress() and strip(): strip gives the model back; models that cannot be compressed fail."""
 
 import warnings
 

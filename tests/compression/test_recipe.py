@@ -1,4 +1,4 @@
-"""`kc.Recipe`: to TOML and back, into `compress`, and refusals in words."""
+"""`kc.Recipe`: to TOML and back, as an argument of `compress`, and its error messages."""
 
 import keras
 import numpy as np

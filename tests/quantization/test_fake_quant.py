@@ -1,4 +1,4 @@
-"""Fake-quantization against TensorFlow's own operators and TFLite's grid, gradients included."""
+"""Fake quantization against TensorFlow's operators and TFLite's grid, including gradients."""
 
 import keras
 import numpy as np
@@ -38,7 +38,7 @@ def test_weights_as_tensorflow_rounds_them(bits):
         )
 
     found = np.asarray(fake_quantize_weights(X, scale, bits))
-    # TensorFlow rounds halves up and this to even: nothing lies on a half here.
+    # TensorFlow rounds ties up and this code rounds them to even, so the test has no ties.
     np.testing.assert_allclose(found, theirs(X), atol=1e-5)
     ours = gradient(lambda x: fake_quantize_weights(x, scale, bits), X)
     np.testing.assert_array_equal(ours, np.ones_like(X))

@@ -1,4 +1,4 @@
-"""Ranges stand on the tensors that the TFLite file holds, and on no other."""
+"""Ranges are placed on exactly the tensors that the TFLite file stores."""
 
 import keras
 import pytest

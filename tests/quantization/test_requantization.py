@@ -1,4 +1,4 @@
-"""Kernels round their sums once or, over packed weights, twice; so does Keras, by the integer."""
+"""Kernels round sums once, or twice with packed weights; the simulation gives the same integers."""
 
 import keras
 import numpy as np
@@ -70,7 +70,7 @@ def test_the_file_gives_the_integers_of_keras(end, bits, tmp_path):
         interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()
         found.append(interpreter.get_tensor(target["index"])[0])
-    # What lies on the grid already is not rounded otherwise at the input.
+    # Values already on the grid are unchanged by rounding at the input.
     x = np.float32(integers - np.float32(zero_point)) * np.float32(scale)
     scale, zero_point = target["quantization"]
     expected = np.round(model.predict(x, verbose=0) / scale) + zero_point

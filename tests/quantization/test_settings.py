@@ -1,4 +1,4 @@
-"""What the user said comes first, then the profile, then int8."""
+"""The user's settings come first, then the profile's, then int8."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Train the same network on one device and on two replicas of it; print what both end with.
+"""Train the same network on one device and on two replicas; print both results.
 
     python tests/_two_replicas.py [CALIBRATOR]
 

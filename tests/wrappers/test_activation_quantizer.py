@@ -1,4 +1,4 @@
-"""The layer on a tensor: it learns a range, freezes it, and rounds to it."""
+"""ActivationQuantizer learns a range, freezes it, and rounds to its grid."""
 
 import keras
 import numpy as np

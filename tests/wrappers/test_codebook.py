@@ -43,7 +43,7 @@ def test_no_more_values_than_clusters(kernel, axes):
 def test_zeros_stay_zero_and_count_as_one_value(kernel):
     codebook = build(keeps_zero=True)
     codebook.begin(kernel, Linear())
-    # Whatever training does to it, the first centroid counts as zero.
+    # The first centroid counts as zero, however training changes it.
     codebook.centroids.assign_add(np.full((1, 4), 0.01))
     clustered = np.asarray(codebook.call(kernel))
     assert (clustered[kernel == 0] == 0).all()

@@ -1,4 +1,4 @@
-"""The one wrapper: mask, then grid, then the layer's own call; state that files carry."""
+"""The wrapper: mask, then rounding, then the layer's own call; its state is saved in files."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A BatchNormalization that is not folded freezes with the ranges and is deployed as trained."""
+"""A BatchNormalization that is not folded freezes together with the ranges."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Training on two replicas ends where training on one device ends."""
+"""Training on two replicas gives the same result as on one device."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def test_two_replicas_end_with_the_masks_of_one_device(ended):
 
 def test_two_replicas_end_with_the_ranges_of_one_device(ended):
     one, two = ({k: v for k, v in end.items() if not k.endswith("_mask")} for end in ended)
-    # Gradients are summed in another order.
+    # Replicas sum gradients in a different order.
     assert two == pytest.approx(one, rel=1e-5, abs=1e-6)
 
 

@@ -30,7 +30,7 @@ def test_kmeans_is_as_good_as_scipy():
     ours = KMeansPlusPlus(iterations=100)(weights, 16, np.random.default_rng(1))
     theirs, _ = vq.kmeans2(weights, 16, iter=100, minit="++", rng=1)
     assert error(weights, ours) < 1.15 * error(weights, theirs)
-    # A fixed point: another of SciPy's iterations, from our centroids, leaves them.
+    # A fixed point: one more iteration by SciPy does not move the centroids.
     again, _ = vq.kmeans2(weights, ours, iter=1, minit="matrix")
     np.testing.assert_allclose(np.sort(again), np.sort(ours), atol=1e-9)
 

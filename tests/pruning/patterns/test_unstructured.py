@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from keras_compress.pruning.patterns.unstructured import Unstructured
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=4, max_side=6)
-# Few different values, so that ties are common.
+# Few distinct values, so that ties are common.
 WEIGHTS = hnp.arrays(np.float32, SHAPES, elements=st.sampled_from([-2, -1, -0.5, 0, 0.5, 1, 3]))
 SPARSITY = st.floats(0, 0.999)
 

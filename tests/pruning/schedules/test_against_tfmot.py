@@ -1,4 +1,4 @@
-"""tensorflow-model-optimization as the oracle; it flips tf.keras, so it runs in a child process."""
+"""Against tensorflow-model-optimization, in a child process because it switches tf.keras."""
 
 import importlib.util
 import json
