@@ -60,7 +60,7 @@ def inspect(source: FileSource) -> Inspection:
         An `Inspection`.
 
     Raises:
-        FlatbufferError: No readable TFLite file.
+        FlatbufferError: The source is not a readable TFLite file.
 
     Example:
         >>> kc.inspect("model.tflite").operators  # doctest: +SKIP
