@@ -104,7 +104,7 @@ def header(shape, kind="<f4"):
         ("x.npy", header((1 << 40,)), "claims 4,398,046,511,104 bytes"),
         ("x.npy", header((2, 2), "|O") + bytes(32), "not plain numbers"),
         ("x.npy", header((-1,)), "claims"),
-        ("x.pkl", b"\x80\x04", "is no array"),
+        ("x.pkl", b"\x80\x04", "is not an array"),
         ("../x.npy", header((0,)), "points outside it"),
         ("/x.npy", header((0,)), "points outside it"),
         ("c:/x.npy", header((0,)), "points outside it"),
