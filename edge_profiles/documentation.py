@@ -25,7 +25,7 @@ sram_bytes = 96_000
 ```
 """
 _TABLE_TITLES = {
-    "operators": "Operators that {engine} takes",
+    "operators": "Operators that {engine} supports",
     "optimized": "Fast kernels ({optimized_by})",
 }
 # If a table shares this fraction of its rows with an earlier one, only the other rows are shown.
@@ -54,7 +54,7 @@ def _overview(targets):
         "SRAM",
         "channels in multiples of",
         "zeros save",
-        "an operator it does not take",
+        "an unsupported operator",
     )
     return _table(header, [_overview_row(target) for target in targets])
 
@@ -103,7 +103,7 @@ def _section(target, shown):
 
 def _rules(target):
     if target.one_subgraph:
-        yield "Everything behind the first operator that is not taken runs elsewhere, too."
+        yield "Everything after the first unsupported operator also runs elsewhere."
     if target.integer_only:
         yield "A file that computes in float is refused."
     if target.static_shapes:
@@ -123,7 +123,7 @@ def _rules_table(target, rules, shown):
         return [_table(("operator", "limits"), [(f"`{n}`", text) for n, text in rules.items()])]
     name, base = most_similar
     changed = {n: text for n, text in rules.items() if base.get(n) != text}
-    changed |= {n: "not taken" for n in base if n not in rules}
+    changed |= {n: "not supported" for n in base if n not in rules}
     lines = [f"As for [`{name}`](#{name}){', but:' if changed else '.'}"]
     if changed:
         rows = [(f"`{n}`", text) for n, text in sorted(changed.items())]

@@ -164,7 +164,7 @@ class _Stripper:
 
     def _masked(self, own, extra, entry, layer, nested):
         masks = [array for weight, array in extra if weight.startswith("mask")]
-        taken = []
+        weights = []
         for weight, array in own:
             matching = [mask for mask in masks if mask.shape == array.shape]
             inside = not nested or f"{layer}/" in weight
@@ -173,8 +173,8 @@ class _Stripper:
                 self.taken.masks[layer] = np.asarray(mask, np.float32)
                 self.taken.patterns[layer] = _pattern(entry["config"])
                 array = array * mask
-            taken.append((weight, array))
-        return taken
+            weights.append((weight, array))
+        return weights
 
     def _clustered(self, own, extra, entry, inner, outer):
         layer, config = inner["config"]["name"], entry["config"]
@@ -223,7 +223,7 @@ class _Stripper:
             if f"{place}_min" in values:
                 self._range(layer, place, values[f"{place}_min"], values[f"{place}_max"])
         _restore_activations(inner["config"])
-        taken = []
+        weights = []
         for weight, array in own:
             kernel = _last(weight)
             indices = values.get(f"{kernel}_pulling_indices_tf")
@@ -234,11 +234,11 @@ class _Stripper:
                 if np.mean(array == 0) > _PRUNED_SHARE:
                     self.taken.masks[layer] = (array != 0).astype(np.float32)
                     self.taken.patterns[layer] = "unstructured"
-            taken.append((weight, array))
+            weights.append((weight, array))
         if inner["class_name"] == "DepthwiseConv2D":
             # The wrapper does not always hold the range of a depthwise kernel.
             self.taken.quantized.add(layer)
-        return taken
+        return weights
 
     def _input_range(self, entry, name):
         values = {_last(weight): array for weight, array in self._source.weights.get(name, [])}
