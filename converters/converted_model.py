@@ -15,15 +15,15 @@ _ENDINGS = (".tflite", ".lite")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertedModel:
-    """A TFLite file that was read back and holds what it promises.
+    """A TFLite file that was read back and keeps every promise.
 
     Args:
         content: The file's bytes.
         profile: Name of the profile that it was converted for.
-        warnings: What was odd on the way, one sentence each.
+        warnings: Warnings of the conversion, one sentence each.
         scopes: Name scope -> Keras layer name; leads from tensors to layers.
-        output_layers: Names of the Keras layers that make the outputs.
-        rewritten: Name of a layer -> name of the rewrite by which the target takes it.
+        output_layers: Names of the Keras layers that produce the outputs.
+        rewritten: Name of a layer -> name of the rewrite that was applied to it.
 
     Example:
         >>> converted = kc.convert(model, representative_dataset=x)  # doctest: +SKIP
@@ -38,16 +38,17 @@ class ConvertedModel:
     rewritten: dict[str, str] = dataclasses.field(default_factory=dict, repr=False, hash=False)
 
     def save(self, path: StrPath) -> Path:
-        """Write the file; it appears under its name only when it is whole.
+        """Write the file; it appears under its name only once it is complete.
 
         Args:
-            path: A path that ends in `.tflite`. Folders are not made.
+            path: A path that ends in `.tflite`. Missing folders are not created.
 
         Returns:
             The path as a `pathlib.Path`.
 
         Raises:
-            InvalidArgumentError: Another ending, a folder, or a folder that is not there.
+            InvalidArgumentError: The path has another ending, is a folder, or lies in a folder
+                that does not exist.
         """
         path = os.fspath(path)
         folder = os.path.dirname(path) or "."
@@ -65,7 +66,7 @@ class ConvertedModel:
         )
 
     def inspect(self) -> inspection.Inspection:
-        """Say what the file holds, as `kc.inspect` does."""
+        """Return a summary of the file's contents, as `kc.inspect` does."""
         return inspection.inspect(self.content)
 
     def layer_names(self) -> LayerNames:
@@ -74,7 +75,7 @@ class ConvertedModel:
         return LayerNames(graph, self.scopes, self.output_layers)
 
     def to_json(self) -> Json:
-        """Return the profile, the warnings and what `inspect` says, for `json.dumps`."""
+        """Return the profile, the warnings and the result of `inspect`, for `json.dumps`."""
         inspected = self.inspect().to_json()
         warnings, rewritten = list(self.warnings), dict(self.rewritten)
         return {"profile": self.profile, "warnings": warnings, "rewritten": rewritten, **inspected}

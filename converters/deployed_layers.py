@@ -1,8 +1,9 @@
-"""What stands in the deployed model for affine layers, and for parts of attention and LayerNorm.
+"""Replace affine layers, and parts of attention and LayerNormalization, for deployment.
 
-Layers that multiply each channel and add to it become one integer operator with a scale a channel:
-of a MUL and an ADD each has one scale in all, and the converter puts a DEQUANTIZE and a QUANTIZE
-before what Keras begins a Normalization or a Rescaling with.
+A layer that multiplies each channel by a factor and adds an offset becomes one depthwise
+convolution, which has a scale for each channel. Left as a MUL and an ADD, each would have a single
+scale, and the converter would put a DEQUANTIZE and a QUANTIZE before the first operation of a
+Normalization or a Rescaling.
 """
 
 import math
@@ -16,23 +17,23 @@ from keras_compress.lowering.normalization_layers import NormalizationAffine, No
 
 
 def replacement(part, call, copies, ranges):
-    """Return what computes a layer in the deployed model.
+    """Return what replaces a layer in the deployed model.
 
     Args:
         part: A layer of the compressed model.
-        call: The `Call` of it, or of the wrapper that holds it.
+        call: The `Call` of the layer, or of the wrapper around it.
         copies: The `LayerCopies` of the deployed model.
-        ranges: Whether learned ranges go into its graph.
+        ranges: Whether the deployed graph includes the learned ranges.
 
     Returns:
-        A function of the call's tensors; `None` for a layer that is deployed as it is.
+        A function of the call's tensors; `None` for a layer that is deployed unchanged.
     """
     shape = call.outputs[0].shape
     if is_affine(part, shape):
         depthwise = copies.custom(part, lambda name: as_depthwise(part, shape[-1], name))
         return lambda inputs: on_maps(depthwise, inputs)
     if isinstance(part, NormalizationStep) and part.step == "inverse_root":
-        # No guard from a variance of zero is needed: the operator answers with its largest value.
+        # A variance of zero needs no epsilon: the integer operator saturates at its largest value.
         return copies.custom(part, lambda name: _changed(part, name, epsilon=0.0))
     if isinstance(part, AttentionMask) and ranges:
         return copies.custom(part, lambda name: _changed(part, name, score=_lower_end(call)))
@@ -40,7 +41,7 @@ def replacement(part, call, copies, ranges):
 
 
 def _lower_end(call):
-    """The lower end of the range on the output of a call: the file has one grid for both."""
+    """Return the lower end of the range of a call's output: the file has one grid for both."""
     (quantizer,) = {reader.operation for reader in call.output.consumers}
     return quantizer.range[0]
 
@@ -50,14 +51,14 @@ def _changed(layer, name, **config):
 
 
 def is_affine(layer, shape):
-    """Say whether a layer is a factor and a shift for each channel.
+    """Return whether a layer multiplies each channel by a factor and adds an offset.
 
     Args:
         layer: A Keras layer or operation.
-        shape: Of its outputs: (batch, ..., channels).
+        shape: Shape of its outputs: (batch, ..., channels).
 
     Returns:
-        Whether `as_depthwise` takes it.
+        Whether `as_depthwise` accepts the layer.
     """
     if isinstance(layer, keras.layers.BatchNormalization):
         return len(shape) == 4 and layer.axis in (-1, 3)
@@ -74,25 +75,25 @@ def is_affine(layer, shape):
 
 
 def as_depthwise(layer, channels, name):
-    """Return a depthwise 1x1 convolution that computes what an affine layer does.
+    """Return a depthwise 1x1 convolution that computes the same as an affine layer.
 
     Args:
         layer: A layer for which `is_affine` holds.
-        channels: Of its outputs.
-        name: Of the convolution, which takes maps: see `on_maps`.
+        channels: Number of channels of its outputs.
+        name: Name of the convolution, whose inputs are feature maps: see `on_maps`.
 
     Returns:
         A built `keras.layers.DepthwiseConv2D`.
     """
-    factor, shift = (np.broadcast_to(values, channels) for values in _affine(layer))
+    factor, offset = (np.broadcast_to(values, channels) for values in _affine(layer))
     depthwise = keras.layers.DepthwiseConv2D(1, name=name)
     depthwise.build((None, None, None, channels))
-    depthwise.set_weights([factor.reshape(1, 1, -1, 1), shift])
+    depthwise.set_weights([factor.reshape(1, 1, -1, 1), offset])
     return depthwise
 
 
 def on_maps(layer, inputs):
-    """Call a layer for maps (batch, height, width, channels) on a tensor of any rank."""
+    """Call a layer that takes (batch, height, width, channels) on a tensor of any rank."""
     shape = tuple(inputs.shape)
     if len(shape) == 4:
         return layer(inputs)
@@ -101,7 +102,7 @@ def on_maps(layer, inputs):
 
 
 def _affine(layer):
-    """Return factor and shift, for each channel or for all."""
+    """Return the factor and the offset, one for each channel or one for all."""
     if isinstance(layer, keras.layers.Rescaling):
         return np.float32(layer.scale), np.float32(layer.offset)
     if isinstance(layer, keras.layers.Normalization):

@@ -1,8 +1,8 @@
-"""From a compressed model to the plain model that the converter lowers.
+"""Turn a compressed model into the plain model that the converter lowers.
 
-In it every kernel lies on its grid, BatchNormalization is folded into the kernel before it, and
-every range that was learned stands in the graph as a fake-quantization operator, which
-TensorFlow's converter turns into the scale and zero point of that tensor.
+In the plain model every kernel lies on its grid, BatchNormalization is folded into the kernel
+before it, and every learned range is a fake-quantization operator in the graph, which TensorFlow's
+converter turns into the scale and zero point of that tensor.
 """
 
 import dataclasses
@@ -32,14 +32,14 @@ from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Deployable:
-    """A model ready for the converter, and what its file has to hold.
+    """A model ready for the converter, and what its file must contain.
 
     Args:
         model: Plain functional `keras.Model` with the batch size of the file, or a free one.
-        quantized: Whether learned ranges stand in its graph.
+        quantized: Whether its graph includes learned ranges.
         kernels: What the file must hold for each compressed kernel.
         input_ranges: Learned (minimum, maximum) of each input, by name.
-        activation_bits: Width of the activations that were trained, or `None`.
+        activation_bits: Bit width that the activations were trained with, or `None`.
         per_channel: Whether convolutions were trained with a scale for each channel, or `None`.
         per_channel_dense: The same for Dense layers.
     """
@@ -55,12 +55,12 @@ class Deployable:
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class FixedQuantizer(keras.layers.Layer):
-    """Rounds its input to the grid of a range that is known.
+    """Rounds its input to the grid of a fixed range.
 
     Args:
         minimum: Lower end of the range.
-        maximum: Upper end.
-        bits: Width, 8 or 16.
+        maximum: Upper end of the range.
+        bits: Bit width, 8 or 16.
     """
 
     def __init__(self, minimum, maximum, bits=8, **kwargs):
@@ -73,7 +73,7 @@ class FixedQuantizer(keras.layers.Layer):
 
     def compute_output_spec(self, inputs):
         """Return the input's shape and dtype."""
-        # A product with a number is sparse to Keras 3.15, which then builds with sparse inputs.
+        # Keras 3.15 takes a tensor times a number for sparse, and would build with sparse inputs.
         return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def get_config(self):
@@ -87,16 +87,16 @@ def prepare(model, batch_size=1, ranges=True):
 
     Args:
         model: A Sequential or functional model, compressed or plain.
-        batch_size: Batch size of the file; `None` leaves it free, and a plain model uncopied.
-        ranges: Whether the ranges that were learned go into its graph; otherwise activations
-            stay in float.
+        batch_size: Batch size of the file; `None` leaves it free and does not copy a plain model.
+        ranges: Whether the graph includes the learned ranges; otherwise activations stay in
+            float.
 
     Returns:
         A `Deployable`.
 
     Raises:
-        ConversionError: A quantized model whose ranges were never observed, or a clustered one
-            whose clustering has not begun.
+        ConversionError: The model is quantized and its ranges were never observed, or clustered
+            and its clustering has not begun.
         UnsupportedModelError: The model has no graph.
     """
     graph = trace(model)
@@ -124,14 +124,14 @@ def prepare(model, batch_size=1, ranges=True):
 
 
 def _stripped(model, graph, wrappers):
-    """The plain model; attentions stay in parts, whose kernels the file holds as they are."""
+    """Return the plain model; attentions stay lowered, as the file holds the kernels of parts."""
     if any(isinstance(wrapper.layer, AttentionProjection) for wrapper in wrappers):
         return _deployed_model(graph, batch_size=None, ranges=False, input_steps={})
     return strip(model) if wrappers else model
 
 
 def _common_granularity(wrappers, dense):
-    """Whether all layers of a kind were trained per channel; `None` where there is none."""
+    """Return whether all layers of a kind were trained per channel; `None` if there are none."""
     per_channel = [
         wrapper.quantization.per_channel
         for wrapper in wrappers
@@ -141,30 +141,31 @@ def _common_granularity(wrappers, dense):
 
 
 def _check_clustered(model, wrappers):
-    books = [book for wrapper in wrappers for book in wrapper.codebooks.values()]
-    waiting = [book.name for book in books if book.phase == Phase.OFF]
-    if waiting:
+    codebooks = [codebook for wrapper in wrappers for codebook in wrapper.codebooks.values()]
+    inactive = [codebook.name for codebook in codebooks if codebook.phase == Phase.OFF]
+    if inactive:
         raise ConversionError(
-            f"Clustering of {model.name} has not begun: {len(waiting)} of {len(books)} kernels "
-            "have no shared values yet. Train it with kc.ClusteringCallback, past its begin_step, "
-            f"or convert kc.strip(model). Received: first of them {waiting[0]}"
+            f"Clustering of {model.name} has not begun: {len(inactive)} of {len(codebooks)} "
+            "kernels have no shared values yet. Train it with kc.ClusteringCallback, past its "
+            "begin_step, or convert kc.strip(model). "
+            f"Received: first kernel without shared values {inactive[0]}"
         )
 
 
 def _check_observed(model, wrappers, quantizers):
-    unseen = [layer.name for layer in quantizers if not layer.observed]
+    unobserved = [layer.name for layer in quantizers if not layer.observed]
     quantized = [*quantizers, *(wrapper for wrapper in wrappers if wrapper.quantization)]
-    if unseen or any(layer.phase == Phase.OFF for layer in quantized):
+    if unobserved or any(layer.phase == Phase.OFF for layer in quantized):
         raise ConversionError(
-            f"Quantization of {model.name} has not begun: {len(unseen)} of {len(quantizers)} "
+            f"Quantization of {model.name} has not begun: {len(unobserved)} of {len(quantizers)} "
             "ranges were never observed. Train it past QuantizationCallback's begin_step, or "
             "convert kc.strip(model) with post-training calibration. "
-            f"Received: first layer without data {(unseen or [quantized[0].name])[0]}"
+            f"Received: first layer without data {(unobserved or [quantized[0].name])[0]}"
         )
 
 
 def _input_steps(graph):
-    """Return the step of what each wrapper reads, where all its calls read the same 8-bit grid."""
+    """Return the step of each wrapper's input, where all its calls read the same 8-bit grid."""
     quantizers_of: dict[CompressedLayer, set] = {}
     for call in graph.calls:
         step = call.kwargs.get("input_step")
@@ -223,14 +224,14 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
 
 def _fixed(quantizer, name):
     if quantizer.bits == 16:
-        # The converter takes no 16-bit fake-quantization; its calibration finds these ranges.
+        # The converter accepts no 16-bit fake-quantization; calibration measures these ranges.
         return lambda inputs: inputs
     minimum, maximum = quantizer.range
     return FixedQuantizer(minimum, maximum, bits=quantizer.bits, name=name)
 
 
 def _on_table_grid(wrapper, name):
-    """What is looked up lies on the grid of the table already: GATHER has one scale for both."""
+    """Put looked-up rows on the grid of their table: GATHER has one scale for both."""
     (kernel,) = wrapper.kernels
     step = float(np.max(wrapper.scale(kernel)))
     return FixedQuantizer(-128 * step, 127 * step, name=name)

@@ -1,9 +1,9 @@
-"""Write a Keras model as a SavedModel of fixed batch size that remembers its layers' names.
+"""Write a Keras model as a SavedModel of fixed batch size, and record its layers' name scopes.
 
-The SavedModel holds the traced operations, so that whoever converts it needs none of the
-user's own layer classes. TensorFlow makes the names of operations from the name scope they are
-traced in, and the converter makes the names of tensors from those; recording each layer's scope
-here is what later leads from a tensor of the flatbuffer back to the layer.
+The SavedModel holds the traced operations, so that converting it needs none of the user's own
+layer classes. TensorFlow derives the names of operations from the name scope that they are traced
+in, and the converter derives the names of tensors from those; the recorded scopes later lead from
+a tensor of the flatbuffer back to its layer.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import trace
 from keras_compress.graph.replay import replay
 
-# What TensorFlow takes as the name of a scope, in other words.
+# TensorFlow's own pattern for the name of a scope.
 _SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _LOOPS = ("While", "StatelessWhile")
 
@@ -34,9 +34,9 @@ class ExportedModel:
         path: The SavedModel's folder.
         inputs: Its inputs, in the order of the Keras model.
         outputs: Names of its outputs, in the order of the Keras model.
-        output_layers: Names of the layers that make the outputs.
+        output_layers: Names of the layers that produce the outputs.
         scopes: Name scope -> layer name, in the order of the calls.
-        loops: Names of layers that were traced into a loop.
+        loops: Names of the layers that were traced as a loop.
     """
 
     path: str
@@ -49,7 +49,7 @@ class ExportedModel:
 
 @contextlib.contextmanager
 def _without_notices():
-    """Keep TensorFlow from telling where the temporary SavedModel went."""
+    """Keep TensorFlow from logging where the temporary SavedModel was written."""
     import tensorflow as tf
 
     logger = tf.get_logger()
@@ -72,7 +72,7 @@ def input_specs(model, ranges=None):
         Tuple of `InputSpec`.
 
     Raises:
-        UnsupportedModelError: An input has a dimension of free size besides the batch.
+        UnsupportedModelError: An input has a dimension of free size other than the batch.
     """
     graph = trace(model)
     specs = []
@@ -94,7 +94,7 @@ def export(model, path, inputs, batch_size=1):
     Args:
         model: A built Sequential or functional model.
         path: Folder to write.
-        inputs: What `input_specs` returned.
+        inputs: The result of `input_specs`.
         batch_size: Fixed size of the first dimension.
 
     Returns:
@@ -142,17 +142,17 @@ def _check_names(graph):
     for call in graph.calls:
         if not _SCOPE.fullmatch("/".join((*call.scope, call.name))):
             raise UnsupportedModelError(
-                "TensorFlow takes names of letters, digits, '_', '.' and '-' that begin with a "
+                "TensorFlow accepts names of letters, digits, '_', '.' and '-' that begin with a "
                 f"letter or digit: rename the layer. Received: layer {call.name!r}"
             )
 
 
 def _traced(replay, signature):
-    """Trace a replay with all functions inside it written out, or, where that fails, as they are.
+    """Trace a replay with all functions in it inlined, or, if that fails, as they are.
 
-    Operations in a function of its own (Keras compiles grouped convolutions as one) lose the
-    scope of their layer; but a function may need TensorFlow to translate its Python loops, which
-    takes as long as all the rest and is not asked for where a trace succeeds without.
+    Operations inside a `tf.function` (Keras compiles grouped convolutions as one) lose the scope
+    of their layer. A function may need TensorFlow to translate its Python loops (autograph), which
+    takes as long as everything else and is only tried if tracing fails without it.
     """
     import tensorflow as tf
 
@@ -160,7 +160,7 @@ def _traced(replay, signature):
         inlined = tf.function(replay.inlined, input_signature=signature, autograph=translate)
         try:
             inlined.get_concrete_function()
-        except Exception:  # Whatever the reason, the plain way shows whether it is the layer's own.
+        except Exception:  # If the layer itself is at fault, the plain trace below fails too.
             continue
         return inlined
     function = tf.function(replay, input_signature=signature)
@@ -169,7 +169,7 @@ def _traced(replay, signature):
 
 
 class _Replay:
-    """Runs a graph call by call, each in a scope that is written down."""
+    """Runs a graph call by call, each in a name scope that is recorded."""
 
     def __init__(self, graph):
         self._graph = graph
@@ -177,10 +177,10 @@ class _Replay:
         self.place = ""
         digits = len(str(len(graph.flat_outputs) - 1))
         self.outputs = tuple(f"output_{i:0{digits}d}" for i in range(len(graph.flat_outputs)))
-        self.output_layers = tuple(_maker(value) for value in graph.flat_outputs)
+        self.output_layers = tuple(_producer_path(value) for value in graph.flat_outputs)
 
     def inlined(self, *tensors):
-        """Run the graph with the bodies of `tf.function`s as if they were not in one."""
+        """Run the graph with the bodies of `tf.function`s inlined."""
         import tensorflow as tf
 
         before = tf.config.functions_run_eagerly()
@@ -207,7 +207,7 @@ class _Replay:
             if call.scope:
                 stack.enter_context(tf.name_scope("/".join(call.scope) + "/"))
             if isinstance(operation, keras.layers.Layer):
-                # A layer that finds its own scope open does not open it again.
+                # A layer does not open its own scope again if it is already open.
                 stack.enter_context(keras.name_scope(call.name, caller=operation))
                 if _takes_training(operation.call):
                     kwargs = {**kwargs, "training": False}
@@ -220,7 +220,7 @@ class _Replay:
 
 
 def _look_up(embedding, tokens):
-    """A lookup as one GATHER: Keras would also count negative tokens from the table's end."""
+    """Look tokens up by one GATHER: Keras would also count negative tokens from the table's end."""
     import tensorflow as tf
 
     tokens = tokens if tokens.dtype.is_integer else tf.cast(tokens, "int32")
@@ -229,14 +229,14 @@ def _look_up(embedding, tokens):
 
 
 def _path(call):
-    """Name the layer of a call; a range that was learned belongs to the layer before it."""
+    """Return the path of a call's layer; a learned range belongs to the layer before it."""
     before = call.inputs[0].producer if call.inputs else None
     if isinstance(call.operation, FixedQuantizer) and before is not None:
         return _path(before)
     return "/".join((*call.scope, call.name))
 
 
-def _maker(value):
+def _producer_path(value):
     return "" if value.producer is None else _path(value.producer)
 
 
@@ -246,7 +246,7 @@ def _takes_training(call: Callable):
 
 def _layers_in_loops(operations, scopes):
     loops = [operation.name for operation in operations if operation.type in _LOOPS]
-    found = (
+    layers = (
         layer for name in loops for scope, layer in scopes.items() if name.startswith(f"{scope}/")
     )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(layers))

@@ -1,4 +1,4 @@
-"""A model trained in half precision, written out in float32 for the converter."""
+"""Copy a model that was trained in half precision to float32 for the converter."""
 
 import keras
 
@@ -11,10 +11,10 @@ HALF_PRECISION = ("bfloat16", "float16")
 
 
 def in_float32(model):
-    """Return the same model with every layer computing in float32.
+    """Return a copy of a model in which every layer computes in float32.
 
-    Under a policy such as `mixed_bfloat16` layers cast their inputs down. TFLite has no bfloat16,
-    and its converter mixes the types up. The weights of such policies are float32 anyway.
+    Under a policy such as `mixed_bfloat16`, layers cast their inputs down. TFLite has no bfloat16,
+    and its converter confuses the types. The weights under such a policy are float32 anyway.
 
     Args:
         model: A built `keras.Model`, plain or compressed.
@@ -55,7 +55,7 @@ class _Float32Copies(LayerCopies):
         return super().plain(operation)
 
     def copy_weights(self):
-        """Set the weights of all copies, wrappers with what is in them."""
+        """Set the weights of all copies, including the layers inside wrappers."""
         for copy, source in self._sources:
             if source.weights:
                 copy.set_weights(source.get_weights())
@@ -64,7 +64,7 @@ class _Float32Copies(LayerCopies):
 
 
 def _without_policies(config):
-    """Name float32 wherever a configuration, or one nested in it, names half precision."""
+    """Return a configuration with every dtype policy in it replaced by float32."""
     if isinstance(config, dict):
         if config.get("class_name") in ("DTypePolicy", "FloatDTypePolicy"):
             return "float32"

@@ -1,4 +1,4 @@
-"""What a conversion is asked for: the profile's rules and the caller's wishes in one value."""
+"""The options of a conversion: the profile's rules combined with the caller's arguments."""
 
 import dataclasses
 import enum
@@ -19,7 +19,7 @@ class Mode(enum.StrEnum):
     INT16X8 = "int16x8"  # int16 activations, int8 weights
 
 
-# (width of weights, width of activations) of a profile; integer weights may be narrower.
+# (bits of weights, bits of activations) of a profile; integer weights may be narrower.
 _MODES = {
     (32, 32): Mode.FLOAT32,
     (16, 32): Mode.FLOAT16,
@@ -38,7 +38,7 @@ _IO_TYPES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
-    """What a conversion is asked for, and thereby what its file is checked for.
+    """The options of a conversion, and thereby what its file is checked against.
 
     Args:
         mode: A `Mode`.
@@ -50,7 +50,8 @@ class ConversionOptions:
         batch_size: Fixed size of the first dimension.
 
     Raises:
-        InvalidArgumentError: A type that the mode does not have, or no batch size.
+        InvalidArgumentError: The mode does not support a type, or the batch size is not a whole
+            number above 0.
 
     Example:
         >>> ConversionOptions(input_type="uint8").mode
@@ -75,8 +76,8 @@ class ConversionOptions:
             value = getattr(self, argument)
             if value not in _IO_TYPES[self.mode]:
                 raise InvalidArgumentError(
-                    f"{argument} must be one of {', '.join(_IO_TYPES[self.mode])} where the "
-                    f"file is {self.mode}. Received: {value!r}"
+                    f"{argument} must be one of {', '.join(_IO_TYPES[self.mode])} in a "
+                    f"{self.mode} file. Received: {value!r}"
                 )
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise InvalidArgumentError(
@@ -108,14 +109,14 @@ class ConversionOptions:
         allow_float: str | Iterable[str] = (),
         **kwargs: Any,
     ) -> Self:
-        """Make options from a profile, with the caller's wishes before the profile's.
+        """Make options from a profile; the caller's arguments override the profile's.
 
         Args:
             profile: A `Profile`.
-            input_type: Type of the inputs; `None` takes the profile's.
-            output_type: Type of the outputs; `None` takes the profile's.
+            input_type: Type of the inputs; `None` uses the profile's.
+            output_type: Type of the outputs; `None` uses the profile's.
             allow_float: One name or several.
-            **kwargs: Further fields, in place of the profile's.
+            **kwargs: Further fields, which override the profile's.
 
         Returns:
             The options.
@@ -123,7 +124,7 @@ class ConversionOptions:
         weight_bits = max(profile.weight_bits[0], 8)
         if isinstance(allow_float, str):
             allow_float = (allow_float,)
-        given = {
+        from_profile = {
             "input_type": input_type or profile.input_type,
             "output_type": output_type or profile.output_type,
             "per_channel": profile.per_channel,
@@ -132,5 +133,5 @@ class ConversionOptions:
         return cls(
             mode=_MODES[weight_bits, profile.activation_bits],
             allow_float=frozenset(allow_float),
-            **{**given, **kwargs},
+            **{**from_profile, **kwargs},
         )

@@ -1,4 +1,4 @@
-"""What a file promises of the kernels of its model: weights, scales, zeros, bias."""
+"""What a converted file must hold for each kernel: weights, scales, zeros and bias."""
 
 import dataclasses
 
@@ -21,12 +21,12 @@ class DeployedKernel:
         weights: The float weights in the TFLite layout, folded and, where quantized, on the grid.
         channel_axis: Axis of the output channels in that layout.
         mask: Boolean array of the same shape, true where a weight is kept; `None` if not pruned.
-        bits: Width of the stored integers, or `None` for a kernel that was not quantized.
-        scales: Step of each channel, or of the whole kernel; `None` likewise.
+        bits: Bit width of the stored integers, or `None` for a kernel that was not quantized.
+        scales: Step of each channel, or of the whole kernel; `None` if not quantized.
         bias: Float bias of each output channel, folded; `None` where the layer has none.
         pattern: The pruning pattern, or `None`.
-        clusters: Most values that a channel may hold, or `None` where it is not clustered.
-        one_codebook: Whether that is so of the whole kernel, if the file has one scale for it.
+        clusters: Largest number of values that a channel may hold; `None` if not clustered.
+        one_codebook: Whether `clusters` limits the whole kernel, if the file has one scale for it.
     """
 
     layer: str
@@ -42,16 +42,16 @@ class DeployedKernel:
 
     @property
     def has_scales_of_its_own(self) -> bool:
-        """Whether TensorFlow's converter would take another scale than the one trained.
+        """Whether TensorFlow's converter would choose another scale than the trained one.
 
-        It takes the scale of a channel from its largest magnitude, at 8 bits.
+        It derives the scale of a channel from its largest magnitude, at 8 bits.
         """
         if self.bits is None or self.scales is None:
             return False
         axes = tuple(axis for axis in range(self.weights.ndim) if not self.is_channel(axis))
         largest = np.abs(self.weights).max(axis=axes)
-        alike = np.isclose(self.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
-        return not np.all(alike | (largest == 0))
+        equal = np.isclose(self.scales, largest / _CONVERTER_LIMIT, rtol=1e-4)
+        return not np.all(equal | (largest == 0))
 
     @property
     def has_one_scale(self) -> bool:
@@ -59,7 +59,7 @@ class DeployedKernel:
         return self.bits is not None and self.scales is not None and np.ndim(self.scales) == 0
 
     def is_channel(self, axis: int) -> bool:
-        """Tell whether an axis of the weights counts channels that have a scale each."""
+        """Return whether an axis of the weights is that of channels with a scale each."""
         has_scales = self.scales is not None and np.ndim(self.scales) == 1
         return has_scales and axis == self.channel_axis
 
@@ -71,8 +71,8 @@ class ExpectedZeros:
     Args:
         layer: Name of the layer; a layer of a nested model has the path `"outer/inner"`.
         zeros: Boolean array, true where the weight is zero.
-        placed: Whether the array has the layout of the file, so that places can be compared;
-            otherwise only the number of zeros can.
+        placed: Whether the array has the layout of the file, so that positions can be compared;
+            otherwise only the number of zeros is.
     """
 
     layer: str
@@ -85,7 +85,7 @@ def deployed_kernels(wrappers, input_steps):
 
     Args:
         wrappers: Built `CompressedLayer`s.
-        input_steps: Dict from a wrapper to the step of its input's grid, where that is known.
+        input_steps: Dict from a wrapper to the step of its input's grid, where it is known.
 
     Returns:
         Tuple of `DeployedKernel`.
@@ -116,8 +116,8 @@ def deployed_kernel(wrapper, kernel):
 def deployed_bias(wrapper, input_step):
     """Return the bias of a wrapper as it is deployed.
 
-    It is a multiple of the accumulator's step where that is known: 70,000 steps from zero the
-    sum that a converter makes in another order would now and then be rounded to another integer.
+    It is a multiple of the accumulator's step where that is known. Otherwise, at 70,000 steps from
+    zero, a converter that adds in another order would sometimes round to another integer.
 
     Args:
         wrapper: A built `CompressedLayer`.
@@ -153,12 +153,12 @@ def _clusters(wrapper, kernel):
     if codebook is None:
         return {}
     # Folding gives every channel values of its own.
-    alone = codebook.groups == 1 and wrapper.quantization and wrapper.batch_norm is None
-    return {"clusters": codebook.clusters, "one_codebook": bool(alone)}
+    shared = codebook.groups == 1 and wrapper.quantization and wrapper.batch_norm is None
+    return {"clusters": codebook.clusters, "one_codebook": bool(shared)}
 
 
 def _scales(wrapper, kernel):
-    """The scales that the folded kernel has on its grid."""
+    """Return the scales of the folded kernel's grid."""
     shape = wrapper.variable(kernel).shape
     steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape) * np.float32(_factor(wrapper))
     per_channel = wrapper.quantization.per_channel and kernel.per_channel
@@ -178,12 +178,12 @@ def _mask(wrapper, kernel):
 
 
 def _factor(wrapper):
-    """What the outputs of a layer are multiplied by: in the file, its weights are."""
+    """Return the factor of a layer's outputs, by which its weights are multiplied in the file."""
     return getattr(wrapper.layer, "factor", 1.0)
 
 
 def expected_zeros(deployable):
-    """Collect the zeros of a model: those of its masks, and others in its weights.
+    """Collect the zeros of a model: those of its masks, and any others in its weights.
 
     Args:
         deployable: A `Deployable`.

@@ -1,4 +1,4 @@
-"""Writes what a target has no operator for as operators that it has, where nothing changes."""
+"""Rewrite layers that a target has no operators for, where the results stay the same."""
 
 import collections
 import dataclasses
@@ -17,10 +17,10 @@ REWRITES = "keras_compress.converters.rewrites"
 
 @dataclasses.dataclass(frozen=True)
 class RewrittenModel:
-    """A model that computes the same.
+    """A model after rewriting, which computes the same as before.
 
     Args:
-        model: The `keras.Model`; the given one where nothing was rewritten.
+        model: The `keras.Model`; the original one if nothing was rewritten.
         rewritten: Name of a layer -> name of the rewrite.
     """
 
@@ -31,12 +31,12 @@ class RewrittenModel:
 def rewrite(
     model: keras.Model, profile: Profile, *, has_ranges: bool = False, kept: Collection[str] = ()
 ) -> RewrittenModel:
-    """Apply the rewrites that a target's rules ask for.
+    """Apply the rewrites that a target's rules require.
 
     Args:
         model: A built Sequential or functional `keras.Model`. It is not changed.
         profile: A `Profile`.
-        has_ranges: Whether the model has learned its activation ranges: then only rewrites that
+        has_ranges: Whether the model has learned its activation ranges; if so, only rewrites that
             keep its tensors are applied.
         kept: Names of layers that stay as they are.
 
@@ -45,23 +45,23 @@ def rewrite(
     """
     graph = trace(model)
     counts = collections.Counter(call.operation for call in graph.calls)
-    once = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
-    needed = _needed(profile, {call.operation for call in once}, has_ranges)
+    calls = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
+    needed = _needed(profile, {call.operation for call in calls}, has_ranges)
     replacements: dict[Call, Callable] = {}
     names: dict[str, str] = {}
-    for call in once:
+    for call in calls:
         for name, candidate in needed.items():
             new = candidate.replacements(call) if candidate.serves(call.operation) else {}
-            if new and call not in replacements and new.keys() <= set(once):
+            if new and call not in replacements and new.keys() <= set(calls):
                 replacements |= new
-                names |= {"/".join((*each.scope, each.name)): name for each in new}
+                names |= {"/".join((*c.scope, c.name)): name for c in new}
     if not replacements:
         return RewrittenModel(model, {})
     return RewrittenModel(_rebuilt(graph, replacements), names)
 
 
 def _needed(profile, operations, has_ranges):
-    """Map names of rewrites to those that serve one of the operations and that the target needs."""
+    """Return the rewrites, by name, that the target needs and that serve one of the operations."""
     rewrites = {name: plugins.get(REWRITES, name)() for name in plugins.names(REWRITES)}
     return {
         name: candidate

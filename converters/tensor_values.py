@@ -1,4 +1,4 @@
-"""Run a file in LiteRT and look at every tensor on the way."""
+"""Run a file in LiteRT and read every intermediate tensor."""
 
 import enum
 
@@ -8,19 +8,19 @@ from keras_compress.tflite import flatbuffer
 
 
 class Kernels(enum.StrEnum):
-    """Which kernels of LiteRT compute."""
+    """The sets of kernels that LiteRT can run."""
 
     REFERENCE = "reference"  # portable and bit-exact; some float operators are missing
     BUILTIN = "builtin"  # LiteRT's own optimized kernels, without delegates
-    XNNPACK = "xnnpack"  # what LiteRT takes by default on a CPU
+    XNNPACK = "xnnpack"  # LiteRT's default on a CPU
 
 
 class TensorValues:
-    """A file in an interpreter that keeps all tensors.
+    """Runs a file in an interpreter that keeps all tensors.
 
     Args:
         source: The file: bytes, a path or a `ConvertedModel`.
-        kernels: `Kernels`, or a member's value. Default: LiteRT's own without delegates.
+        kernels: A member of `Kernels`, or its value. Default: LiteRT's own without delegates.
 
     Example:
         >>> values = TensorValues("model.tflite")  # doctest: +SKIP
@@ -47,15 +47,15 @@ class TensorValues:
         self.activations = tuple(_activations(self.graph))
 
     def run(self, inputs):
-        """Run once.
+        """Run one batch.
 
         Args:
             inputs: One array for each input of the file, of its shape; real values where the
                 input is quantized.
 
         Returns:
-            Dict from tensor index to its array as stored: integers where it is quantized. Inputs
-            and what operators make are in it.
+            Dict from the index of each input and each output of an operator to its array as
+            stored, which are integers if it is quantized.
         """
         interpreter = self._interpreter
         interpreter.reset_all_variables()
@@ -65,7 +65,7 @@ class TensorValues:
         return {t.index: interpreter.get_tensor(t.index) for t in self.activations}
 
     def close(self):
-        """Let go of the interpreter."""
+        """Release the interpreter."""
         self._interpreter = None
 
 
@@ -73,7 +73,7 @@ def stored(array, tensor):
     """Quantize real values to the grid of a tensor.
 
     Args:
-        array: Real values; integers where the tensor has no scale.
+        array: Real values; integers if the tensor has no scale.
         tensor: A `flatbuffer.Tensor`.
 
     Returns:
@@ -88,14 +88,14 @@ def stored(array, tensor):
 
 
 def real(array, tensor):
-    """Return the real values of a tensor's stored ones.
+    """Return the real values of a tensor's stored values.
 
     Args:
-        array: What `TensorValues.run` returned for the tensor.
+        array: The array that `TensorValues.run` returned for the tensor.
         tensor: A `flatbuffer.Tensor` with at most one scale.
 
     Returns:
-        Float32 array; the array itself where the tensor has no scale.
+        Float32 array; the array itself if the tensor has no scale.
     """
     if not tensor.scales.size:
         return array
@@ -104,7 +104,7 @@ def real(array, tensor):
 
 
 def _activations(graph):
-    """The inputs, and what operators make, each once and in the order of the operators."""
+    """Return the inputs and the outputs of operators, each once, in the order of the operators."""
     tensors = {tensor.index: tensor for tensor in graph.inputs}
     for operator in graph.operators:
         tensors.update((tensor.index, tensor) for tensor in operator.outputs)

@@ -1,4 +1,4 @@
-"""From a Keras model to a checked TFLite file: `kc.convert`."""
+"""Convert a Keras model to a checked TFLite file: `kc.convert`."""
 
 import dataclasses
 import os
@@ -53,28 +53,28 @@ def convert(
     rewrites: bool = True,
     progress: bool | None = None,
 ) -> ConvertedModel:
-    """Convert a Keras model to a TFLite file, read it back and prove what it promises.
+    """Convert a Keras model to a TFLite file, read it back and check that it keeps every promise.
 
     Args:
-        model: A built Sequential or functional `keras.Model`, plain or compressed, or what
-            `kc.load_model` takes: the path of a `.keras` or `.h5` file or of a SavedModel of
-            Keras 2, or a `tf_keras` model.
+        model: A built Sequential or functional `keras.Model`, plain or compressed, or anything
+            that `kc.load_model` accepts: the path of a `.keras` or `.h5` file or of a SavedModel
+            of Keras 2, or a `tf_keras` model.
         profile: Name, path or `Profile` of the target. `"float32"` makes the float file that
             others are compared with.
         representative_dataset: Samples that show the ranges of activations: an array
             (n_samples, *shape), a list or dict of arrays (several inputs), a generator function,
             a `tf.data.Dataset`, a path, or any other form of docs/data.md. Not needed for
-            `"float32"`, nor where training has learned every range.
-        calibration_samples: At most so many samples are used.
+            `"float32"`, or if training has learned every range.
+        calibration_samples: Largest number of samples to use.
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"` or `"float32"`.
             Default: the profile's.
         output_type: The same for outputs.
         allow_float: Names of operators (`"ELU"`) or layers that may stay in float.
         batch_size: Fixed size of the first dimension.
         engine: Name or instance of an `Engine`.
-        rewrites: Whether layers that the target has no operator for are written as operators that
-            it has, where that changes nothing (UpSampling2D, hard_swish, LeakyReLU, ...); the
-            result's `rewritten` names them.
+        rewrites: Whether to rewrite layers that the target has no operator for as operators that
+            it has, where results stay the same (UpSampling2D, hard_swish, LeakyReLU, ...); the
+            result's `rewritten` lists them.
         progress: Whether to show a progress bar. Default: only on a terminal.
 
     Returns:
@@ -83,7 +83,7 @@ def convert(
     Raises:
         ConversionError: The conversion failed, or its file breaks a promise; the message names
             the operator, the Keras layer and what to do.
-        InvalidArgumentError: Samples, a type or a name that cannot be used.
+        InvalidArgumentError: The samples, a type or a name cannot be used.
         UnsupportedModelError: The model is subclassed, unbuilt, or has inputs of free size.
 
     Example:
@@ -143,16 +143,16 @@ def convert(
 
 
 def _loaded(model):
-    """Return the Keras 3 model that is meant, with every layer computing in float32."""
+    """Return the Keras 3 model, with every layer computing in float32."""
     if not isinstance(model, keras.Model):
         model = keras2.load_model(model, compile=False)
     trace(model)
-    in_half = any(layer.compute_dtype in HALF_PRECISION for layer in all_layers(model))
-    return in_float32(model) if in_half else model
+    has_half = any(layer.compute_dtype in HALF_PRECISION for layer in all_layers(model))
+    return in_float32(model) if has_half else model
 
 
 def _rewrite(deployable, target, allow_float):
-    """Write layers as operators that the target takes, but for those that may stay in float."""
+    """Rewrite layers as operators that the target has, except those that may stay in float."""
     allowed = {allow_float} if isinstance(allow_float, str) else set(allow_float)
     result = rewrite(
         deployable.model,
@@ -164,16 +164,16 @@ def _rewrite(deployable, target, allow_float):
 
 
 def _is_chance(findings):
-    """Whether another conversion of the same model may do better.
+    """Return whether another conversion of the same model may succeed.
 
-    TensorFlow's converter leaves a SPLIT in float now and then (4 of 20 conversions of one
+    TensorFlow's converter sometimes leaves a SPLIT in float (4 of 20 conversions of one
     unrolled GRU with TensorFlow 2.21) and quantizes it the other times.
     """
     return bool(findings) and {finding.operator for finding in findings} == {"SPLIT"}
 
 
 def _deployable(model, target):
-    """Return the model to export, where what was trained fits the target."""
+    """Return the model to export, if its training fits the target."""
     mode = ConversionOptions.from_profile(target).mode
     wrappers = [layer for layer in all_layers(model) if isinstance(layer, CompressedLayer)]
     if mode in (Mode.FLOAT32, Mode.FLOAT16):
@@ -190,19 +190,19 @@ def _deployable(model, target):
     trained = deployable.activation_bits
     if trained not in (None, target.activation_bits):
         raise InvalidArgumentError(
-            f"The model was trained with {trained}-bit activations, and profile {target.name!r} "
-            f"takes {target.activation_bits} bits: compress it with "
+            f"The model was trained with {trained}-bit activations, but profile {target.name!r} "
+            f"has {target.activation_bits} bits: compress it with "
             f"kc.Quantization(profile={target.name!r}), or convert kc.strip(model)."
         )
     return deployable
 
 
 def _granularity(target, deployable, field):
-    """Return whether kernels have a scale a channel: as trained, else as the profile says."""
+    """Return whether kernels have a scale per channel: as trained, else as the profile says."""
     trained, default = getattr(deployable, field), getattr(target, field)
     if trained and not default:
         raise InvalidArgumentError(
-            f"The model was trained with {field}=True, and profile {target.name!r} takes one scale "
+            f"The model was trained with {field}=True, but profile {target.name!r} has one scale "
             f"for a whole kernel: compress it with kc.Quantization(profile={target.name!r}), or "
             "convert kc.strip(model)."
         )
@@ -221,7 +221,7 @@ def _calibration(dataset, inputs, deployable, options, calibration_samples):
 
 
 def _check_names(allowed, scopes):
-    """Refuse a name in `allow_float` that is no operator's and no layer's."""
+    """Refuse a name in `allow_float` that is neither an operator nor a layer."""
     layers = set()
     for path in scopes.values():
         parts = path.split("/")

@@ -1,8 +1,8 @@
-"""Take the ranges that training learned out of a float flatbuffer.
+"""Extract the ranges that training learned from a float flatbuffer.
 
 TensorFlow's converter turns a fake-quantization operator into a QUANTIZE and a DEQUANTIZE with
-the scale and zero point of its range. In a file that another program is to quantize they are in
-the way, and their ranges are needed.
+the scale and zero point of its range. Another program that quantizes the file needs their ranges,
+and the operators themselves removed.
 """
 
 import numpy as np
@@ -20,7 +20,8 @@ def take_ranges(content):
 
     Returns:
         Tuple (content, ranges): the bytes without the pairs, and a dict from the name of each
-        tensor that one stood behind to its (minimum, maximum). Of two in a row the last counts.
+        tensor that a pair followed to its (minimum, maximum). Of two pairs in a row the last
+        counts.
     """
     graph = flatbuffer.read(content).subgraphs[0]
     pairs = [
@@ -29,7 +30,7 @@ def take_ranges(content):
         if operator.name == "DEQUANTIZE" and _is_quantize(graph, _read(operator))
     ]
     model = unpack(content)
-    # The tensor that each result of a pair is read from instead, in the order of the data.
+    # Index of each pair's result -> index of the tensor to read instead, in the order of the data.
     sources: dict[int, int] = {}
     ranges = {}
     for first, second in pairs:
@@ -37,9 +38,9 @@ def take_ranges(content):
         source = sources.get(source, source)
         sources[second.outputs[0].index] = source
         ranges[graph.tensors[source].name] = _ends(first.outputs[0])
-    taken = {operator.index for pair in pairs for operator in pair}
+    removed = {operator.index for pair in pairs for operator in pair}
     (edited,) = model.subgraphs
-    edited.operators = [op for index, op in enumerate(edited.operators) if index not in taken]
+    edited.operators = [op for index, op in enumerate(edited.operators) if index not in removed]
     _rename(model, lambda index: sources.get(index, index))
     _drop_unused_tensors(model)
     return pack(model), ranges
@@ -50,12 +51,12 @@ def _read(operator):
 
 
 def _is_quantize(graph, tensor):
-    maker = graph.producers.get(tensor.index)
-    return maker is not None and maker.name == "QUANTIZE"
+    producer = graph.producers.get(tensor.index)
+    return producer is not None and producer.name == "QUANTIZE"
 
 
 def _ends(tensor):
-    """The smallest and largest value that a quantized tensor holds."""
+    """Return the smallest and the largest value that a quantized tensor can hold."""
     info = np.iinfo(tensor.dtype.numpy)
     ends = np.array([info.min, info.max], np.float64) - tensor.zero_points[0]
     return tuple((ends * tensor.scales[0]).tolist())
@@ -67,13 +68,13 @@ def _drop_unused_tensors(model):
     for operator in graph.operators:
         used |= {*operator.inputs, *operator.outputs, *_listed(operator.intermediates)}
     kept = sorted(int(index) for index in used if index >= 0)
-    places = {-1: -1, **{index: place for place, index in enumerate(kept)}}
-    _rename(model, places.__getitem__)
+    new_indices = {-1: -1, **{index: new_index for new_index, index in enumerate(kept)}}
+    _rename(model, new_indices.__getitem__)
     graph.tensors = [graph.tensors[index] for index in kept]
 
 
 def _rename(model, new_index):
-    """Give every reference to a tensor the index that a function returns for it."""
+    """Replace each reference to a tensor by the index that a function returns for it."""
     (graph,) = model.subgraphs
     for holder in (graph, *graph.operators):
         for field in ("inputs", "outputs", "intermediates"):

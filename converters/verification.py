@@ -1,4 +1,4 @@
-"""Read a converted file back and prove what was promised of it."""
+"""Read a converted file back and check that it keeps every promise."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,13 +32,13 @@ def read_back(
     zeros: Iterable[Any] = (),
     kernels: Iterable[Any] = (),
 ) -> EmittedFile:
-    """Read a file back and put what was promised of it beside it.
+    """Read a file back, together with what was promised of it.
 
     Args:
         source: The file's bytes, its path, or a `ConvertedModel`.
         options: The `ConversionOptions` that the file was made with.
         scopes: Name scope -> layer name as recorded at export; `None` guesses.
-        outputs: Names of the layers that make the outputs, in order.
+        outputs: Names of the layers that produce the outputs, in order.
         zeros: `ExpectedZeros` of the Keras model's kernels.
         kernels: `DeployedKernel`s of a compressed model.
 
@@ -46,7 +46,7 @@ def read_back(
         The `EmittedFile`.
 
     Raises:
-        FlatbufferError: No readable TFLite file.
+        FlatbufferError: The source is not a readable TFLite file.
     """
     model = flatbuffer.read(source)
     layers = tuple(
@@ -61,10 +61,10 @@ def verify(emitted: EmittedFile) -> list[Finding]:
     """Run every check on a file.
 
     Args:
-        emitted: What `read_back` returned.
+        emitted: The result of `read_back`.
 
     Returns:
-        List of `Finding`s; empty where every promise holds.
+        List of `Finding`s; empty if every promise holds.
     """
     findings: list[Finding] = []
     for name in plugins.names(CHECKS):
@@ -74,10 +74,10 @@ def verify(emitted: EmittedFile) -> list[Finding]:
 
 
 def require(findings: Sequence[Finding]) -> None:
-    """Raise where a promise does not hold.
+    """Raise an error if a promise does not hold.
 
     Args:
-        findings: What `verify` returned.
+        findings: The result of `verify`.
 
     Raises:
         ConversionError: There are findings; the message lists them, each with its operator,
@@ -95,10 +95,10 @@ def require(findings: Sequence[Finding]) -> None:
 
 
 def require_learned_ranges(emitted, model):
-    """Raise where a file converted without samples holds a range that nobody learned.
+    """Raise an error if a file converted without samples has a range that training did not learn.
 
-    Layers that become several operators (softplus, normalisation) have tensors inside them that
-    training sees no range of; without samples their ranges would be those of zeros.
+    Layers that become several operators (softplus, normalisation) contain tensors whose ranges
+    training does not see; without samples their ranges would be those of zeros.
 
     Args:
         emitted: The `EmittedFile` of the file.
@@ -117,8 +117,8 @@ def require_learned_ranges(emitted, model):
     if unlearned:
         places = ", ".join(f"{layer!r} ({operator})" for layer, operator in unlearned.items())
         raise ConversionError(
-            f"Training has learned no range for tensors inside layer {places}: show them with "
-            "representative_dataset, a hundred samples as in training. "
+            f"Training has learned no range for tensors inside layer {places}: pass "
+            "representative_dataset, about a hundred samples like those of training. "
             "Received: representative_dataset=None"
         )
 

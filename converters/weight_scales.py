@@ -1,9 +1,9 @@
-"""Carry trained weight scales into a flatbuffer.
+"""Write trained weight scales into a flatbuffer.
 
-TensorFlow's converter takes the scale of a weight from its largest magnitude, at 8 bits. A grid
-that training chose otherwise (fewer bits, a learned or optimised step) would be rounded a second
-time. So the integers and scales of such weights, and the bias that depends on them, are written
-into the file after conversion.
+TensorFlow's converter derives the scale of a weight from its largest magnitude, at 8 bits. Weights
+that were trained on another grid (fewer bits, a learned or optimised step) would be rounded a
+second time. So the integers and scales of such weights, and the bias that depends on them, are
+written into the file after conversion.
 """
 
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ from keras_compress.tflite._reader import schema
 from keras_compress.tflite.editor import pack, unpack
 from keras_compress.tflite.operators import OperandRole
 
-# Operators that LiteRT 2.3.0 computes rightly with packed weights, beside float activations or
-# integer ones. It refuses TRANSPOSE_CONV.
+# Operators that LiteRT 2.3.0 computes correctly with packed weights, with float activations or
+# with integer ones. It refuses TRANSPOSE_CONV.
 _TAKE_INT4_BESIDE_FLOAT = ("CONV_2D", "FULLY_CONNECTED")
 _TAKE_INT4 = (*_TAKE_INT4_BESIDE_FLOAT, "DEPTHWISE_CONV_2D")
 
@@ -27,11 +27,11 @@ def carry_scales(content, kernels, int4=False):
 
     Args:
         content: Bytes of a `.tflite` file with integer weights.
-        kernels: `DeployedKernel`s of the model it was made from whose grid the converter does not
-            find by itself: those with scales of their own or with one scale.
-        int4: Whether weights of at most 4 bits are stored packed, two to a byte, in the
-            operators that run so. Otherwise they are stored one to a byte, which every int8
-            runtime takes.
+        kernels: `DeployedKernel`s of the original model whose grid the converter does not choose
+            by itself: those with scales of their own or with one scale.
+        int4: Whether weights of at most 4 bits are stored packed, two per byte, in the operators
+            that support it. Otherwise they are stored one per byte, which every int8 runtime
+            accepts.
 
     Returns:
         Bytes of the file with the trained scales.
@@ -43,7 +43,7 @@ def carry_scales(content, kernels, int4=False):
     for kernel in kernels:
         sites = editor.sites(kernel)
         if not kernel.has_scales_of_its_own:
-            # The converter gives a scale a channel where the ranges stand in the graph.
+            # The converter makes a scale per channel if the ranges are part of the graph.
             sites = [site for site in sites if len(site.weights.quantization.scale) > 1]
         elif not sites and not editor.holds_in_float(kernel):
             raise _not_found(kernel)
@@ -86,12 +86,12 @@ class _Site(NamedTuple):
 
     @property
     def is_float(self):
-        """Whether activations are in float there."""
+        """Whether the operator's activations are in float."""
         return self.source.quantization.scale is None
 
     @property
     def takes_int4(self):
-        """Whether it runs with packed weights."""
+        """Whether the operator supports packed weights."""
         return self.operator in (_TAKE_INT4_BESIDE_FLOAT if self.is_float else _TAKE_INT4)
 
 
@@ -122,25 +122,25 @@ class _Editor:
         return pack(self.model)
 
     def sites(self, kernel):
-        """List the places where a kernel stands in the file."""
+        """Return the places where the file holds a kernel."""
         sites: list[_Site] = []
         for graph in self.model.subgraphs:
             for operator in graph.operators:
-                # GATHER has no weights here: it hands the integers of an embedding on, so that
-                # their scale is also that of what reads them.
+                # GATHER does not count: it passes the integers of an embedding on, so that their
+                # scale is also that of the operators that read them.
                 row = operators.row(self.names[operator.opcodeIndex])
                 if not row.has_integer_weights:
                     continue
                 site = _Site(row.name, *_tensors(graph, operator, row))
-                known = any(site.weights is other.weights for other in sites)
-                if site.weights is not None and not known and self._holds(site.weights, kernel):
+                listed = any(site.weights is other.weights for other in sites)
+                if site.weights is not None and not listed and self._holds(site.weights, kernel):
                     sites.append(site)
         return sites
 
     def holds_in_float(self, kernel):
-        """Whether a float tensor holds the kernel, which lies on its grid there too.
+        """Return whether a float tensor holds the kernel, whose values lie on its grid there too.
 
-        TensorFlow's converter leaves small weights in float beside run-time quantization.
+        TensorFlow's converter leaves small weights in float in dynamic-range quantization.
         """
         for graph in self.model.subgraphs:
             for tensor in graph.tensors:
@@ -153,25 +153,26 @@ class _Editor:
         return False
 
     def _holds(self, tensor, kernel):
-        """Whether a tensor holds the kernel, rounded to the converter's own 8-bit grid."""
+        """Return whether a tensor holds the kernel, rounded to the converter's own 8-bit grid."""
         data = self.model.buffers[tensor.buffer].data
         if tensor.type != self.schema.TensorType.INT8 or data is None:
             return False
         if len(data) != kernel.weights.size:
             return False
         scales = np.array(tensor.quantization.scale)
-        found = np.asarray(data, np.uint8).view(np.int8).reshape(tensor.shape)
-        axis = tensor.quantization.quantizedDimension
-        shape = [-1 if scales.size > 1 and place == axis else 1 for place in range(found.ndim)]
+        stored = np.asarray(data, np.uint8).view(np.int8).reshape(tensor.shape)
+        channel_axis = tensor.quantization.quantizedDimension
+        per_channel = scales.size > 1
+        shape = [-1 if per_channel and axis == channel_axis else 1 for axis in range(stored.ndim)]
         scales = scales.reshape(shape)
-        error = np.abs(found * scales - kernel.weights.reshape(found.shape))
+        error = np.abs(stored * scales - kernel.weights.reshape(stored.shape))
         return bool((error <= 0.51 * scales).all())
 
     def _write_weights(self, tensor, kernel, pack):
         values = integers(kernel)
         scales = kernel.scales
         if np.ndim(scales):
-            # A channel of zeros keeps the converter's scale, which its bias fits.
+            # A channel of zeros keeps the converter's scale, which matches its bias.
             axes = tuple(axis for axis in range(values.ndim) if axis != kernel.channel_axis)
             scales = np.where(values.any(axis=axes), scales, tensor.quantization.scale)
         tensor.quantization.scale = np.atleast_1d(scales).astype(np.float32)
@@ -204,7 +205,7 @@ class _Editor:
         bias.buffer = self._replace(bias.buffer, values.view(np.uint8))
 
     def _replace(self, index, data):
-        """Put data into a buffer, or into a new one where other tensors read the old one."""
+        """Put data into a buffer, or into a new one if other tensors read the old one."""
         readers = sum(
             tensor.buffer == index for graph in self.model.subgraphs for tensor in graph.tensors
         )
@@ -216,7 +217,7 @@ class _Editor:
 
 
 def _tensors(graph, operator, row):
-    """Yield the data, weights and bias of an operator, `None` for what it lacks."""
+    """Yield the data, weights and bias of an operator, `None` for any that it does not have."""
     for role in (OperandRole.DATA, OperandRole.WEIGHTS, OperandRole.BIAS):
         position = row.position(role)
         present = position < len(operator.inputs) and operator.inputs[position] >= 0
@@ -224,7 +225,7 @@ def _tensors(graph, operator, row):
 
 
 def _packed(values):
-    """Two 4-bit values to a byte, the first in the low half."""
+    """Pack two 4-bit values into each byte, the first in the low half."""
     nibbles = (values.astype(np.int8).view(np.uint8) & 0x0F).astype(np.uint8)
     if nibbles.size % 2:
         nibbles = np.append(nibbles, np.uint8(0))

@@ -1,4 +1,4 @@
-"""Turns where operators execute into findings: what is the matter, in which layer, what to do."""
+"""Collects findings about a file on a target: the problem, its layer and its remedy."""
 
 from keras_compress.edge_profiles.diagnoses import (
     inputs_outputs,
@@ -12,7 +12,7 @@ from keras_compress.edge_profiles.diagnoses.budgets import budgets
 from keras_compress.edge_profiles.diagnoses.case import Case
 from keras_compress.edge_profiles.target_finding import Severity
 
-# In the order in which findings of one gravity are told.
+# In the order in which findings of the same severity are reported.
 _OF_EVERY_GRAPH = (
     number_formats.float_file,
     number_formats.wide_activations,
@@ -33,13 +33,13 @@ _ORDER = list(Severity)
 
 
 def diagnose(model, profile, placed, names, sram_bytes):
-    """List what is the matter with a file on a target.
+    """Return the findings about a file on a target.
 
     Args:
         model: A `keras_compress.tflite.flatbuffer.Model`.
         profile: A `Profile`.
-        placed: For each subgraph its placements.
-        names: For each subgraph a function from operator to Keras layer.
+        placed: The placements of each subgraph.
+        names: For each subgraph, a function from operator to the name of its Keras layer.
         sram_bytes: The estimated arena.
 
     Returns:
@@ -50,7 +50,7 @@ def diagnose(model, profile, placed, names, sram_bytes):
         case = Case(graph, profile, placements, layer_of)
         encoded = [*weights.encoded_weights(case)]
         if encoded:
-            # Whatever else the target lacks follows from that.
+            # Any other problem follows from this one.
             findings += encoded
             continue
         diagnoses = (*_OF_EVERY_GRAPH, *(_OF_THE_FIRST_GRAPH if graph.index == 0 else ()))

@@ -1,4 +1,4 @@
-"""Writes `docs/targets.md` from the profiles, so that page and checks cannot disagree.
+"""Writes `docs/targets.md` from the profiles, so that the page always matches the checks.
 
 python -m keras_compress.edge_profiles.documentation docs/targets.md
 """
@@ -25,11 +25,11 @@ sram_bytes = 96_000
 ```
 """
 _TABLE_TITLES = {
-    "operators": "Operators that {engine} takes",
+    "operators": "Operators that {engine} supports",
     "optimized": "Fast kernels ({optimized_by})",
 }
-# Of a table that shares this fraction of its rows with an earlier one only the others are shown.
-_ALIKE = 0.6
+# If a table shares this fraction of its rows with an earlier one, only the other rows are shown.
+_SIMILAR = 0.6
 
 
 def render():
@@ -54,7 +54,7 @@ def _overview(targets):
         "SRAM",
         "channels in multiples of",
         "zeros save",
-        "an operator it does not take",
+        "an unsupported operator",
     )
     return _table(header, [_overview_row(target) for target in targets])
 
@@ -103,7 +103,7 @@ def _section(target, shown):
 
 def _rules(target):
     if target.one_subgraph:
-        yield "Everything behind the first operator that is not taken runs elsewhere, too."
+        yield "Everything after the first unsupported operator also runs elsewhere."
     if target.integer_only:
         yield "A file that computes in float is refused."
     if target.static_shapes:
@@ -116,14 +116,14 @@ def _rules(target):
 
 
 def _rules_table(target, rules, shown):
-    """Show the rules; of a table that is much like an earlier one only the rows that differ."""
-    like = max(shown, key=lambda other: _likeness(rules, other[1]), default=None)
+    """Return the rules, or only the rows that differ if the table resembles an earlier one."""
+    most_similar = max(shown, key=lambda other: _similarity(rules, other[1]), default=None)
     shown.append((target.name, rules))
-    if like is None or _likeness(rules, like[1]) < _ALIKE:
+    if most_similar is None or _similarity(rules, most_similar[1]) < _SIMILAR:
         return [_table(("operator", "limits"), [(f"`{n}`", text) for n, text in rules.items()])]
-    name, base = like
+    name, base = most_similar
     changed = {n: text for n, text in rules.items() if base.get(n) != text}
-    changed |= {n: "not taken" for n in base if n not in rules}
+    changed |= {n: "not supported" for n in base if n not in rules}
     lines = [f"As for [`{name}`](#{name}){', but:' if changed else '.'}"]
     if changed:
         rows = [(f"`{n}`", text) for n, text in sorted(changed.items())]
@@ -131,8 +131,8 @@ def _rules_table(target, rules, shown):
     return lines
 
 
-def _likeness(rules, other):
-    """Share of the operators of both tables whose rules are the same."""
+def _similarity(rules, other):
+    """Return the fraction of the operators of both tables whose rules are the same."""
     same = sum(other.get(name) == text for name, text in rules.items())
     return same / len({*rules, *other})
 

@@ -1,4 +1,4 @@
-"""Where each operator of a file would execute on a target, and why not on its accelerator."""
+"""Map each operator of a file to what executes it on a target, and say why it is not the engine."""
 
 import dataclasses
 import enum
@@ -24,10 +24,10 @@ class OperatorMapping:
     Args:
         operator: The operator.
         where: A `Where`.
-        runs_on: Name of what executes it; empty where nothing does.
-        reasons: (limit, explanation) of everything that keeps it from the engine. The limit is
-            the name of a limit, `"unsupported"` for an operator that the table lacks, or
-            `"behind"` for one behind the first operator that is not mapped.
+        runs_on: Name of what executes it; empty if nothing does.
+        reasons: Pairs (limit, explanation) of all reasons why it does not run on the engine. The
+            limit is the name of a limit, `"unsupported"` for an operator that is not in the table,
+            or `"behind"` for one after the first operator that is not mapped.
         optimized: Whether the engine has a fast kernel for it.
         macs: Its multiply-accumulate operations.
     """
@@ -60,7 +60,7 @@ def map_operators(graph, profile):
 
 
 def problems(operator, table):
-    """List the limits of a table that an operator breaks, as (limit, explanation)."""
+    """Return the limits of a table that an operator breaks, as (limit, explanation)."""
     if not table and not operator.is_custom:
         return ()
     rule = table.get(operator.name, None if operator.is_custom else table.get("*"))
@@ -70,7 +70,7 @@ def problems(operator, table):
 
 
 def _map_folded(graph, profile):
-    """Map operators after those that a compiler removes: they compute with shapes only."""
+    """Map the operators that are left after the compiler has removed those on shapes only."""
     folded = structure.foldable_operators(graph)
     constants = {t.index for i in folded for t in graph.operators[i].outputs}
     mappings = []
@@ -98,7 +98,7 @@ def _map_one(operator, profile):
 
 
 def _is_fast(operator, profile):
-    """Whether the engine has a fast kernel: all are fast if the profile names no library."""
+    """Return whether the engine has a fast kernel; all are fast if the profile names no library."""
     if not profile.optimized_by:
         return True
     return bool(profile.optimized) and not problems(operator, profile.optimized)
@@ -106,15 +106,15 @@ def _is_fast(operator, profile):
 
 def _map_to_fallback(operator, fallback, reasons, count):
     """Map an operator to the CPU that the engine falls back to."""
-    against = problems(operator, fallback.operators if fallback else {})
-    if against:
-        return OperatorMapping(operator, Where.NOWHERE, "", against, False, count)
+    cpu_problems = problems(operator, fallback.operators if fallback else {})
+    if cpu_problems:
+        return OperatorMapping(operator, Where.NOWHERE, "", cpu_problems, False, count)
     runs_on = fallback.engine if fallback else "CPU"
     return OperatorMapping(operator, Where.FALLBACK, runs_on, reasons, False, count)
 
 
 def _cut(mappings, graph, profile):
-    """Move everything behind an operator that is not on the engine off the engine, too."""
+    """Move every operator after the first one that is not on the engine off the engine too."""
     boundary = structure.read(graph).boundary
     behind: set[int] = set()
     cut = []

@@ -1,4 +1,4 @@
-"""The rule of one operator in a target's table: its limits, checkable and in words."""
+"""The rule of one operator in a target's table: its limits, to check and to describe."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ class OperatorRule:
 
     Args:
         limits: Name -> limit.
-        note: What else is known and cannot be checked in the file.
-        source: Where the entry comes from: a name among the profile's sources.
-        fatal: Names of the limits that make the target's tools refuse the whole file if broken.
+        note: Other facts, which cannot be checked in the file.
+        source: Where the entry comes from: a key of the profile's sources.
+        fatal: Names of limits which, if broken, make the target's tools refuse the whole file.
     """
 
     limits: dict[str, Limit] = dataclasses.field(default_factory=dict, hash=False)
@@ -22,19 +22,19 @@ class OperatorRule:
     fatal: tuple[str, ...] = ()
 
     def problems(self, operator):
-        """List the limits that an operator breaks.
+        """Return the limits that an operator breaks.
 
         Args:
             operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
 
         Returns:
-            Tuple of (name of the limit, what is wrong).
+            Tuple of (name of the limit, explanation).
         """
         problems = ((name, limit.problem(operator)) for name, limit in self.limits.items())
         return tuple((name, problem) for name, problem in problems if problem)
 
     def describe(self):
-        """State all limits and the note in one line."""
+        """Return all limits and the note in one line."""
         texts = [limit.describe() for limit in self.limits.values()]
         return "; ".join(text for text in (*texts, self.note) if text)
 

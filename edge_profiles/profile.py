@@ -1,4 +1,4 @@
-"""A target: which files it takes and what it can hold, read from its TOML file."""
+"""A target's profile: the files it supports and its budgets, read from its TOML file."""
 
 import dataclasses
 import functools
@@ -21,31 +21,31 @@ class Profile:
     Args:
         name: The file's name without its extension.
         title: The target in a few words.
-        weight_bits: Widths of weights that the target takes; the first is the default.
+        weight_bits: Bit widths of weights that the target supports; the first is the default.
             16 and 32 stand for float16 and float32.
         activation_bits_supported: The same for activations.
         per_channel: Whether a convolution may have one scale for each output channel.
-        per_channel_dense: The same for Dense layers, which many targets treat otherwise.
+        per_channel_dense: The same for Dense layers, which many targets treat differently.
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"`, `"float32"`.
         output_type: Type of the file's outputs.
-        float_ops: Whether a file for this target is meant to hold float operators.
+        float_ops: Whether files for this target may have float operators.
         engine: What executes the operators of the table.
-        operators: Operator -> rule; an empty table takes every built-in operator.
-        unsupported: What becomes of an operator that the table does not take: `"cpu"`, it runs on
-            the CPU, or `"error"`, the file does not load.
-        fallback: The profile of that CPU; `None` where it takes every built-in operator.
+        operators: Operator -> rule; an empty table supports every built-in operator.
+        unsupported: What happens to an operator that the table does not support: `"cpu"`, it runs
+            on the CPU, or `"error"`, the file does not load.
+        fallback: The profile of that CPU; `None` if it supports every built-in operator.
         optimized: Operator -> rule for the operators that have fast kernels on the engine.
-        optimized_by: The library with these kernels; empty where all kernels are equally fast.
-        one_subgraph: Whether the engine runs one piece of the graph only, so that everything
-            behind the first operator that it does not take runs elsewhere.
+        optimized_by: The library with these kernels; empty if all kernels are equally fast.
+        one_subgraph: Whether the engine runs a single subgraph, so that everything after the first
+            operator that it does not support runs elsewhere.
         integer_only: Whether the target refuses a file that computes in float.
         static_shapes: Whether the target refuses a file with a dynamic dimension.
         folds_constants: Whether the target's compiler removes operators that compute with
             shapes and constants only.
-        flash_bytes: Bytes that the model may take in flash; `None` where nothing limits it.
-        sram_bytes: Bytes that the tensor arena may take; `None` where nothing limits it.
-        parameter_cache_bytes: Bytes of weights that the engine keeps; more are streamed to it on
-            every inference.
+        flash_bytes: Largest size of the model in flash; `None` if there is no limit.
+        sram_bytes: Largest size of the tensor arena; `None` if there is no limit.
+        parameter_cache_bytes: Bytes of weights that the engine can keep; any more are streamed to
+            it on every inference.
         channel_multiple: Channel counts that are a multiple of this waste no computation.
         sparsity: What zeros among the weights save: `"none"`, `"size"` (bytes) or `"speed"` (bytes
             and time).
@@ -90,7 +90,7 @@ class Profile:
 
     @property
     def activation_bits(self) -> int:
-        """Width of activations that a conversion takes unless told otherwise."""
+        """Bit width of activations in a conversion, by default."""
         return self.activation_bits_supported[0]
 
     @property
@@ -105,17 +105,17 @@ class Profile:
 
     @property
     def runs_in_litert(self) -> bool:
-        """Whether LiteRT executes the file: a run of it here measures a latency."""
+        """Whether LiteRT executes the file, so that its latency can be measured here."""
         return self.engine.endswith("(LiteRT)")
 
     @property
     def runs_in_tflite_micro(self) -> bool:
-        """Whether TFLite Micro executes the file: its arena can be measured here."""
+        """Whether TFLite Micro executes the file, so that its arena can be measured here."""
         return self.engine.endswith("(TFLite Micro)")
 
     @property
     def int4(self) -> bool:
-        """Whether the target takes 4-bit weights."""
+        """Whether the target supports 4-bit weights."""
         return 4 in self.weight_bits
 
     @property
@@ -127,7 +127,7 @@ class Profile:
 
     @property
     def unconfirmed(self) -> tuple[str, ...]:
-        """The figures without a source: they are from memory."""
+        """Names of the figures without a source, which are from memory."""
         return tuple(k for k, text in self.sources.items() if text.startswith("recalled"))
 
     def to_json(self) -> dict:
@@ -150,7 +150,7 @@ class Profile:
 
 
 def profiles() -> tuple[str, ...]:
-    """List the names of the profiles that come with the package.
+    """Return the names of the profiles that come with the package.
 
     Returns:
         Sorted tuple of names; each is accepted wherever a profile is.
@@ -164,7 +164,7 @@ def profiles() -> tuple[str, ...]:
 
 
 def get(profile: Any) -> Profile:
-    """Return the profile that a name, a path or a profile stands for.
+    """Return a profile by name or path; return a `Profile` unchanged.
 
     Args:
         profile: A name of `profiles()`, the path of a user's own `.toml`, or a `Profile`.
@@ -173,9 +173,9 @@ def get(profile: Any) -> Profile:
         The `Profile`.
 
     Raises:
-        UnknownNameError: No profile has that name; the message offers the nearest.
+        UnknownNameError: No profile has that name; the message suggests the nearest.
         ProfileError: The user's file breaks a rule; the message names the line and the key.
-        InvalidArgumentError: Neither a name, a path nor a profile.
+        InvalidArgumentError: The argument is not a name, a path or a profile.
 
     Example:
         >>> from keras_compress.edge_profiles import profile
@@ -198,7 +198,7 @@ def get(profile: Any) -> Profile:
 
 @functools.cache
 def _builtin(name):
-    """Return a profile of the package: its file does not change while the process lives."""
+    """Return a profile of the package, cached because its file does not change."""
     return _read(FOLDER / f"{name}.toml")
 
 

@@ -1,4 +1,4 @@
-"""Reads a profile's TOML file; errors name the line, the key and what is allowed."""
+"""Reads a profile's TOML file; errors name the line, the key and the allowed values."""
 
 import difflib
 import re
@@ -10,9 +10,9 @@ from keras_compress.errors import ProfileError
 
 # Ten times the largest profile of the package.
 _LARGEST = 100_000
-# tomllib's time for a key grows with the square of its parts, which lie in one line.
+# tomllib's time for a key grows with the square of the number of its parts, all on one line.
 _MOST_DOTS = 200
-# TOML's integers have 64 bits; Python's reader takes more, and then cannot print them.
+# TOML's integers have 64 bits; Python's reader accepts larger ones, but cannot print them.
 _LARGEST_NUMBER = 2**63 - 1
 _TYPES = ("int8", "uint8", "int16", "float32")
 
@@ -35,20 +35,20 @@ def _one_of(*allowed):
 
 def _some_of(*allowed):
     def check(value):
-        good = isinstance(value, list) and value and all(type(v) is int for v in value)
-        return tuple(value) if good and set(value) <= set(allowed) else None
+        valid = isinstance(value, list) and value and all(type(v) is int for v in value)
+        return tuple(value) if valid and set(value) <= set(allowed) else None
 
     return check
 
 
 def _texts(value):
-    good = isinstance(value, dict) and all(_text(v) for v in value.values())
-    return dict(value) if good else None
+    valid = isinstance(value, dict) and all(_text(v) for v in value.values())
+    return dict(value) if valid else None
 
 
 def _text_list(value):
-    good = isinstance(value, list) and all(_text(v) for v in value)
-    return tuple(value) if good else None
+    valid = isinstance(value, list) and all(_text(v) for v in value)
+    return tuple(value) if valid else None
 
 
 _BYTES = "a whole number of bytes above 0"
@@ -90,7 +90,7 @@ _KEYS = {
     "sources": ("sources", _texts, "a table of figure = text"),
 }
 _TABLES = ("operators", "optimized")
-# What an operator's entry may hold besides limits.
+# Keys that an operator's entry may have besides limits.
 _RULE_KEYS = {"note": _text, "source": _text, "fatal": _text_list}
 
 
@@ -108,7 +108,7 @@ def read(path, folder):
         its table; it is the only entry of a table that names no operator.
 
     Raises:
-        ProfileError: A file that is missing, is not TOML, or breaks a rule.
+        ProfileError: A file is missing, is not TOML, or breaks a rule.
     """
     fields = _File(path, folder).fields()
     if "title" not in fields:
@@ -168,7 +168,7 @@ class _File:
                 raise ValueError("a whole number of more than 64 bits")
             return table
         except (ValueError, RecursionError) as error:
-            # Numbers of too many digits, and brackets in brackets without end, are no TOML errors.
+            # tomllib raises other errors for numbers with too many digits and for deep nesting.
             raise ProfileError(f"{self._path}: a profile must be TOML. Received: {error}") from None
 
     def _fail(self, keys, message):
@@ -214,13 +214,13 @@ class _File:
         return {name: self._rule(table, name, entry) for name, entry in operators.items()}
 
     def _rule(self, table, name, entry):
-        """Return the rule of an operator, `None` where the file removes the operator."""
+        """Return the rule of an operator; `None` if the file removes the operator."""
         if entry is False:
             return None
         if not isinstance(entry, dict):
             self._fail(
                 [table, name],
-                f"{name} must be a table of limits, or false where the target lacks it. "
+                f"{name} must be a table of limits, or false if the target lacks it. "
                 f"Received: {_shown(entry)}",
             )
         if name != "*" and self._path.parent != self._folder and name not in _builtin_names(name):
@@ -253,7 +253,7 @@ def _largest_number(value):
 
 
 def _shown(value, longest=200):
-    """Return the `repr` of a value, cut to a length that fits in a line."""
+    """Return the `repr` of a value, shortened to fit on a line."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
@@ -262,7 +262,7 @@ def _shown(value, longest=200):
 
 
 def _builtin_names(name):
-    """Return the operators of TFLite's schema; `name` alone where no schema is installed."""
+    """Return the operators of TFLite's schema; only `name` if no schema is installed."""
     try:
         from ai_edge_litert.schema_py_generated import BuiltinOperator
     except ImportError:
@@ -271,11 +271,11 @@ def _builtin_names(name):
 
 
 def line_of(text, *keys):
-    r"""Find the line in which a key of a TOML text is set.
+    r"""Return the line in which a key of a TOML text is set.
 
     Args:
         text: The TOML text.
-        *keys: The key, after the names of the tables that it lies in.
+        *keys: The key, after the names of the tables that contain it.
 
     Returns:
         Line number, from 1; that of the innermost table or key that is set.
@@ -290,14 +290,14 @@ def line_of(text, *keys):
         assignment = re.match(r"\s*([\w\"'*.+-]+)\s*=", line)
         if header:
             table = _parts(header[1])
-            here = table
+            path = table
         elif assignment:
-            here = (*table, *_parts(assignment[1]))
+            path = (*table, *_parts(assignment[1]))
         else:
             continue
-        if here == keys:
+        if path == keys:
             return number
-        if here == keys[: len(here)]:
+        if path == keys[: len(path)]:
             nearest = number
     return nearest
 

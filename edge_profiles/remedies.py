@@ -1,11 +1,11 @@
-"""The change in a Keras model or a conversion that removes a finding."""
+"""Remedies: the change in a Keras model or a conversion that removes a finding."""
 
 _CONVERT_INTEGER = (
     "Convert again with a representative dataset to full integer: "
     "kc.convert(model, profile=..., representative_dataset=x)."
 )
 
-# The first that there is of (operator, limit), operator, limit.
+# A remedy is looked up by (operator, limit), then by operator, then by limit.
 _BY_OPERATOR_AND_LIMIT = {
     ("AVERAGE_POOL_2D", "activations"): (
         "Put the ReLU before the AveragePooling2D (the converter fuses one that follows) and "
@@ -117,14 +117,14 @@ _BY_LIMIT = {
 
 
 def remedy(operator, limit=""):
-    """Say what to change so that an operator keeps a limit.
+    """Return what to change so that an operator keeps a limit.
 
     Args:
         operator: Name of the operator.
         limit: Name of the limit that it breaks.
 
     Returns:
-        A sentence; a general one where nothing specific is known.
+        A sentence; a general one if nothing specific is known.
 
     Example:
         >>> remedy("PRELU", "alpha_per_channel")

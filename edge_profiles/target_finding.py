@@ -1,4 +1,4 @@
-"""One thing that a check of a file for a target found, and how grave it is."""
+"""Findings of a check of a file for a target, and their severity."""
 
 import dataclasses
 import enum
@@ -16,16 +16,16 @@ class Severity(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TargetFinding(Finding):
-    """One thing that a check of a file for a target found.
+    """One problem that a check of a file for a target has found.
 
     Args:
-        code: Its name, the same for every file: `"float_island"`, `"sram_over_budget"`, ...
+        code: Name of its kind, the same for every file: `"float_island"`, `"sram_over_budget"`, ...
         severity: `"error"`: the file does not run; `"fallback"`: a part runs elsewhere;
             `"warning"`: it runs, but worse than it could.
-        operator: Name of the operator; `None` where the whole file is meant.
+        operator: Name of the operator; `None` if it concerns the whole file.
         index: Its position in the order of execution.
-        layer: The Keras layer that it came from; `None` where nothing tells it.
-        message: What is the matter.
+        layer: The Keras layer that it came from; `None` if unknown.
+        message: The problem, in one sentence.
         fix: What to change.
     """
 

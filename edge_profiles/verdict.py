@@ -1,4 +1,4 @@
-"""Whether a file runs on a target, where each operator executes, and what to change: `kc.check`."""
+"""`kc.check`: whether a file runs on a target, where its operators execute, and what to change."""
 
 import collections
 import dataclasses
@@ -28,12 +28,12 @@ class Verdict:
         profile: Name of the profile.
         title: The target in a few words.
         verdict: `"runs"`, `"runs_with_fallbacks"` or `"does_not_run"`.
-        accelerated_macs: Share of the multiply-accumulate operations that the accelerator (on a
-            CPU target the library of fast kernels) executes, in [0, 1].
-        macs: All multiply-accumulate operations of one inference.
+        accelerated_macs: Fraction of the multiply-accumulate operations that the accelerator (on
+            a CPU target the library of fast kernels) executes, in [0, 1].
+        macs: Number of multiply-accumulate operations of one inference.
         flash_bytes: Size of the file.
         flash_budget_bytes: The profile's limit, `None` without one.
-        sram_bytes: Estimate of the tensor arena, made from shapes and lifetimes.
+        sram_bytes: Estimated size of the tensor arena, from shapes and lifetimes.
         sram_budget_bytes: The profile's limit, `None` without one.
         findings: Tuple of `TargetFinding`, the most severe first.
         operators: One dictionary for each operator, in the order of execution: `index`, `operator`,
@@ -86,15 +86,15 @@ class Verdict:
 def check(model: FileSource, profile_or_name: str | os.PathLike | profile.Profile) -> Verdict:
     """Check whether a TFLite file runs on a target, without the target and without TensorFlow.
 
-    The flatbuffer is read and each operator held against the profile's table; memory is compared
-    with the profile's budgets. A damaged file gets a verdict, too: the finding `corrupt_file`.
+    Each operator of the file is compared with the profile's table, and memory with the profile's
+    budgets. A damaged file gets a verdict too, with the finding `corrupt_file`.
 
     Args:
         model: Path or bytes of a `.tflite`, or a `ConvertedModel`.
         profile_or_name: Name of a profile, path of a user's own `.toml`, or a `Profile`.
 
     Returns:
-        A `Verdict`; `print` shows it, `to_json()` gives it to programs.
+        A `Verdict`: `print` it, or use `to_json()` in programs.
 
     Raises:
         UnknownNameError: No profile has that name.
@@ -117,7 +117,7 @@ def check(model: FileSource, profile_or_name: str | os.PathLike | profile.Profil
 
 
 def _is_damaged(model):
-    """Whether a file that cannot be read is empty or begins as a TFLite file does."""
+    """Return whether an unreadable file is empty or starts like a TFLite file."""
     content = getattr(model, "content", model)
     if isinstance(content, str | os.PathLike):
         try:
@@ -202,7 +202,7 @@ def _verdict(mappings, findings):
 
 
 def _accelerated(mappings):
-    """Share of MACs on the engine's fast kernels; of operators where the file has no MACs."""
+    """Return the fraction of MACs on the engine's fast kernels, or of operators without MACs."""
     fast = [m for m in mappings if m.where is Where.ENGINE and m.optimized]
     total = sum(m.macs for m in mappings)
     if total:
@@ -218,7 +218,7 @@ def _entry(mapping, layer_of):
         "layer": layer_of(mapping.operator),
         "runs_on": mapping.runs_on,
         "macs": mapping.macs,
-        "reasons": [words for _, words in mapping.reasons],
+        "reasons": [explanation for _, explanation in mapping.reasons],
     }
 
 

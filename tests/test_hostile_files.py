@@ -104,10 +104,10 @@ def header(shape, kind="<f4"):
         ("x.npy", header((1 << 40,)), "claims 4,398,046,511,104 bytes"),
         ("x.npy", header((2, 2), "|O") + bytes(32), "not plain numbers"),
         ("x.npy", header((-1,)), "claims"),
-        ("x.pkl", b"\x80\x04", "is no array"),
-        ("../x.npy", header((0,)), "lies outside of it"),
-        ("/x.npy", header((0,)), "lies outside of it"),
-        ("c:/x.npy", header((0,)), "lies outside of it"),
+        ("x.pkl", b"\x80\x04", "is not an array"),
+        ("../x.npy", header((0,)), "points outside it"),
+        ("/x.npy", header((0,)), "points outside it"),
+        ("c:/x.npy", header((0,)), "points outside it"),
     ],
 )
 def test_npz_files_that_claim_or_carry_what_they_must_not(name, content, words, tmp_path):
@@ -126,7 +126,7 @@ def test_a_zip_bomb_is_refused_by_its_declared_size(tmp_path):
 
 def test_members_that_overlap_or_unpack_without_bound_are_refused(tmp_path):
     path = write_zip(tmp_path / "data.npz", {"x.npy": bytes(999)}, zipfile.ZIP_LZMA)
-    with pytest.raises(InvalidArgumentError, match="packed by method 14"):
+    with pytest.raises(InvalidArgumentError, match="compressed by method 14"):
         archives.check(path)
     path = write_zip(tmp_path / "data.npz", {"x.npy": bytes(9999)}, zipfile.ZIP_STORED)
     content = bytearray(path.read_bytes())

@@ -1,1 +1,1 @@
-"""Promises of a converted file, one a module, each proved in the file's own bytes."""
+"""Checks of a converted file, one per module: each proves one promise in the file's own bytes."""

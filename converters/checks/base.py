@@ -1,4 +1,4 @@
-"""What every check of a converted file shares: the file that was emitted, and the one method."""
+"""The base class of checks, and the emitted file that they examine."""
 
 import abc
 import dataclasses
@@ -19,7 +19,7 @@ class EmittedFile:
 
     Args:
         model: The file.
-        options: What the conversion was asked for.
+        options: The options of the conversion.
         layers: `LayerNames` of each subgraph.
         zeros: `ExpectedZeros` of the Keras model's kernels.
         kernels: `DeployedKernel`s of a compressed model.
@@ -39,7 +39,7 @@ class EmittedFile:
 
     @property
     def clustered(self) -> tuple[Any, ...]:
-        """The kernels whose weights share few values."""
+        """The kernels whose weights are clustered."""
         return tuple(kernel for kernel in self.kernels if kernel.clusters is not None)
 
     def by_layer(self) -> dict[str, list[Operator]]:
@@ -51,7 +51,7 @@ class EmittedFile:
         return layers_operators
 
     def weighted(self) -> Iterator["WeightedOperator"]:
-        """Yield each operator that multiplies its input with stored weights."""
+        """Yield each operator that multiplies its input by stored weights."""
         for operator, layers in self.operators():
             weights, bias = operators.weights(operator), operators.bias(operator)
             axis = operators.row(operator.name).channel_axis
@@ -68,15 +68,15 @@ class EmittedFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightedOperator:
-    """An operator that multiplies its input with stored weights.
+    """An operator that multiplies its input by stored weights.
 
     Args:
         operator: The operator.
-        layer: The Keras layer that computes, where it is known.
+        layer: The Keras layer that it comes from, if known.
         data: The input tensor.
         weights: The stored weights.
         bias: The stored bias, if there is one.
-        axis: The dimension of the weights that counts output channels.
+        axis: The axis of the output channels in the weights.
     """
 
     operator: Operator
@@ -103,11 +103,11 @@ class WeightedOperator:
 
 
 class Check(abc.ABC):
-    """One promise: it looks at an emitted file and returns what does not hold.
+    """Checks one promise of an emitted file and reports where it is broken.
 
     Attributes:
-        modes: The modes whose files it concerns. Default: all.
-        needs: Name of an attribute of `EmittedFile`; where that is empty there is nothing to check.
+        modes: The modes whose files it checks. Default: all.
+        needs: Name of an attribute of `EmittedFile`; if it is empty, there is nothing to check.
     """
 
     modes: ClassVar[tuple[Mode, ...]] = tuple(Mode)
@@ -115,7 +115,7 @@ class Check(abc.ABC):
 
     @classmethod
     def concerns(cls, emitted: EmittedFile) -> bool:
-        """Tell whether there is anything to check in a file.
+        """Return whether there is anything to check in a file.
 
         Args:
             emitted: The file and what was promised of it.
@@ -132,6 +132,6 @@ class Check(abc.ABC):
 
 
 def where(operator: Operator, layer: str | None) -> str:
-    """Name an operator and its layer for a message: `"ELU (operator 3, layer 'elu')"`."""
+    """Return an operator and its layer for a message: `"ELU (operator 3, layer 'elu')"`."""
     source = "" if layer is None else f", layer {layer!r}"
     return f"{operator.name} (operator {operator.index}{source})"

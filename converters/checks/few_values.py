@@ -1,4 +1,4 @@
-"""Clustered weights hold as few different integers in the file as clustering promises."""
+"""Check that clustered weights have no more distinct integers in the file than clusters."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from keras_compress.support.findings import Finding
 
 
 class FewValues(Check):
-    """No channel of a clustered kernel has more different integers than it has clusters.
+    """No channel of a clustered kernel has more distinct integers than it has clusters.
 
-    Where one set of values serves the whole kernel and the file has one scale for it, that is so
-    of the whole kernel.
+    If the whole kernel shares one set of values and the file has one scale for it, the limit holds
+    for the whole kernel.
     """
 
     needs = "clustered"
@@ -32,19 +32,19 @@ def _compare(kernel, operators):
     count, operator = min(counts, default=(None, None))
     if count is not None and count <= kernel.clusters:
         return None
-    held = "none of its weights" if count is None else f"{count} different integers in a channel"
+    held = "none of its weights" if count is None else f"{count} distinct integers in a channel"
     return Finding(
         code="lost_clusters",
         operator=operator,
         layer=kernel.layer,
         message=f"Layer {kernel.layer!r} was clustered to {kernel.clusters} values, and the file "
         f"holds {held}.",
-        fix="Take the clustering off this layer.",
+        fix="Do not cluster this layer.",
     )
 
 
 def _distinct(kernel, tensor):
-    """Return how many integers occur, at most in any channel or in the whole tensor."""
+    """Return how many distinct integers the tensor has, or the channel with the most."""
     values = tensor.data.reshape(kernel.weights.shape)
     if kernel.one_codebook and tensor.axis is None:
         return len(np.unique(values))

@@ -1,4 +1,4 @@
-"""Pruned weights are still zero in the file, each in its place."""
+"""Check that pruned weights are still zero in the file, at the same positions."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from keras_compress.support.findings import Finding
 class KeptZeros(Check):
     """Wherever a kernel of the Keras model is zero, the stored weight is zero.
 
-    Places are compared one by one, which keeps N:M, block and channel patterns by the way. For
+    Positions are compared one by one, which also verifies N:M, block and channel patterns. For
     layers whose layout in the file is unknown, the number of zeros is compared.
     """
 
@@ -18,25 +18,25 @@ class KeptZeros(Check):
     def run(self, emitted: EmittedFile) -> list[Finding]:
         """Return one finding for each kernel that lost zeros."""
         operators = emitted.by_layer()
-        everything = [operator for operator, _ in emitted.operators()]
+        all_operators = [operator for operator, _ in emitted.operators()]
         findings = (
-            # An operator that makes an output of the model may have lost its layer's name.
-            _compare(kernel, _holders(kernel, operators.get(kernel.layer, []), everything))
+            # An operator that produces an output of the model may have lost its layer's name.
+            _compare(kernel, _holders(kernel, operators.get(kernel.layer, []), all_operators))
             for kernel in emitted.zeros
         )
         return [finding for finding in findings if finding is not None]
 
 
-def _holders(kernel, own, everything):
-    """Pairs of operator and constant of a kernel's size: those of its layer if there are any.
+def _holders(kernel, own, all_operators):
+    """Return pairs (operator, constant) of a kernel's size, from its own layer if it has any.
 
-    Of other operators only those count that hold each zero in its place.
+    Other operators only count if they have every zero at its position.
     """
     holders = _of_size(kernel, own)
     if holders:
         return holders
     return [
-        (op, tensor) for op, tensor in _of_size(kernel, everything) if not _lost(kernel, tensor)
+        (op, tensor) for op, tensor in _of_size(kernel, all_operators) if not _lost(kernel, tensor)
     ]
 
 
@@ -61,7 +61,7 @@ def _compare(kernel, holders):
             layer=kernel.layer,
             message=f"Layer {kernel.layer!r}: the {zeros} cannot be found in the file, which holds "
             f"no weights of its size.",
-            fix="Take the pruning off this layer.",
+            fix="Do not prune this layer.",
         )
     return Finding(
         code="lost_zeros",

@@ -1,4 +1,4 @@
-"""Tensors have the types asked for: inputs, outputs, and in an integer file all others too."""
+"""Check the types of inputs and outputs and, in an integer file, of all other tensors."""
 
 from keras_compress.converters.checks.base import Check, EmittedFile, where
 from keras_compress.support.findings import Finding
@@ -6,21 +6,21 @@ from keras_compress.tflite import operators
 
 _ADVICE = {
     "ELU": "Use relu, leaky_relu, silu or gelu, which have integer kernels",
-    "NEG": "Normalisation layers become it: use BatchNormalization",
-    "SQUARE": "Normalisation layers become it: use BatchNormalization",
+    "NEG": "It comes from normalisation layers: use BatchNormalization",
+    "SQUARE": "It comes from normalisation layers: use BatchNormalization",
     "CONV_3D": "TFLite has no integer 3D convolution: use Conv2D over the slices",
 }
 
 
 class TensorTypes(Check):
-    """Inputs and outputs have the types asked for; an integer file computes in integers.
+    """Inputs and outputs have the requested types; an integer file computes in integers.
 
     Inputs and outputs that are integers in the Keras model itself (token ids, an argmax) have no
-    scale and keep their type; others have one scale where they are quantized.
+    scale and keep their type; others have one scale if they are quantized.
 
     TensorFlow's converter leaves operators without an integer kernel in float between a
-    DEQUANTIZE and a QUANTIZE, without a word and even if only integer operators are asked for.
-    Each such island is one finding, named after the operator in it, unless it was allowed.
+    DEQUANTIZE and a QUANTIZE, silently and even if only integer operators are requested. Each such
+    island is one finding, named after the operator in it, unless it was allowed.
     """
 
     def run(self, emitted: EmittedFile) -> list[Finding]:
@@ -35,7 +35,7 @@ class TensorTypes(Check):
 
 
 def _float_islands(emitted):
-    """Find the operators in float and the stray conversions of an integer file."""
+    """Return findings for the float operators and stray conversions of an integer file."""
     findings = []
     for graph, layers in zip(emitted.model.subgraphs, emitted.layers, strict=True):
         for operator in graph.operators:
@@ -57,7 +57,7 @@ def _is_float(operator):
 
 
 def _short(layers):
-    """A nested layer is known by its path, by its own name and by the models around it."""
+    """Yield the names of layers: a nested one has a path, its own name, and its models' names."""
     for layer in layers:
         parts = layer.split("/")
         yield parts[-1]
@@ -65,26 +65,26 @@ def _short(layers):
 
 
 def _is_explained(operator, graph, allowed, layers):
-    """Whether a bridge has a float operator behind it, an allowed name, or the file's edge.
+    """Return whether a conversion is next to a float operator, an input or an output, or allowed.
 
-    The operator in float has a finding of its own where it needs one, and inputs and outputs
-    are judged by the check of their types.
+    The float operator has a finding of its own if it needs one, and the types of inputs and
+    outputs are checked separately.
     """
-    near = []
+    neighbors = []
     for tensor in (*operator.inputs, *operator.outputs):
         if not tensor.dtype.is_float:
             continue
         if tensor in graph.inputs or tensor in graph.outputs:
             return True
-        near += graph.consumers.get(tensor.index, ())
-        near.append(graph.producers.get(tensor.index))
-    if any(op is not None and not operators.row(op.name).is_conversion for op in near):
+        neighbors += graph.consumers.get(tensor.index, ())
+        neighbors.append(graph.producers.get(tensor.index))
+    if any(op is not None and not operators.row(op.name).is_conversion for op in neighbors):
         return True
     return bool({operator.name, *_short(layers.of_operator(operator))} & allowed)
 
 
 def _float_operator(operator, layer):
-    advice = _ADVICE.get(operator.name, "Replace it by one that has an integer kernel")
+    advice = _ADVICE.get(operator.name, "Replace it with one that has an integer kernel")
     name = operator.name if layer is None else layer
     return Finding(
         code="float_operator",
@@ -100,7 +100,7 @@ def _stray(operator, layer):
         code="stray_conversion",
         operator=operator.name,
         layer=layer,
-        message=f"{where(operator, layer)} converts between integer and float for nothing.",
+        message=f"{where(operator, layer)} converts between integer and float without need.",
         fix=f"Allow it if the target runs it: allow_float=({operator.name!r},).",
     )
 

@@ -1,4 +1,4 @@
-"""Weights and biases lie on the grids that integer kernels take for granted."""
+"""Check that weights and biases lie on the grids that integer kernels assume."""
 
 from collections.abc import Iterator
 
@@ -13,25 +13,25 @@ _RELATIVE = 4 * np.finfo(np.float32).eps
 
 
 class WeightGrids(Check):
-    """Integer weights are symmetric, with a scale for each channel, and biases in their units.
+    """Integer weights are symmetric, with one scale per channel, and biases have matching scales.
 
-    - Weights have zero point 0 and finite scales above 0, and int8 leaves out -128.
-    - They have one scale for each output channel, on the axis where channels lie, or a single one,
-      as was asked for. The axis is 0 for convolutions and Dense layers, 3 for depthwise ones.
+    - Weights have zero point 0 and finite scales above 0, and int8 weights are never -128.
+    - They have one scale for each output channel, on the channel axis, or a single one, as was
+      requested. The axis is 0 for convolutions and Dense layers, 3 for depthwise ones.
     - A bias is a wide integer with scale = input scale x weight scale and zero point 0. It has 32
-      bits beside int8 activations and 64 beside int16 ones. A bias of zeros alone fits any scale,
-      and the converter lets operators share one.
+      bits with int8 activations and 64 with int16 ones. A bias of zeros fits any scale, and the
+      converter lets operators share one.
 
     Source: TFLite's 8-bit quantization specification.
     """
 
     def run(self, emitted: EmittedFile) -> list[Finding]:
-        """Return a finding for each operator whose weights or bias lie on another grid."""
+        """Return findings for operators whose weights or bias lie on another grid."""
         integer = [w for w in emitted.weighted() if not w.weights.dtype.is_float]
-        findings = [finding for each in integer for finding in _asymmetric(each)]
+        findings = [finding for weighted in integer for finding in _asymmetric(weighted)]
         if emitted.options.has_integer_weights:
-            findings += [f for each in integer for f in _wrong_axis(each, emitted.options)]
-        return findings + [finding for each in integer for finding in _wrong_bias(each)]
+            findings += [f for weighted in integer for f in _wrong_axis(weighted, emitted.options)]
+        return findings + [finding for weighted in integer for finding in _wrong_bias(weighted)]
 
 
 def _asymmetric(weighted: WeightedOperator) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def _asymmetric(weighted: WeightedOperator) -> Iterator[Finding]:
     if not (np.isfinite(weights.scales) & (weights.scales > 0)).all():
         yield weighted.finding("weight_scale", "has a weight scale that is not above 0.")
     if weights.dtype == "int8" and weights.data.min(initial=0) == -128:
-        yield weighted.finding("wide_range", "has weights of -128, which int8 leaves out.")
+        yield weighted.finding("wide_range", "has weights of -128; symmetric int8 begins at -127.")
 
 
 def _wrong_axis(weighted: WeightedOperator, options) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def _wrong_bias(weighted: WeightedOperator) -> Iterator[Finding]:
     if bias.dtype != dtype:
         yield weighted.finding("bias_type", f"has a bias of type {bias.dtype}, not {dtype}.")
     elif bias.data.any() and not _fits(bias, data, weighted.weights):
-        message = "has a bias whose scale is not input scale x weight scale."
+        message = "has a bias whose scale is not the input scale x the weight scale."
         yield weighted.finding("bias_scale", message)
 
 

@@ -1,4 +1,4 @@
-"""Weights have the type that the mode promises where it leaves activations in float."""
+"""Check the types of weights in modes that leave activations in float."""
 
 from keras_compress.converters.checks.base import Check, EmittedFile, where
 from keras_compress.converters.options import Mode
@@ -11,7 +11,7 @@ from keras_compress.tflite.operators import OperandRole
 class WeightTypes(Check):
     """A `float16` file stores weights as float16, a `dynamic_range` file as int8 or int4.
 
-    Of the latter, weights of fewer than 1,024 elements may stay in float, as TensorFlow's
+    In the latter, weights of fewer than 1,024 elements may stay in float, as TensorFlow's
     converter leaves them. Files that compute in integers have a check of their own.
     """
 
@@ -42,7 +42,7 @@ class WeightTypes(Check):
 
 
 def _stored_weights(operator, emitted):
-    """The constant behind an operator's weights, through the DEQUANTIZE of float16."""
+    """Return the constant behind an operator's weights, through the DEQUANTIZE of float16."""
     if not operators.row(operator.name).has_integer_weights:
         return None
     weights = operators.required(operator, OperandRole.WEIGHTS)

@@ -1,1 +1,1 @@
-"""Converters from an exported model to a flatbuffer, one a module."""
+"""Conversion engines, which turn an exported model into a flatbuffer: one per module."""

@@ -1,6 +1,6 @@
-"""The process that TensorFlow's converter runs in, kept for the next conversion for a while.
+"""The child process that runs TensorFlow's converter, kept alive for the next conversion.
 
-Importing TensorFlow takes longer than most conversions. A process that has done its job well
+Importing TensorFlow takes longer than most conversions, so a process that has finished its job
 waits a minute for another one.
 """
 
@@ -20,32 +20,31 @@ def _start():
     )
 
 
-# What a conversion leaves behind in TensorFlow adds up, hence the limit of jobs.
+# Memory that TensorFlow does not free after a conversion adds up, hence the limit of jobs.
 pool = processes.Pool(_start, idle_s=60, jobs=20)
 
 
 def run(job, timeout_s, tick):
-    """Have a job done, by a process that waits for one or by a new one.
+    """Run a job in a waiting process, or in a new one.
 
     Args:
         job: `pathlib.Path` of the job's folder.
-        timeout_s: Seconds after which the process is ended.
-        tick: Called without arguments again and again while the job runs.
+        timeout_s: Seconds after which the process is killed.
+        tick: Called without arguments repeatedly while the job runs.
 
     Returns:
-        A `processes.Outcome`. Its exit code is 0 for a job that was done and 1 for one that was
-        refused.
+        A `processes.Outcome`. Its exit code is 0 for a successful job and 1 for a refused one.
     """
     with pool.lend() as child:
-        exit_code = _do(child, job, timeout_s, tick)
+        exit_code = _run(child, job, timeout_s, tick)
         child.is_reusable = exit_code in (0, 1)
         return processes.Outcome(exit_code, child.output())
 
 
-def _do(child, job, timeout_s, tick):
-    answer = job / "exit_code"
+def _run(child, job, timeout_s, tick):
+    job_exit_code = job / "exit_code"
     # A process that has just ended leaves a broken pipe, and its own exit code.
     with contextlib.suppress(BrokenPipeError):
         child.send({"folder": str(job)})
-    ended_with = child.wait(timeout_s, tick, answer.exists)
-    return int(answer.read_text()) if answer.exists() else ended_with
+    process_exit_code = child.wait(timeout_s, tick, job_exit_code.exists)
+    return int(job_exit_code.read_text()) if job_exit_code.exists() else process_exit_code

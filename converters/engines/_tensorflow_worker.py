@@ -1,7 +1,7 @@
 """The child process of the TensorFlow engine: each message names the folder of a job.
 
-In a job's folder `stage` and `progress` tell how far it is, `failure.json` what was refused, and
-`model.tflite` is there only when it is whole. `exit_code` is written last.
+In a job's folder, `stage` and `progress` say how far the job is, `failure.json` says why it was
+refused, and `model.tflite` appears only once it is complete. `exit_code` is written last.
 """
 
 import gc
@@ -19,12 +19,12 @@ _REPORT_EVERY = 10
 
 
 def main(idle_s):
-    """Do the jobs that come in by stdin, until it ends or none has come for `idle_s` seconds."""
+    """Run the jobs that arrive on stdin, until it closes or none arrives for `idle_s` seconds."""
     idle = None
     while (folder := _next_folder()) is not None:
         if idle is not None:
             idle.cancel()
-        exit_code = do(folder)
+        exit_code = run(folder)
         idle = threading.Timer(idle_s, os._exit, (3,))
         idle.daemon = True
         idle.start()
@@ -39,14 +39,14 @@ def _next_folder():
     return pathlib.Path(message["folder"])
 
 
-def do(folder):
-    """Do the job in a folder.
+def run(folder):
+    """Run the job in a folder.
 
     Args:
         folder: `pathlib.Path` of a folder with `job.json`, written by the TensorFlow engine.
 
     Returns:
-        The exit code: 0, or 1 where `failure.json` says why.
+        The exit code: 0, or 1 if the job failed and `failure.json` says why.
     """
     job = json.loads((folder / "job.json").read_text())
     _tell(folder, "importing TensorFlow")
@@ -64,7 +64,7 @@ def do(folder):
 
 
 def _tensorflow():
-    """Import it without a look for garbage: there is none, and a seventh of the time goes by."""
+    """Import TensorFlow without garbage collection, which would take a seventh of the time."""
     gc.disable()
     try:
         import tensorflow
@@ -103,7 +103,7 @@ def _convert(tf, folder, job):
 
 
 def _samples(folder, job):
-    """Yield the samples batch by batch, memory-mapped, and report how far it is."""
+    """Yield the samples batch by batch, memory-mapped, and report progress."""
     arrays = {
         name: np.load(folder / file, mmap_mode="r") for name, file in job["calibration"].items()
     }
@@ -112,7 +112,7 @@ def _samples(folder, job):
     for start in range(0, total, size):
         if start // size % _REPORT_EVERY == 0:
             _write(folder / "progress", f"{start} {total}".encode())
-        # The last batch is filled up with samples from the front.
+        # The last batch is filled up with samples from the start.
         rows = np.arange(start, start + size) % total
         yield {name: np.ascontiguousarray(array[rows]) for name, array in arrays.items()}
     _write(folder / "progress", f"{total} {total}".encode())
@@ -120,7 +120,7 @@ def _samples(folder, job):
 
 
 def _explain(tf, folder, job):
-    """Leave a float file beside a failed quantization: it tells which layer an operator is of."""
+    """Write a float file after a failed quantization: it shows which layer an operator is from."""
     if job["mode"] == "float32":
         return
     try:
@@ -135,9 +135,9 @@ def _tell(folder, stage):
 
 
 def _write(path, content):
-    aside = path.with_name(f"{path.name}.partial")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
 
 
 if __name__ == "__main__":

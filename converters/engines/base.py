@@ -1,4 +1,4 @@
-"""What every conversion engine shares: the one method."""
+"""The interface of a conversion engine: one method."""
 
 import abc
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from keras_compress.data.representative_dataset import RepresentativeDataset
 
 
 class Engine(abc.ABC):
-    """A way from an exported model to a flatbuffer."""
+    """Converts an exported model to a flatbuffer."""
 
     @abc.abstractmethod
     def convert(
@@ -22,12 +22,12 @@ class Engine(abc.ABC):
         """Convert a model.
 
         Args:
-            exported: The SavedModel. An engine may write beside its folder; the caller takes
-                all of it away afterwards.
-            calibration: Samples; `None` where the options ask for no quantization, and where
-                training has learned every range.
-            options: What is asked for.
-            progress: To be called with (samples calibrated, samples in all) now and then.
+            exported: The SavedModel. An engine may write beside its folder; the caller deletes
+                everything afterwards.
+            calibration: Samples; `None` if the options ask for no quantization, or training has
+                learned every range.
+            options: Options of the conversion.
+            progress: To be called from time to time with (samples calibrated, total samples).
 
         Returns:
             The bytes of a TFLite file with inputs and outputs in the order of the Keras model.

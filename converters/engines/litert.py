@@ -1,4 +1,4 @@
-"""Conversion to float by TensorFlow, and quantization by the LiteRT quantizer."""
+"""Conversion to float by TensorFlow, then quantization by the LiteRT quantizer."""
 
 import contextlib
 import dataclasses
@@ -25,17 +25,17 @@ _REPORT_EVERY = 10
 
 
 class Litert(Engine):
-    """`ai-edge-quantizer` on the float file that TensorFlow's converter makes.
+    """Applies `ai-edge-quantizer` to the float file that TensorFlow's converter makes.
 
-    Ranges that training learned are given to it as they are; those of other tensors are the
-    smallest and largest value over all calibration samples. It gives an operator without an
-    integer recipe (ELU, LEAKY_RELU, PRELU, ...) back in float, where the checks find it.
+    The quantizer receives the ranges that training learned unchanged; the range of any other
+    tensor is its smallest and largest value over all calibration samples. An operator without an
+    integer recipe (ELU, LEAKY_RELU, PRELU, ...) stays in float, and the checks report it.
 
     Args:
-        timeout_s: Seconds after which the conversion to float is given up. Default an hour.
+        timeout_s: Seconds after which the conversion to float is given up. Default: an hour.
 
     Raises:
-        InvalidArgumentError: A timeout that is not above 0.
+        InvalidArgumentError: The timeout is not above 0.
 
     Example:
         >>> kc.convert(model, representative_dataset=x, engine="litert")  # doctest: +SKIP
@@ -61,8 +61,9 @@ class Litert(Engine):
             return content
         if exported.loops:
             raise ConversionError(
-                "The LiteRT quantizer takes no loops: build recurrent layers with unroll=True "
-                f"(the weights stay the same). Received: layers {', '.join(exported.loops)}"
+                "The LiteRT quantizer does not support loops: build recurrent layers with "
+                "unroll=True (the weights stay the same). "
+                f"Received: layers {', '.join(exported.loops)}"
             )
         if not options.is_quantized:
             return _quantize(content, None, options)
@@ -93,11 +94,11 @@ def _observed_ranges(content, arrays, options, progress):
     for start in range(0, total, size):
         if start // size % _REPORT_EVERY == 0:
             progress(start, total)
-        # The last batch is filled up with samples from the front.
+        # The last batch is filled up with samples from the start.
         rows = np.arange(start, start + size) % total
-        answers = values.run([array[rows] for array in inputs])
+        arrays_by_index = values.run([array[rows] for array in inputs])
         for tensor in tensors:
-            array = answers[tensor.index]
+            array = arrays_by_index[tensor.index]
             low[tensor.name] = min(low[tensor.name], array.min())
             high[tensor.name] = max(high[tensor.name], array.max())
     progress(total, total)
@@ -105,7 +106,7 @@ def _observed_ranges(content, arrays, options, progress):
 
 
 def _input_names(values):
-    """The names of the inputs in the signature, in the order of the file."""
+    """Return the signature's names of the inputs, in the order of the file."""
     (signature,) = values.model.signatures
     names = {tensor.index: name for name, tensor in signature.inputs.items()}
     return [names[tensor.index] for tensor in values.graph.inputs]
@@ -116,7 +117,7 @@ def _quantize(content, ranges, options):
 
     quantizer = litert.Quantizer(bytearray(content))
     _write_recipe(quantizer, options)
-    # It draws a progress bar even if told not to.
+    # The quantizer draws a progress bar even if told not to.
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
@@ -134,7 +135,7 @@ def _quantize(content, ranges, options):
 
 
 def _statistics(content, ranges):
-    """Bring ranges into the form of the quantizer's own calibration."""
+    """Return ranges in the format of the quantizer's own calibration."""
     tensors = flatbuffer.read(content).subgraphs[0].tensors
     rank = {tensor.name: len(tensor.shape) for tensor in tensors}
     return {
@@ -177,7 +178,7 @@ def _write_dynamic(quantizer, options):
         kinds.append((TFLOperationName.FULLY_CONNECTED, options.per_channel_dense))
     for operator, per_channel in kinds:
         weights = qtyping.TensorQuantizationConfig(8, granularity=_granularity(per_channel))
-        # As small as TensorFlow's converter leaves them: the simulation knows one rule.
+        # The limit of TensorFlow's converter: the simulation has one rule for both engines.
         config = qtyping.OpQuantizationConfig(
             weight_tensor_config=weights,
             compute_precision=qtyping.ComputePrecision.INTEGER,
@@ -213,7 +214,7 @@ def _write_static(quantizer, options):
 
 
 def _write_edge(quantizer, operator, kind):
-    """Say what the file's inputs or outputs are, where they are not as all else."""
+    """Set the type of the file's inputs or outputs, where it differs from the other tensors'."""
     from ai_edge_quantizer import qtyping
     from ai_edge_quantizer.quantizer import AlgorithmName
 

@@ -1,4 +1,4 @@
-"""Conversion by TensorFlow's own converter, in a process of its own."""
+"""Conversion by TensorFlow's own converter, in a child process."""
 
 import json
 import os
@@ -24,16 +24,16 @@ _TAIL_LINES = 12
 
 
 class Tensorflow(Engine):
-    """`tf.lite.TFLiteConverter` in a child process.
+    """Runs `tf.lite.TFLiteConverter` in a child process.
 
-    The converter can end its process with a segmentation fault (rolled recurrent layers), which
-    no `try` can catch; in a child it becomes an error that says which layer.
+    The converter can crash its process with a segmentation fault (rolled recurrent layers), which
+    no `try` can catch; in a child process it becomes an error that names the layer.
 
     Args:
-        timeout_s: Seconds after which a conversion is given up. Default an hour.
+        timeout_s: Seconds after which a conversion is given up. Default: an hour.
 
     Raises:
-        InvalidArgumentError: A timeout that is not above 0.
+        InvalidArgumentError: The timeout is not above 0.
 
     Example:
         >>> kc.convert(model, engine=Tensorflow(timeout_s=600))  # doctest: +SKIP
@@ -52,7 +52,7 @@ class Tensorflow(Engine):
         progress: Callable[[int, int], None],
     ) -> bytes:
         """Convert a model; see `Engine.convert`."""
-        # A conversion that is done again finds the folder of the one before.
+        # A repeated conversion must not reuse the folder of the attempt before it.
         job = pathlib.Path(tempfile.mkdtemp(prefix="job_", dir=os.path.dirname(exported.path)))
         _write_job(job, exported, calibration, options)
         outcome = _converter_process.run(job, self.timeout_s, lambda: progress(*_count(job)))
@@ -64,7 +64,7 @@ class Tensorflow(Engine):
 
 
 def reorder(content, inputs, outputs):
-    """Sort the inputs and outputs of the first subgraph by their names in the signature.
+    """Put the inputs and outputs of the first subgraph in the given order of signature names.
 
     TensorFlow's converter lists inputs in alphabetical order and outputs in an order of its own,
     so that `interpreter.get_output_details()[0]` need not be the model's first output. Only the
@@ -72,7 +72,7 @@ def reorder(content, inputs, outputs):
 
     Args:
         content: The bytes of a TFLite file with one signature.
-        inputs: Names of the inputs in the signature, in the order wanted.
+        inputs: Names of the inputs in the signature, in the new order.
         outputs: Names of the outputs, likewise.
 
     Returns:
@@ -81,24 +81,24 @@ def reorder(content, inputs, outputs):
     content = bytearray(content)
     model = schema().Model.GetRootAs(content, 0)
     graph, signature = model.Subgraphs(0), model.SignatureDefs(0)
-    for names, list_of, listed in (
+    for names, indices, signature_entry in (
         (inputs, graph.InputsAsNumpy(), signature.Inputs),
         (outputs, graph.OutputsAsNumpy(), signature.Outputs),
     ):
-        entries = (listed(position) for position in range(len(names)))
+        entries = (signature_entry(position) for position in range(len(names)))
         index = {entry.Name().decode(): entry.TensorIndex() for entry in entries}
-        list_of[:] = [index[name] for name in names]
+        indices[:] = [index[name] for name in names]
     return bytes(content)
 
 
 def samples(exported, calibration):
-    """Return the samples to calibrate with, by input.
+    """Return the calibration samples of each input.
 
-    TensorFlow's converter asks for some even where every range stands in the graph: zeros do then.
+    TensorFlow's converter needs samples even if the graph has every range; then zeros will do.
 
     Args:
         exported: The `ExportedModel`.
-        calibration: The `RepresentativeDataset`, or `None` where training has learned all ranges.
+        calibration: The `RepresentativeDataset`, or `None` if training has learned all ranges.
     """
     if calibration is not None:
         return calibration.arrays
@@ -126,7 +126,7 @@ def _write_job(job, exported, calibration, options):
 
 
 def _count(job):
-    """Read how many samples the worker has calibrated with, of how many."""
+    """Read from the job's folder how many samples are calibrated, and the total."""
     try:
         done, total = (job / "progress").read_text().split()
         return int(done), int(total)
@@ -135,13 +135,13 @@ def _count(job):
 
 
 class _Failure:
-    """Turns what a failed worker left behind into an error."""
+    """Turns the files that a failed worker left behind into an error."""
 
     def __init__(self, job, exported, outcome):
         self._job, self._exported, self._outcome = job, exported, outcome
 
     def error(self, timeout_s):
-        """Return the `ConversionError` that says what went wrong."""
+        """Return a `ConversionError` that explains the failure."""
         if self._outcome.timed_out:
             return ConversionError(
                 f"The conversion took longer than {timeout_s:g} s and was given up "
@@ -150,10 +150,10 @@ class _Failure:
             )
         failure = self._read("failure.json")
         if failure:
-            return self._refusal(**json.loads(failure))
-        return self._crash(self._outcome.exit_code)
+            return self._refusal_error(**json.loads(failure))
+        return self._crash_error(self._outcome.exit_code)
 
-    def _crash(self, exit_code):
+    def _crash_error(self, exit_code):
         reason = processes.exit_reason(exit_code)
         message = f"TensorFlow's converter crashed ({reason}) {self._stage()}."
         loops = self._exported.loops
@@ -164,45 +164,45 @@ class _Failure:
                 "profile='float32'."
             )
             return ConversionError(message)
-        return ConversionError(message + self._tail())
+        return ConversionError(message + self._output_tail())
 
-    def _refusal(self, kind, message):
+    def _refusal_error(self, kind, message):
         if kind == "MemoryError":
             return ConversionError(f"The converter ran out of memory {self._stage()}.")
-        layers = self._named_in(message) or self._behind_operators(message)
+        layers = self._layers_named_in(message) or self._layers_of_operators_in(message)
         place = f" because of {_layers(layers)}" if layers else ""
         advice = ""
         if "16x8" in message:
             advice = (
-                " Replace these operators, take a profile with int8 activations, or let them "
+                " Replace these operators, use a profile with int8 activations, or let them "
                 f"stay in float: allow_float={layers or ('ELU',)!r}."
             )
         return ConversionError(
             f"TensorFlow's converter refused the model{place}: {_shorten(message)}{advice}"
         )
 
-    def _named_in(self, message):
-        """Find the layers whose scopes a message of the converter names."""
+    def _layers_named_in(self, message):
+        """Return the layers whose scopes appear in a message of the converter."""
         scopes = self._exported.scopes.items()
         named = [layer for scope, layer in scopes if re.search(rf"\b{re.escape(scope)}/", message)]
         return tuple(dict.fromkeys(named))
 
-    def _behind_operators(self, message):
-        """Find the layers of operators that a message names, in the float file beside it."""
+    def _layers_of_operators_in(self, message):
+        """Return the layers of the operators that a message names, as the float file tells."""
         path = self._job / "float.tflite"
         if not path.exists():
             return ()
         model = flatbuffer.read(path)
         layers = LayerNames(model.subgraphs[0], self._exported.scopes, self._exported.output_layers)
-        behind = [layers.first(op) for op in model.operators if f"'{op.name}'" in message]
-        return tuple(dict.fromkeys(layer for layer in behind if layer is not None))
+        named = [layers.first(op) for op in model.operators if f"'{op.name}'" in message]
+        return tuple(dict.fromkeys(layer for layer in named if layer is not None))
 
     def _stage(self):
         return f"while {self._read('stage') or 'starting'}"
 
-    def _tail(self):
+    def _output_tail(self):
         lines = processes.last_lines(self._outcome.output, _TAIL_LINES)
-        return "\n".join(["\nIts last words:", *lines]) if lines else ""
+        return "\n".join(["\nIts last output:", *lines]) if lines else ""
 
     def _read(self, name):
         try:

@@ -1,3 +1,3 @@
-"""Models of other times and makers, as Keras 3 models: Keras 2 files, tf_keras, tfmot."""
+"""Load models of Keras 2, tf_keras and tensorflow-model-optimization (tfmot) as Keras 3 models."""
 
 from keras_compress.converters.keras2.loading import load_model as load_model

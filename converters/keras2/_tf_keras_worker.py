@@ -7,17 +7,17 @@ import numpy as np
 
 
 def main(task, path, *rest):
-    """Do one task, see above."""
+    """Run one of the tasks that the module's docstring lists."""
     model = _load(path)
     if task == "save":
         model.save(rest[0], include_optimizer=False, save_format="h5")
         return
-    with np.load(rest[0], allow_pickle=False) as given:
-        inputs = [given[name] for name in given.files]
-    found = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
-    if isinstance(found, dict):
-        found = [found[name] for name in sorted(found)]
-    np.savez(rest[1], *(found if isinstance(found, list | tuple) else [found]))
+    with np.load(rest[0], allow_pickle=False) as arrays:
+        inputs = [arrays[name] for name in arrays.files]
+    outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
+    if isinstance(outputs, dict):
+        outputs = [outputs[name] for name in sorted(outputs)]
+    np.savez(rest[1], *(outputs if isinstance(outputs, list | tuple) else [outputs]))
 
 
 def _load(path):

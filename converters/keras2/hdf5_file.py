@@ -1,4 +1,4 @@
-"""Keras 2 models in HDF5 files: read as data, and written for Keras 3 to load."""
+"""Read Keras 2 models in HDF5 files as data, and write them for Keras 3 to load."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import os
 from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError
 
-# Weights hardly shrink when they are packed, unless they are zero.
+# Weights hardly shrink when they are compressed, unless they are zero.
 _LARGEST_EXPANSION = 100
 _CONFIG, _GROUP = "model_config", "model_weights"
 
@@ -15,13 +15,13 @@ def read(path):
     """Read a model's configuration and weights; no code is run.
 
     Args:
-        path: An HDF5 file that `model.save("name.h5")` of Keras 2 wrote.
+        path: An HDF5 file written by `model.save("name.h5")` in Keras 2.
 
     Returns:
         A `Keras2Model`.
 
     Raises:
-        InvalidArgumentError: A file of weights alone, another HDF5 file, or a damaged one.
+        InvalidArgumentError: The file holds only weights, is another HDF5 file, or is damaged.
     """
     import h5py
 
@@ -31,19 +31,19 @@ def read(path):
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         if isinstance(error, InvalidArgumentError):
             raise
-        words = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise InvalidArgumentError(
-            f"The HDF5 file is damaged, or it is no Keras model: {words} Received: {path!r}"
+            f"The HDF5 file is damaged or not a Keras model: {reason} Received: {path!r}"
         ) from error
 
 
 def _read(file, path):
     config = file.attrs.get(_CONFIG)
     if config is None:
-        kind = "weights alone" if "layer_names" in file.attrs or "layers" in file else "other data"
+        kind = "only weights" if "layer_names" in file.attrs or "layers" in file else "other data"
         raise InvalidArgumentError(
-            "An .h5 file of a whole model is wanted, as model.save(path) writes it. With weights "
-            "alone, build the model, model.load_weights(path), and give that model. "
+            "An .h5 file must hold a whole model, as model.save(path) writes it. If it holds only "
+            "weights, build the model, call model.load_weights(path), and pass that model. "
             f"Received: {path!r}, an HDF5 file that holds {kind}"
         )
     group = file[_GROUP]
@@ -59,7 +59,7 @@ def _read(file, path):
 
 
 def _check_size(group, size, path):
-    """Refuse weights that the file does not hold: HDF5 makes zeros of what was never written."""
+    """Refuse more weights than the file can hold: HDF5 reads zeros where none were written."""
     sizes = []
     group.visititems(lambda _, item: sizes.append(getattr(item, "nbytes", 0)))
     if sum(sizes) > _LARGEST_EXPANSION * size:
@@ -74,7 +74,7 @@ def _weights(group):
 
 
 def _names(group, attribute):
-    """Return the names in an attribute, or in the several ones that long lists are cut into."""
+    """Return the names in an attribute, or in the several that a long list is split across."""
     if attribute in group.attrs:
         return [_text(name) for name in group.attrs[attribute]]
     names, number = [], 0
@@ -107,18 +107,18 @@ def write(source, path):
 
 
 def _write_weights(group, weights):
-    # Names are for people; Keras 3 goes by their order.
-    names = [f"{place}:{name.replace('/', '.')}" for place, (name, _) in enumerate(weights)]
+    # The names are for people; Keras 3 reads the weights in order.
+    names = [f"{index}:{name.replace('/', '.')}" for index, (name, _) in enumerate(weights)]
     _set_names(group, "weight_names", names)
     for name, (_, array) in zip(names, weights, strict=True):
         group.create_dataset(name, data=array)
 
 
 def _set_names(group, attribute, names):
-    """Write names in several attributes where HDF5's 64 kB would not do, as Keras does."""
+    """Split names across attributes where they exceed HDF5's limit of 64 kB, as Keras does."""
     encoded = [name.encode() for name in names]
-    whole = sum(map(len, encoded)) + 64 * len(encoded)
-    if whole < 60_000:
+    total = sum(map(len, encoded)) + 64 * len(encoded)
+    if total < 60_000:
         group.attrs[attribute] = encoded or []
         return
     size = max(1, 30_000 // max(map(len, encoded)))

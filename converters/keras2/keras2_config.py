@@ -1,4 +1,4 @@
-"""Write a Keras 2 configuration so that Keras 3 understands it."""
+"""Translate a Keras 2 configuration into one that Keras 3 understands."""
 
 import copy
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from keras_compress.converters.keras2.keras2_model import layer_entries
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
-# What Keras 2 wrote and Keras 3 does not know: name -> the values that change nothing.
+# Settings that Keras 2 wrote and Keras 3 does not have: name -> the values that change nothing.
 _DROPPED = {
     "time_major": (False,),
     "virtual_batch_size": (None,),
@@ -15,7 +15,7 @@ _DROPPED = {
     "renorm": (False,),
     "input_dtype": (None,),
 }
-# Their one kernel of Keras 2's base class is not there, nor are its groups.
+# Keras 2 also wrote their base class's settings of one kernel and its groups, which they ignore.
 _SPLIT_KERNELS = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "LSTMCell", "GRUCell", "SimpleRNNCell")
 _RENAMED_CLASSES = {
@@ -43,7 +43,7 @@ def translate(config, origin, safe_mode=True, custom_objects=None):
 
     Args:
         config: `{"class_name": ..., "config": {...}}` of a Keras 2 model.
-        origin: What it was read from, for errors.
+        origin: Where it was read from, for error messages.
         safe_mode: Whether to refuse Lambda layers, whose code is in the file.
         custom_objects: Name -> class of the user's own layers.
 
@@ -51,8 +51,8 @@ def translate(config, origin, safe_mode=True, custom_objects=None):
         A new dictionary.
 
     Raises:
-        InvalidArgumentError: The model would run code out of the file.
-        UnsupportedModelError: A layer that Keras 3 has nothing for.
+        InvalidArgumentError: Loading the model would run code from the file.
+        UnsupportedModelError: Keras 3 has no counterpart of a layer.
     """
     config = copy.deepcopy(config)
     if isinstance(config.get("config"), list):
@@ -67,7 +67,7 @@ def translate(config, origin, safe_mode=True, custom_objects=None):
 
 
 def _begin_with_input(layers):
-    """Write the shape that the first layer carries as an input of its own."""
+    """Insert an InputLayer with the input shape that the first layer states."""
     shape = layers[0]["config"].get("batch_input_shape") if layers else None
     if shape is None or layers[0]["class_name"] == "InputLayer":
         return
@@ -86,8 +86,8 @@ def _refuse(config, origin, safe_mode, custom_objects):
         kind, name = entry["class_name"], entry["config"].get("name")
         if safe_mode and kind in ("Lambda", "__lambda__"):
             raise InvalidArgumentError(
-                "A Lambda layer holds Python code, which loading would run. Where you trust the "
-                "file: kc.load_model(path, safe_mode=False), and give the model that it returns. "
+                "A Lambda layer holds Python code, which loading would run. If you trust the "
+                "file, call kc.load_model(path, safe_mode=False) and pass the model it returns. "
                 f"Received: layer {name!r} in {origin}"
             )
         if kind in _WITHOUT_COUNTERPART and kind not in custom_objects:
@@ -139,7 +139,7 @@ def _translate_entry(entry):
 
 
 def _plain_name(value):
-    """Return the name that a policy or a function was written in full for."""
+    """Return the name of a policy or function that the file describes in full."""
     if isinstance(value, dict) and value.get("class_name") in ("Policy", "PolicyV1", "DTypePolicy"):
         return value["config"]["name"]
     if isinstance(value, dict) and value.get("class_name") == "function":

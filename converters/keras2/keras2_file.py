@@ -1,4 +1,4 @@
-"""`.keras` files that Keras 2 wrote: the format is Keras 3's, the configuration is not."""
+"""Load `.keras` files written by Keras 2: only their configuration differs from Keras 3's."""
 
 import json
 import os
@@ -18,13 +18,13 @@ def version(path):
         path: A file.
 
     Returns:
-        A string, empty where the file does not say.
+        A string; empty if the file does not say.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return str(json.loads(archive.read(_METADATA)).get("keras_version", ""))
     except Exception:
-        # zipfile, zlib and json raise whatever the bytes lead them to; Keras says it better.
+        # zipfile, zlib and json raise errors of any type on bad bytes; Keras explains it better.
         return ""
 
 
@@ -39,7 +39,7 @@ def read_config(path):
 
 
 def load(path, config, load_keras3, safe_mode=True, custom_objects=None):
-    """Load a file of Keras 2 by way of a copy that Keras 3 reads.
+    """Load a Keras 2 file through a temporary copy that Keras 3 can read.
 
     Args:
         path: A `.keras` file.

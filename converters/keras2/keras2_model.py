@@ -1,4 +1,4 @@
-"""A Keras 2 model as data, whatever it was read from: its configuration and weights."""
+"""A Keras 2 model as data (configuration and weights), whatever file it was read from."""
 
 import dataclasses
 from typing import Any
@@ -11,8 +11,8 @@ class Keras2Model:
     Args:
         config: The model's configuration, `{"class_name": ..., "config": {...}}`.
         weights: Name of a layer -> list of (name of the weight, array), in Keras 2's order.
-        origin: What it was read from, for errors.
-        top_level: Weights of the model itself, outside of its layers.
+        origin: Where it was read from, for error messages.
+        top_level: Weights of the model itself, outside its layers.
     """
 
     config: dict
@@ -22,7 +22,7 @@ class Keras2Model:
 
 
 def layer_entries(config):
-    """Yield the entries of all layers, those of nested models and of wrapped layers included.
+    """Yield the entries of all layers, including those of nested models and wrapped layers.
 
     Args:
         config: An entry, `{"class_name": ..., "config": {...}}`.

@@ -1,4 +1,4 @@
-"""One door for every model: `.keras`, `.h5`, SavedModel, `tf_keras` and tfmot."""
+"""Load any supported model: `.keras`, `.h5`, SavedModel, `tf_keras` and tfmot."""
 
 import dataclasses
 import os
@@ -34,33 +34,33 @@ def load_model(
     custom_objects: Mapping[str, Any] | None = None,
     compare: bool = False,
 ) -> "keras.Model":
-    """Return the Keras 3 model that a path or an object stands for.
+    """Load a Keras 3 model from a file of Keras 2 or 3, or from a `tf_keras` model.
 
-    A `.keras` file of any Keras backend, or of Keras 2; a Keras 2 or 3 `.h5` file; a SavedModel
-    folder that Keras 2 wrote; a live model of `tf_keras`. Configuration and weights are read as
-    data and the model is rebuilt, so that neither `tf_keras` nor tensorflow-model-optimization has
-    to be installed (but for a `.keras` file of the latter's).
+    The source is a `.keras` file of any Keras backend, or of Keras 2; a Keras 2 or 3 `.h5` file; a
+    SavedModel folder that Keras 2 wrote; or a live `tf_keras` model. Configuration and weights are
+    read as data and the model is rebuilt, so that neither `tf_keras` nor
+    tensorflow-model-optimization has to be installed (except for a `.keras` file of the latter).
 
     Models that tensorflow-model-optimization has pruned, clustered or prepared for quantization
-    come back as compressed models: masks, shared values and ranges are taken over.
+    are returned as compressed models with their masks, shared values and ranges.
 
     Args:
         model: A path, or a model. A Keras 3 model is returned unchanged.
-        compile: Whether to compile the model as it was when it was saved, optimizer included;
-            `.keras` files of Keras 3 alone. Default true.
+        compile: Whether to compile the model as it was when it was saved, including the
+            optimizer; only for `.keras` files of Keras 3. Default true.
         safe_mode: Whether to refuse Python code in the file (Lambda layers). Default true.
         custom_objects: Dict from name to class of your own layers, written for Keras 3.
-        compare: Whether to run the model beside its source in `tf_keras`, on random inputs in a
-            process of its own, and to refuse it where their outputs differ. Takes some seconds.
+        compare: Whether to compare the model with its source on random inputs, run by `tf_keras`
+            in a child process, and to raise an error if their outputs differ. Takes some seconds.
 
     Returns:
         A `keras.Model`, plain or compressed.
 
     Raises:
-        InvalidArgumentError: No model, a damaged one, or one with code in it; the message says
-            what was received and what to do.
-        UnsupportedModelError: A subclassed model, or layers that Keras 3 has nothing for.
-        MissingPackageError: A `.keras` file of tfmot's, or `compare`, without `tf_keras`.
+        InvalidArgumentError: There is no model, it is damaged, or it contains code; the message
+            says what was received and what to do.
+        UnsupportedModelError: The model is subclassed, or Keras 3 has no counterpart of a layer.
+        MissingPackageError: A `.keras` file of tfmot, or `compare`, without `tf_keras`.
 
     Example:
         >>> load_model("mobilenet.h5")  # doctest: +SKIP
@@ -137,7 +137,7 @@ def _load_live(model, safe_mode, custom_objects, compare):
 
 
 def _rebuild(source, safe_mode, custom_objects):
-    """Return the Keras 3 model, and what was taken over from tfmot's wrappers."""
+    """Return the Keras 3 model, and the masks, values and ranges of tfmot's wrappers."""
     taken = None
     if tfmot_wrappers.has_wrappers(source.config):
         source, taken = tfmot_wrappers.strip(source)
@@ -155,7 +155,7 @@ def _rebuild(source, safe_mode, custom_objects):
 
 
 def _check_size(config, source):
-    """Refuse a configuration of layers that would take memory for weights that are not there."""
+    """Refuse a configuration whose layers would allocate more weights than were saved."""
     largest = model_file.largest_layer(config)
     arrays = [array for weights in source.weights.values() for _, array in weights]
     if largest > sum(array.size for array in arrays):
@@ -173,9 +173,9 @@ def _load(path, origin, safe_mode, custom_objects):
             path, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
         )
     except Exception as error:
-        # Keras raises whatever a configuration leads it to.
-        words = " ".join(str(error).split("Exception encountered:")[-1].split())[:600]
+        # Keras raises errors of any type on a bad configuration.
+        reason = " ".join(str(error).split("Exception encountered:")[-1].split())[:600]
         raise InvalidArgumentError(
-            f"Keras 3 cannot rebuild the model: {words} Layers of your own are given as "
+            f"Keras 3 cannot rebuild the model: {reason} Pass layers of your own as "
             f"kc.load_model(path, custom_objects={{name: class}}). Received: {origin}"
         ) from error

@@ -1,4 +1,4 @@
-"""Load the Keras model that a path or an object stands for."""
+"""Load a Keras model from a `.keras` file."""
 
 import importlib
 import json
@@ -11,18 +11,18 @@ from keras_compress.support import archives
 from keras_compress.tflite import file_kind
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-# A configuration is text about layers; no model's comes near to this.
+# A configuration describes layers as text; that of a real model is far smaller than this.
 _LARGEST_CONFIG = 64 << 20
-# A layer has at least as many weights as the product of these, where it has them.
+# Settings whose product is a lower limit of a layer's number of weights.
 _WEIGHT_COUNTS = (("units",), ("filters",), ("input_dim", "output_dim"))
 # 4-bit weights take half a byte each.
 _WEIGHTS_PER_BYTE = 2
 
 
 def load(model, compile=False, safe_mode=True, custom_objects=None):
-    """Return a model, loaded from its file where a path is given.
+    """Load a model from a path; return a model unchanged.
 
-    Keras' safe mode stays as the user has set it, which is on: no code comes out of the file.
+    In Keras' safe mode, the default, no code from the file is run.
 
     Args:
         model: A `keras.Model`, or the path of a `.keras` file.
@@ -34,7 +34,7 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
         The model; anything that is not a path is returned unchanged.
 
     Raises:
-        InvalidArgumentError: No `.keras` file, or one that cannot be loaded.
+        InvalidArgumentError: Not a `.keras` file, or one that cannot be loaded.
     """
     if not isinstance(model, str | os.PathLike):
         return model
@@ -42,14 +42,14 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
     check(path)
     import keras
 
-    # Its file may name classes of this package.
+    # The file may name classes of this package.
     importlib.import_module("keras_compress.serialization")
     try:
         return keras.models.load_model(
             path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
         )
     except Exception as error:
-        # Keras raises whatever the bytes of a file lead it to.
+        # Keras raises errors of any type on a bad file.
         raise InvalidArgumentError(
             f"The .keras file cannot be loaded: {_one_line(error)} "
             f"Received: {path!r}, {file_kind.describe_path(path)}"
@@ -57,17 +57,18 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
 
 
 def check(path):
-    """Refuse what is no `.keras` file, or would take memory that its weights do not account for.
+    """Refuse a file that is not a `.keras` file, or whose layers need more weights than it holds.
 
     Args:
         path: The file.
 
     Raises:
-        InvalidArgumentError: No `.keras` file, a damaged one, or one that is larger than it looks.
+        InvalidArgumentError: Not a `.keras` file, a damaged one, or one that would take far more
+            memory than its size suggests.
     """
     if not os.fspath(path).endswith(".keras") or not os.path.isfile(path):
         raise InvalidArgumentError(
-            "A model is given as a keras.Model or as the path of a .keras file. "
+            "A model must be a keras.Model or the path of a .keras file. "
             f"Received: {path!r}, {file_kind.describe_path(path)}"
         )
     sizes = archives.check(path)
@@ -81,7 +82,7 @@ def check(path):
             config = json.loads(archive.read(_CONFIG))
         largest = largest_layer(config)
     except Exception as error:
-        # zipfile, zlib and json raise whatever the bytes lead them to.
+        # zipfile, zlib and json raise errors of any type on bad bytes.
         raise InvalidArgumentError(
             f"The .keras file cannot be loaded: {_one_line(error)} Received: {path!r}"
         ) from error
@@ -93,7 +94,7 @@ def check(path):
 
 
 def largest_layer(config):
-    """Return the least number of weights that the largest layer of a configuration must have.
+    """Return a lower limit of the number of weights in a configuration's largest layer.
 
     Args:
         config: A model's configuration.
@@ -102,7 +103,7 @@ def largest_layer(config):
 
 
 def _weight_counts(value):
-    """Yield the least numbers of weights that a configuration speaks of."""
+    """Yield lower limits of the numbers of weights of a configuration's layers."""
     if isinstance(value, list):
         for entry in value:
             yield from _weight_counts(entry)

@@ -1,4 +1,4 @@
-"""SavedModel folders that Keras 2 wrote, read as data: nothing in them is run.
+"""Read SavedModel folders that Keras 2 wrote, as data: no code in them is run.
 
 `keras_metadata.pb` holds the configuration of every layer; the checkpoint's object graph leads
 from a layer to its variables.
@@ -25,7 +25,7 @@ def read(folder):
         A `Keras2Model`.
 
     Raises:
-        UnsupportedModelError: No Keras model was saved there, or a subclassed one.
+        UnsupportedModelError: The folder holds no Keras model, or a subclassed one.
         InvalidArgumentError: A file in the folder is damaged.
     """
     path = os.path.join(folder, _METADATA)
@@ -33,9 +33,9 @@ def read(folder):
         raise UnsupportedModelError(
             "This SavedModel holds TensorFlow functions and no Keras layers: it has no "
             f"{_METADATA}, which Keras 2's model.save(folder) writes and export() does not. Save "
-            "the model that it was made from as .keras or .h5 and give that; only as it is, "
+            "the original model as .keras or .h5 and pass that. If you only have this folder, "
             "tf.lite.TFLiteConverter.from_saved_model(folder) converts it, and kc.check and "
-            f"kc.evaluate take the file. Received: {folder!r}"
+            f"kc.evaluate accept the resulting file. Received: {folder!r}"
         )
     try:
         with open(path, "rb") as file:
@@ -55,16 +55,16 @@ def read(folder):
     except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
         if isinstance(error, UnsupportedModelError):
             raise
-        words = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise InvalidArgumentError(
-            f"The SavedModel is damaged: {words} Received: {folder!r}"
+            f"The SavedModel is damaged: {reason} Received: {folder!r}"
         ) from error
     config = {"class_name": root["class_name"], "config": root["config"]}
     return Keras2Model(config=config, weights=weights, origin=f"the SavedModel {folder!r}")
 
 
 def _weights(folder, nodes):
-    """Return the weights of each layer that stands directly in the model."""
+    """Return the weights of each top-level layer of the model."""
     import tensorflow as tf
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -73,25 +73,26 @@ def _weights(folder, nodes):
         graph = trackable_object_graph_pb2.TrackableObjectGraph()
         graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
     except Exception as error:
-        # TensorFlow and protobuf have errors of their own for each kind of damage.
+        # TensorFlow and protobuf raise errors of their own types for each kind of damage.
         raise ValueError(f"its variables cannot be read: {error}") from error
     children = [
         {child.local_name: child.node_id for child in node.children} for node in graph.nodes
     ]
     weights: dict[str, list[tuple[str, np.ndarray]]] = {}
-    for name, place in children[0].items():
-        if not name.startswith("layer-") or place not in nodes:
+    for name, node in children[0].items():
+        if not name.startswith("layer-") or node not in nodes:
             continue
-        listed = children[children[place]["variables"]] if "variables" in children[place] else {}
-        found = weights[nodes[place]["name"]] = []
-        for number in sorted(listed, key=int):
-            (attribute,) = graph.nodes[listed[number]].attributes
-            found.append((attribute.full_name, reader.get_tensor(attribute.checkpoint_key)))
+        variables = children[children[node]["variables"]] if "variables" in children[node] else {}
+        layer_weights = weights[nodes[node]["name"]] = []
+        for number in sorted(variables, key=int):
+            (attribute,) = graph.nodes[variables[number]].attributes
+            array = reader.get_tensor(attribute.checkpoint_key)
+            layer_weights.append((attribute.full_name, array))
     return weights
 
 
 def _nodes(content):
-    """Yield (number, metadata) of the objects that `keras_metadata.pb` describes."""
+    """Yield (node number, metadata) of each object that `keras_metadata.pb` describes."""
     for field, entry in _fields(content):
         if field == 1:
             values = dict(_fields(entry))
@@ -99,12 +100,12 @@ def _nodes(content):
 
 
 def _sequence(value):
-    """Read the forms that Keras 2 writes tuples and shapes in as lists."""
+    """Return tuples and shapes, which Keras 2 writes in forms of its own, as lists."""
     return value["items"] if value.get("class_name") in ("__tuple__", "TensorShape") else value
 
 
 def _fields(content):
-    """Yield (field number, value) of a protocol buffer message that has integers and bytes only."""
+    """Yield (field number, value) of a protocol buffer message of integers and bytes only."""
     place = 0
     while place < len(content):
         key, place = _varint(content, place)

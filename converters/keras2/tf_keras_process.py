@@ -1,4 +1,4 @@
-"""Ask tf_keras, in a process of its own: importing tfmot would flip `tf.keras` for this one."""
+"""Run tf_keras in a child process: importing tfmot here would switch `tf.keras` to Keras 2."""
 
 import importlib.util
 import os
@@ -12,25 +12,25 @@ from keras_compress.support import processes
 _WORKER = "keras_compress.converters.keras2._tf_keras_worker"
 _TIMEOUT_S = 600
 _SAMPLES = 8
-# Two frameworks add up the same products in other orders.
+# The two frameworks add up the same products in different orders.
 _RELATIVE = 1e-4
 _SEED = 0
 
 
 def compare(model, path, exact=True):
-    """Run a model beside the file that it came from.
+    """Compare the outputs of a model with those of the file that it came from.
 
     Args:
         model: The Keras 3 model.
         path: A file or folder that `tf_keras` loads.
-        exact: Whether outputs must be equal up to rounding; a model that rounds to integers may
-            differ by a step now and then, so only the shapes are held to be equal there.
+        exact: Whether outputs must be equal up to rounding. A model that rounds to integers may
+            differ by a step now and then, so that only the shapes must be equal there.
 
     Returns:
         The largest difference between outputs, divided by the largest output.
 
     Raises:
-        ConversionError: They differ.
+        ConversionError: The outputs differ.
         MissingPackageError: `tf_keras` is not installed.
     """
     rng = np.random.default_rng(_SEED)
@@ -43,9 +43,10 @@ def compare(model, path, exact=True):
 
     ours = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
     worst = 0.0
-    for one, other in zip(keras.tree.flatten(ours), theirs, strict=True):
-        scale = float(np.abs(other).max()) or 1.0
-        worst = max(worst, float(np.abs(np.asarray(one) - other).max()) / scale)
+    for our_output, their_output in zip(keras.tree.flatten(ours), theirs, strict=True):
+        scale = float(np.abs(their_output).max()) or 1.0
+        difference = np.abs(np.asarray(our_output) - their_output).max()
+        worst = max(worst, float(difference) / scale)
     if exact and not worst <= _RELATIVE:
         raise ConversionError(
             f"The model rebuilt in Keras 3 differs from its source in tf_keras by {worst:.3g} of "
@@ -56,29 +57,29 @@ def compare(model, path, exact=True):
 
 
 def predict(path, inputs):
-    """Return what a model answers in `tf_keras`.
+    """Return the outputs of a model run by `tf_keras`.
 
     Args:
-        path: A file or folder that it loads.
+        path: A file or folder that `tf_keras` loads.
         inputs: List of arrays.
 
     Returns:
         List of arrays.
     """
     with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
-        given, answered = os.path.join(folder, "in.npz"), os.path.join(folder, "out.npz")
-        np.savez(given, *inputs)
-        _run("predict", path, given, answered)
-        with np.load(answered, allow_pickle=False) as arrays:
+        input_file, output_file = os.path.join(folder, "in.npz"), os.path.join(folder, "out.npz")
+        np.savez(input_file, *inputs)
+        _run("predict", path, input_file, output_file)
+        with np.load(output_file, allow_pickle=False) as arrays:
             return [arrays[name] for name in arrays.files]
 
 
 def save_as_h5(path, target):
-    """Have `tf_keras` load a model and write it as an `.h5` file.
+    """Write a model that `tf_keras` loads as an `.h5` file.
 
     Args:
-        path: A file or folder that it loads.
-        target: The file.
+        path: A file or folder that `tf_keras` loads.
+        target: Path of the `.h5` file.
     """
     _run("save", path, target)
 
@@ -86,7 +87,7 @@ def save_as_h5(path, target):
 def _run(*arguments):
     if importlib.util.find_spec("tf_keras") is None:
         raise MissingPackageError(
-            "This needs tf_keras, Keras 2 for today's TensorFlow: pip install "
+            "This needs tf_keras, which is Keras 2 for current versions of TensorFlow: pip install "
             f'"keras-compress[tensorflow]". Received: {arguments[1]!r}'
         )
     outcome = processes.run(
@@ -96,7 +97,7 @@ def _run(*arguments):
     )
     if outcome.timed_out:
         raise InvalidArgumentError(
-            f"tf_keras took longer than {_TIMEOUT_S} s over the model. Received: {arguments[1]!r}"
+            f"tf_keras took longer than {_TIMEOUT_S} s for the model. Received: {arguments[1]!r}"
         )
     if outcome.exit_code:
         last = processes.last_lines(outcome.output, 1) or [processes.exit_reason(outcome.exit_code)]

@@ -1,4 +1,4 @@
-"""Give what tensorflow-model-optimization has learned to a compressed Keras 3 model."""
+"""Transfer the masks, shared values and ranges of tfmot to a compressed Keras 3 model."""
 
 import warnings
 
@@ -15,30 +15,30 @@ _LARGEST_CODEBOOK = 128
 
 
 def take_over(model, taken):
-    """Return a compressed model with the masks, shared values and ranges that were taken.
+    """Return a compressed model with the masks, shared values and ranges of tfmot's wrappers.
 
     Args:
         model: The plain `keras.Model`.
-        taken: A `Taken`.
+        taken: The `Taken` that stripping the wrappers returned.
 
     Returns:
-        A compressed `keras.Model`. Steps of weights follow the weights, as those of tfmot do in
-        training.
+        A compressed `keras.Model`. The quantization steps of weights follow the weights, as they
+        do in tfmot's training.
     """
-    known = {layer.name: layer for layer in all_layers(model) if layer_types.find(layer)}
-    lost = sorted((taken.masks.keys() | taken.clusters.keys()) - known.keys())
-    if lost:
+    layers = {layer.name: layer for layer in all_layers(model) if layer_types.find(layer)}
+    unsupported = sorted((taken.masks.keys() | taken.clusters.keys()) - layers.keys())
+    if unsupported:
         warnings.warn(
-            f"Zeros and shared values of layers {', '.join(lost)} are kept as they are, and more "
-            "training would lose them: no layer of their type is pruned or clustered here.",
+            f"The zeros and shared values of layers {', '.join(unsupported)} are kept, but further "
+            "training would lose them: layers of their type cannot be pruned or clustered here.",
             stacklevel=4,
         )
-    masks = {name: mask for name, mask in taken.masks.items() if name in known}
-    clusters = {name: count for name, count in taken.clusters.items() if name in known}
-    clusterable = {name for name, layer in known.items() if _kernels(layer, prunable=True)}
+    masks = {name: mask for name, mask in taken.masks.items() if name in layers}
+    clusters = {name: count for name, count in taken.clusters.items() if name in layers}
+    clusterable = {name for name, layer in layers.items() if _kernels(layer, prunable=True)}
     if clusters and not clusterable <= clusters.keys():
-        # A predicate takes all kernels of a layer, also those that tfmot clusters in none.
-        clusters = {n: count for n, count in clusters.items() if not _kernels(known[n], False)}
+        # A predicate selects all kernels of a layer, including those that tfmot never clusters.
+        clusters = {n: count for n, count in clusters.items() if not _kernels(layers[n], False)}
     compressed = compress(
         model,
         pruning={name: Pruning(pattern=taken.patterns[name]) for name in masks} or None,
@@ -62,8 +62,8 @@ def _clustering(clusters, clusterable, per_channel):
     count = max(clusters.values(), default=0)
     if not 2 <= count <= _LARGEST_CODEBOOK:
         return None
-    chosen = None if clusterable <= clusters.keys() else lambda layer: layer.name in clusters
-    return Clustering(clusters=count, per_channel=per_channel, layers=chosen)
+    predicate = None if clusterable <= clusters.keys() else lambda layer: layer.name in clusters
+    return Clustering(clusters=count, per_channel=per_channel, layers=predicate)
 
 
 def _quantization(taken):
@@ -104,29 +104,29 @@ def _set_ranges(model, taken):
             else:
                 layer.set_range(*ends)
     if missing:
-        why = " (ranges of -6 to 6, where tfmot begins, were left out)" if taken.untrained else ""
+        why = " (ranges of -6 to 6, tfmot's initial ones, were ignored)" if taken.untrained else ""
         warnings.warn(
-            f"No trained range was found for the outputs of {', '.join(missing)}{why}: give "
+            f"No trained range was found for the outputs of {', '.join(missing)}{why}: pass "
             "kc.convert a representative_dataset, or set all ranges with kc.calibrate.",
             stacklevel=5,
         )
 
 
 def _range_of(name, ranges, model):
-    """Find the range of what a layer, or a part of it, puts out."""
+    """Return the range of the outputs of a layer or of a part of it, or `None`."""
     inputs = [tensor.name for tensor in model.inputs]
     for ending in ("_activation_product", "_product", "_activation"):
         whole = name.removesuffix(ending)
-        if whole != name and (found := _output(whole, ranges)) is not None:
-            return found
+        if whole != name and (ends := _output_range(whole, ranges)) is not None:
+            return ends
     if (name, "pre_activation") in ranges:
         return ranges[name, "pre_activation"]
-    found = _output(name, ranges)
+    ends = _output_range(name, ranges)
     # A Sequential model's file does not name its input.
-    if found is None and name in inputs and len(inputs) == 1:
-        found = ranges.get((None, "output"))
-    return found
+    if ends is None and name in inputs and len(inputs) == 1:
+        ends = ranges.get((None, "output"))
+    return ends
 
 
-def _output(name, ranges):
+def _output_range(name, ranges):
     return ranges.get((name, "output"), ranges.get((name, "post_activation")))

@@ -1,4 +1,4 @@
-"""Take the wrappers of tensorflow-model-optimization out of a model that was read as data.
+"""Remove the wrappers of tensorflow-model-optimization from a model that was read as data.
 
 Sources: the classes `PruneLowMagnitude`, `QuantizeWrapperV2`, `QuantizeLayer` and
 `ClusterWeights` of tensorflow-model-optimization 0.8, whose weights' names are read here.
@@ -19,7 +19,7 @@ _QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2")
 _INPUT_QUANTIZER = "QuantizeLayer"
 _WRAPPERS = (_PRUNED, _CLUSTERED, *_QUANTIZED)
 _NESTED = ("Functional", "Model", "Sequential")
-# The range that tfmot begins with; one that still is there was never trained.
+# The range that tfmot starts from; a range that still equals it was never trained.
 _UNTRAINED = (-6.0, 6.0)
 # Weights are hardly ever exactly zero by chance.
 _PRUNED_SHARE = 0.1
@@ -32,18 +32,18 @@ _OWN_ORDER = ("depthwise_kernel", "pointwise_kernel", "embeddings", "kernel", "b
 
 @dataclasses.dataclass
 class Taken:
-    """What wrappers knew, by the name of the layer inside.
+    """The masks, shared values and ranges that wrappers held, by the name of the layer inside.
 
     Args:
         masks: Layer -> 0/1 array of the shape of the kernel.
-        patterns: Layer -> name of the pattern that its mask has.
+        patterns: Layer -> name of the pruning pattern of its mask.
         clusters: Layer -> number of shared values.
-        clustered_per_channel: Whether every channel of a convolution has values of its own.
+        clustered_per_channel: Whether each channel of a convolution has values of its own.
         quantized: Names of the layers whose weights are quantized.
-        bits: Pair (weights, activations).
+        bits: Bit widths (weights, activations).
         ranges: (layer, place) -> (minimum, maximum); a place is `"output"`, `"pre_activation"`
             or `"post_activation"`.
-        untrained: Whether ranges were found that no training step has set.
+        untrained: Whether some ranges were never set by a training step.
     """
 
     masks: dict = dataclasses.field(default_factory=dict)
@@ -60,17 +60,17 @@ class Taken:
 
 
 def has_wrappers(config):
-    """Tell whether a configuration speaks of tensorflow-model-optimization.
+    """Return whether a configuration contains wrappers of tensorflow-model-optimization.
 
     Args:
         config: A model's configuration.
     """
-    known = {*_WRAPPERS, _INPUT_QUANTIZER}
-    return any(entry["class_name"].split(">")[-1] in known for entry in layer_entries(config))
+    wrappers = {*_WRAPPERS, _INPUT_QUANTIZER}
+    return any(entry["class_name"].split(">")[-1] in wrappers for entry in layer_entries(config))
 
 
 def strip(source):
-    """Return the plain model inside, and what its wrappers knew.
+    """Return the plain model inside, and the masks, values and ranges of its wrappers.
 
     Args:
         source: A `Keras2Model`.
@@ -79,7 +79,7 @@ def strip(source):
         Pair (`Keras2Model`, `Taken`); kernels are masked and clustered as in the wrapped model.
 
     Raises:
-        UnsupportedModelError: A wrapper around a layer that cannot be taken out of it.
+        UnsupportedModelError: A layer cannot be taken out of its wrapper.
     """
     stripper = _Stripper(source)
     config = stripper.model(copy.deepcopy(source.config))
@@ -94,7 +94,7 @@ class _Stripper:
         self.weights: dict[str, list[tuple[str, Any]]] = {}
 
     def model(self, entry, outer=None):
-        """Strip a model's entry; `outer` is the name of the layer that holds its weights."""
+        """Strip a model's entry; `outer` is the name of the layer under which its weights are."""
         config = entry["config"]
         renamed, forwarded = {}, {}
         entries = []
@@ -156,7 +156,7 @@ class _Stripper:
             unwrapped["config"].setdefault(
                 "batch_input_shape", entry["config"]["batch_input_shape"]
             )
-        # Entries without a module are read in the older way, as those around them are.
+        # Keras reads entries without a module in the older format, which the others here have.
         if "module" not in entry:
             unwrapped.pop("module", None)
             unwrapped.pop("registered_name", None)
@@ -164,17 +164,17 @@ class _Stripper:
 
     def _masked(self, own, extra, entry, layer, nested):
         masks = [array for weight, array in extra if weight.startswith("mask")]
-        taken = []
+        weights = []
         for weight, array in own:
-            fits = [mask for mask in masks if mask.shape == array.shape]
+            matching = [mask for mask in masks if mask.shape == array.shape]
             inside = not nested or f"{layer}/" in weight
-            if fits and inside and _last(weight) not in ("bias", "depthwise_kernel"):
-                mask = fits[0]
+            if matching and inside and _last(weight) not in ("bias", "depthwise_kernel"):
+                mask = matching[0]
                 self.taken.masks[layer] = np.asarray(mask, np.float32)
                 self.taken.patterns[layer] = _pattern(entry["config"])
                 array = array * mask
-            taken.append((weight, array))
-        return taken
+            weights.append((weight, array))
+        return weights
 
     def _clustered(self, own, extra, entry, inner, outer):
         layer, config = inner["config"]["name"], entry["config"]
@@ -192,7 +192,7 @@ class _Stripper:
                 "Save tfmot.clustering.keras.strip_clustering(model) and give that. "
                 f"Received: {self._source.origin}"
             )
-        places = {
+        indices = {
             weight.removeprefix("pulling_indices_"): array
             for weight, array in extra
             if weight.startswith("pulling_indices_")
@@ -203,7 +203,7 @@ class _Stripper:
                 values = np.where(
                     np.abs(values) == np.abs(values).min(-1, keepdims=True), 0, values
                 )
-            arrays[kernel] = _shared(values, places[kernel], arrays.get(kernel))
+            arrays[kernel] = _shared(values, indices[kernel], arrays.get(kernel))
             if config.get("preserve_sparsity"):
                 self.taken.masks[layer] = (arrays[kernel] != 0).astype(np.float32)
                 self.taken.patterns[layer] = "unstructured"
@@ -223,22 +223,22 @@ class _Stripper:
             if f"{place}_min" in values:
                 self._range(layer, place, values[f"{place}_min"], values[f"{place}_max"])
         _restore_activations(inner["config"])
-        taken = []
+        weights = []
         for weight, array in own:
             kernel = _last(weight)
-            places = values.get(f"{kernel}_pulling_indices_tf")
-            if places is not None:
-                array = _shared(values[f"{kernel}_cluster_centroids_tf"], places, None)
+            indices = values.get(f"{kernel}_pulling_indices_tf")
+            if indices is not None:
+                array = _shared(values[f"{kernel}_cluster_centroids_tf"], indices, None)
             if f"{kernel}_min" in values:
                 self.taken.quantized.add(layer)
                 if np.mean(array == 0) > _PRUNED_SHARE:
                     self.taken.masks[layer] = (array != 0).astype(np.float32)
                     self.taken.patterns[layer] = "unstructured"
-            taken.append((weight, array))
+            weights.append((weight, array))
         if inner["class_name"] == "DepthwiseConv2D":
-            # Its kernel's range is not always a weight of the wrapper.
+            # The wrapper does not always hold the range of a depthwise kernel.
             self.taken.quantized.add(layer)
-        return taken
+        return weights
 
     def _input_range(self, entry, name):
         values = {_last(weight): array for weight, array in self._source.weights.get(name, [])}
@@ -257,14 +257,14 @@ class _Stripper:
 
 
 def _split(weights, wrapper):
-    """Part a list of weights into those of layers and those of a wrapper, which get short names."""
+    """Split weights into those of layers and those of a wrapper, which get short names."""
     own, extra = [], []
     for name, array in weights:
         inside, _, rest = name.partition("/")
         if inside == wrapper or f"/{wrapper}/" in name:
             extra.append((rest.split(f"{wrapper}/")[-1].split(":")[0], array))
         elif not rest and _BARE_EXTRA.fullmatch(name.split(":")[0]):
-            # A model that came out of a .keras file has names without their layers'.
+            # In a model from a .keras file, names of weights do not include the layer's name.
             extra.append((name.split(":")[0], array))
         else:
             own.append((name, array))
@@ -275,29 +275,30 @@ def _last(weight):
     return weight.split(":")[0].split("/")[-1]
 
 
-def _shared(centroids, places, original):
-    """Return weights that have the values of centroids, chosen as tfmot chooses them.
+def _shared(centroids, indices, original):
+    """Return clustered weights: each is the centroid that tfmot assigns to it.
 
     Args:
         centroids: Array (clusters,), or (channels, clusters) with the channel last in a kernel.
-        places: Index of the centroid of each weight.
-        original: The weights before they were clustered, or `None`: then `places` counts.
+        indices: Index of the centroid of each weight.
+        original: The weights before clustering, which go to the nearest of one set of centroids;
+            `None` uses `indices`.
     """
     if centroids.ndim == 1:
         if original is not None:
             flat = original.reshape(-1, 1)
-            places = np.abs(flat - centroids).argmin(1).reshape(original.shape)
-        return centroids[places].astype(np.float32)
-    if places.shape[0] == len(centroids) and places.shape[-1] != len(centroids):
-        places = np.moveaxis(places, 0, -1)
+            indices = np.abs(flat - centroids).argmin(1).reshape(original.shape)
+        return centroids[indices].astype(np.float32)
+    if indices.shape[0] == len(centroids) and indices.shape[-1] != len(centroids):
+        indices = np.moveaxis(indices, 0, -1)
     channels = np.arange(len(centroids))
-    return centroids[channels, places].astype(np.float32)
+    return centroids[channels, indices].astype(np.float32)
 
 
 def _pattern(config):
     ratio, block = config.get("sparsity_m_by_n"), config.get("block_size")
     if ratio:
-        # tfmot counts the zeros, the pattern's name the others.
+        # tfmot's ratio counts zeros; the pattern's name counts the weights that are kept.
         return f"{int(ratio[1]) - int(ratio[0])}:{int(ratio[1])}"
     if block and tuple(block) != (1, 1) and block[0] == 1:
         return f"{int(block[0])}x{int(block[1])}"
@@ -305,7 +306,7 @@ def _pattern(config):
 
 
 def _restore_activations(config):
-    """Put the activation of a layer back that tfmot has wrapped."""
+    """Put back the activations of a layer that tfmot has wrapped."""
     for key, value in config.items():
         if isinstance(value, dict) and value.get("class_name", "").endswith(
             "QuantizeAwareActivation"
@@ -332,12 +333,12 @@ def _references(nodes):
     if isinstance(nodes, dict):
         nodes = list(nodes.values())
     if isinstance(nodes, list):
-        return [found for node in nodes for found in _references(node)]
+        return [reference for node in nodes for reference in _references(node)]
     return []
 
 
 def _redirect(nodes, renamed, forwarded):
-    """Return nodes that speak of layers by their new names, and past layers that are gone."""
+    """Return nodes that refer to layers by their new names, bypassing removed layers."""
     if _is_reference(nodes):
         name, node, tensor, *kwargs = nodes
         if name in forwarded:

@@ -1,1 +1,1 @@
-"""Layers as operators that a target takes, where that changes nothing. One file a rewrite."""
+"""Rewrites: layers as operators that a target supports, with the same results. One per module."""

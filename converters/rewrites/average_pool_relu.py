@@ -1,4 +1,4 @@
-"""A mean that a ReLU follows as a depthwise convolution."""
+"""Average pooling followed by a ReLU, as a depthwise convolution."""
 
 from collections.abc import Callable
 
@@ -19,21 +19,22 @@ from keras_compress.graph.graph import Call
 class AveragePoolRelu(Rewrite):
     """An AveragePooling2D followed by a ReLU as a depthwise convolution with equal weights.
 
-    The converter fuses the ReLU into AVERAGE_POOL_2D, and both cannot be swapped. A depthwise
-    convolution whose weights are all 1/n computes the mean of n pixels, and takes the ReLU. Windows
-    that reach over the edge stay, as their mean is of fewer pixels.
+    The converter fuses the ReLU into AVERAGE_POOL_2D, and the two cannot be swapped. A depthwise
+    convolution whose weights are all 1/n computes the mean of n pixels, and the ReLU can be fused
+    into it. Pooling with windows that overlap the border is not rewritten, as they average fewer
+    pixels.
     """
 
     layers = (keras.layers.AveragePooling2D,)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where AVERAGE_POOL_2D takes no fused activation."""
+        """Return whether AVERAGE_POOL_2D must not have a fused activation."""
         return forbids_fusing(profile, "AVERAGE_POOL_2D")
 
     def replacement(self, call: Call) -> Callable | None:
-        """Convolve in place of the pooling, where a ReLU follows."""
+        """Return a convolution in place of the pooling, if a ReLU follows."""
         layer = call.operation
-        if not _stays_inside(call):
+        if not _is_convertible(call):
             return None
         readers = call.output.consumers
         followed = len(readers) == 1 and is_relu(readers[0].operation)
@@ -46,8 +47,8 @@ class AveragePoolRelu(Rewrite):
         return Rewritten(mean, [mean], name=call.name)
 
 
-def _stays_inside(call):
-    """Whether no window reaches over the edge, and both strides are equal as convolutions want."""
+def _is_convertible(call):
+    """Return whether no window overlaps the border, and strides are equal, as in convolutions."""
     layer = call.operation
     if layer.strides[0] != layer.strides[1]:
         return False

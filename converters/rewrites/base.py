@@ -1,4 +1,4 @@
-"""What all rewrites share, and the questions that they ask of a profile."""
+"""The base class of rewrites, and the helper functions that they share."""
 
 import abc
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,13 +16,13 @@ from keras_compress.support.types import Tensors
 
 
 class Rewrite(abc.ABC):
-    """Computes the same as a layer, by other operators.
+    """Computes the same as a layer with other operators.
 
     Attributes:
         layers: Classes of the Keras layers that it may replace; a subclass counts as its parent.
         forms: Forms of the Keras operations that it may replace (`layers.operations`).
         activations: Names of the activations that it may replace, wherever they are applied.
-        keeps_tensors: Whether each tensor with a range of its own stays one. Only such a rewrite
+        keeps_tensors: Whether every tensor with a range of its own is kept. Only such a rewrite
             is applied to a model that has learned its ranges.
     """
 
@@ -33,7 +33,7 @@ class Rewrite(abc.ABC):
 
     @classmethod
     def serves(cls, operation: keras.Operation) -> bool:
-        """Tell whether an operation is of a kind that the rewrite may replace.
+        """Return whether an operation is of a kind that the rewrite may replace.
 
         Args:
             operation: A Keras layer or operation.
@@ -46,7 +46,7 @@ class Rewrite(abc.ABC):
 
     @abc.abstractmethod
     def is_needed(self, profile: Profile) -> bool:
-        """Tell whether a target's rules ask for the rewrite.
+        """Return whether a target's rules require the rewrite.
 
         Args:
             profile: A `Profile`.
@@ -54,37 +54,37 @@ class Rewrite(abc.ABC):
 
     @abc.abstractmethod
     def replacement(self, call: Call) -> Callable | None:
-        """Return what takes a call's place.
+        """Return the replacement of a call.
 
         Args:
             call: A `keras_compress.graph.graph.Call` of an operation that the rewrite serves and
                 that is called once.
 
         Returns:
-            A function of the call's arguments that returns the same values (to the rounding of
-            float32), or `None` where the call stays.
+            A function of the call's arguments that returns the same values (up to float32
+            rounding), or `None` if the call is kept.
         """
 
     def replacements(self, call: Call) -> dict[Call, Callable]:
-        """Return what takes the place of a call, and of others that must change with it.
+        """Return the replacements of a call and of other calls that must change with it.
 
         Args:
             call: As for `replacement`.
 
         Returns:
-            Dictionary from calls to functions of their arguments; empty where the call stays.
+            Dictionary from calls to functions of their arguments; empty if the call is kept.
         """
         function = self.replacement(call)
         return {} if function is None else {call: function}
 
 
 class Rewritten(keras.layers.Layer):
-    """Stands for a layer that was rewritten, under its name.
+    """Takes the place of a rewritten layer, under the same name.
 
     Args:
-        function: What is computed.
+        function: Computes the outputs from the inputs.
         parts: Built layers that the function calls.
-        name: Name of the layer that it stands for.
+        name: Name of the layer that it replaces.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Rewritten(keras.layers.Layer):
         self._function, self.parts = function, list(parts)
 
     def call(self, inputs: Tensors) -> Tensors:
-        """Compute."""
+        """Apply the function."""
         return self._function(inputs)
 
 
@@ -109,7 +109,7 @@ def part(
 
     Args:
         layer: An unbuilt Keras layer.
-        input_shape: Shape of its input, with the batch.
+        input_shape: Shape of its input, including the batch.
         weights: Arrays as `set_weights` takes them.
 
     Returns:
@@ -126,16 +126,16 @@ def apart(
     function: Callable[[Tensors], Tensors],
     input_shape: Sequence[int | None],
 ) -> Rewritten | None:
-    """Rewrite an activation, be it a layer, an operation, or inside a layer.
+    """Rewrite an activation that is a layer, an operation, or part of a layer.
 
     Args:
         operation: A Keras layer or operation.
         names: Names of the activation.
-        function: What computes the same as the activation.
+        function: Computes the same as the activation.
         input_shape: Shape of the operation's input.
 
     Returns:
-        A `Rewritten`, or `None` where the operation applies none of these activations.
+        A `Rewritten`, or `None` if the operation applies none of these activations.
     """
     if activation_name(operation) not in names:
         return None
@@ -147,23 +147,23 @@ def apart(
 
 
 def is_relu(operation: keras.Operation) -> bool:
-    """Tell whether an operation is nothing but a ReLU or a ReLU6."""
+    """Return whether an operation is just a ReLU or a ReLU6."""
     return role(operation) is Role.RELU
 
 
 def lacks(profile: Profile, operator: str) -> bool:
-    """Tell whether a target's table names its operators and this one is not among them."""
+    """Return whether a target lists its operators and this one is not among them."""
     table = profile.operators
     return bool(table) and operator not in table and "*" not in table
 
 
 def limit(profile: Profile, operator: str, name: str) -> Any:
-    """Return the value of a limit that a target sets to an operator, or `None`."""
+    """Return the value of a target's limit for an operator, or `None`."""
     rule = profile.operators.get(operator)
     value = rule.limits.get(name) if rule else None
     return None if value is None else value.value
 
 
 def forbids_fusing(profile: Profile, operator: str) -> bool:
-    """Tell whether a target takes an operator only without an activation fused into it."""
+    """Return whether a target supports an operator only without a fused activation."""
     return limit(profile, operator, "activations") == ["NONE"]

@@ -1,4 +1,4 @@
-"""Dense on maps and sequences as a convolution of one pixel."""
+"""Dense on feature maps and sequences, as a pointwise convolution."""
 
 from collections.abc import Callable
 
@@ -10,16 +10,16 @@ from keras_compress.graph.graph import Call
 
 
 class DenseOnMaps(Rewrite):
-    """A Dense of more than a vector as Conv1D or Conv2D with a kernel of one pixel."""
+    """A Dense layer on inputs of rank 3 or 4 as a pointwise Conv1D or Conv2D."""
 
     layers = (keras.layers.Dense,)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where FULLY_CONNECTED takes vectors only."""
+        """Return whether FULLY_CONNECTED takes vectors only."""
         return limit(profile, "FULLY_CONNECTED", "output_dimensions") is not None
 
     def replacement(self, call: Call) -> Callable | None:
-        """Convolve with the same weights."""
+        """Return a convolution with the same weights."""
         layer = call.operation
         kinds = {3: keras.layers.Conv1D, 4: keras.layers.Conv2D}
         shape = call.inputs[0].shape if call.inputs else ()

@@ -1,4 +1,4 @@
-"""A grouped convolution as one convolution a group."""
+"""A grouped convolution as one convolution per group."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ _VERSION = 6
 
 
 class GroupedConvolutions(Rewrite):
-    """Conv2D with groups as a split, one Conv2D a group, and a concatenation."""
+    """Conv2D with groups as a split, one Conv2D per group, and a concatenation."""
 
     layers = (keras.layers.Conv2D,)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where the version of CONV_2D that has groups is not taken."""
+        """Return whether the version of CONV_2D that has groups is not supported."""
         version = limit(profile, "CONV_2D", "max_version")
         return version is not None and version < _VERSION
 
     def replacement(self, call: Call) -> Callable | None:
-        """Convolve group by group."""
+        """Return a function that convolves group by group."""
         layer = call.operation
         if type(layer) is not keras.layers.Conv2D or layer.groups == 1:
             return None

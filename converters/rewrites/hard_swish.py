@@ -1,4 +1,4 @@
-"""hard_swish in operators of its own."""
+"""hard_swish as additions and products."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,17 @@ from keras_compress.graph.graph import Call
 class HardSwish(Rewrite):
     """hard_swish(x) = (x / 6) * relu6(x + 3), in that order.
 
-    The converter finds HARD_SWISH in other orders.
+    The converter recognizes HARD_SWISH in other orders.
     """
 
     activations = ("hard_silu", "hard_swish")
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where HARD_SWISH is not taken, or activations have 16 bits, which it has none for."""
+        """Return whether HARD_SWISH is not supported, or activations have 16 bits."""
         return lacks(profile, "HARD_SWISH") or profile.activation_bits == 16
 
     def replacement(self, call: Call) -> Callable | None:
-        """Write the function out."""
+        """Return the function as additions and products."""
         if not call.inputs:
             return None
         return apart(call.operation, self.activations, _hard_swish, call.inputs[0].shape)

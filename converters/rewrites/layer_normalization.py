@@ -1,4 +1,4 @@
-"""LayerNormalization without a minus sign of its own."""
+"""LayerNormalization without a NEG operator."""
 
 from collections.abc import Callable
 
@@ -14,19 +14,19 @@ class LayerNormalization(Rewrite):
 
         y = (x - mean) * rsqrt(mean((x - mean)^2) + epsilon) * gamma + beta
 
-    As Keras writes it, the converter leaves a NEG in float. What lies in between has no ranges that
-    were trained, whichever way it is written.
+    In Keras's own form, the converter leaves a NEG in float. The intermediate tensors have no
+    trained ranges in either form.
     """
 
     layers = (keras.layers.LayerNormalization,)
     keeps_tensors = True
 
     def is_needed(self, profile: Profile) -> bool:
-        """For every integer target of 8 bits; RSQRT of 16 bits is not to be had."""
+        """Return whether the target is an integer target of 8 bits: RSQRT has no 16-bit form."""
         return not profile.is_float and profile.activation_bits == 8
 
     def replacement(self, call: Call) -> Callable | None:
-        """Write the function out."""
+        """Return the function as differences and products."""
         layer = call.operation
         if type(layer) is not keras.layers.LayerNormalization:
             return None

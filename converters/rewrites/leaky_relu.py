@@ -9,7 +9,7 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten, apart, l
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.graph.graph import Call
 
-# What keras.activations.leaky_relu takes where nothing is said.
+# The default slope of keras.activations.leaky_relu.
 _DEFAULT_SLOPE = 0.2
 
 
@@ -20,11 +20,11 @@ class LeakyRelu(Rewrite):
     activations = ("leaky_relu",)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where LEAKY_RELU is not taken and PRELU is."""
+        """Return whether LEAKY_RELU is not supported and PRELU is."""
         return lacks(profile, "LEAKY_RELU") and not lacks(profile, "PRELU")
 
     def replacement(self, call: Call) -> Callable | None:
-        """Apply a PReLU with the layer's slope."""
+        """Return a PReLU with the layer's slope."""
         layer = call.operation
         if isinstance(layer, keras.layers.LeakyReLU):
             prelu = _prelu(layer.negative_slope, call.output.shape)

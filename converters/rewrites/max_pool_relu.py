@@ -1,4 +1,4 @@
-"""ReLU before a maximum instead of behind it."""
+"""ReLU before max pooling instead of after it."""
 
 from collections.abc import Callable
 
@@ -12,23 +12,23 @@ from keras_compress.graph.graph import Call
 class MaxPoolRelu(Rewrite):
     """A MaxPooling followed by a ReLU, in the other order.
 
-    The converter fuses the ReLU into MAX_POOL_2D. ReLU is monotonic, so that the maximum of what it
-    leaves is what it leaves of the maximum; there it is fused into the operator before.
+    The converter fuses the ReLU into MAX_POOL_2D. ReLU is monotonic, so that
+    max(relu(x)) = relu(max(x)); placed first, it is fused into the operator before the pooling.
     """
 
     layers = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where MAX_POOL_2D takes no fused activation."""
+        """Return whether MAX_POOL_2D must not have a fused activation."""
         return forbids_fusing(profile, "MAX_POOL_2D")
 
     def replacement(self, call: Call) -> Callable | None:
-        """Apply the ReLU that follows in place of the pooling."""
+        """Return the ReLU that follows, in place of the pooling."""
         (reader,) = call.output.consumers
         return _copy(reader.operation)
 
     def replacements(self, call: Call) -> dict[Call, Callable]:
-        """Swap both calls, where nothing but a ReLU reads the pooling."""
+        """Swap the two calls, if only a ReLU reads the pooling."""
         readers = call.output.consumers
         if len(readers) != 1 or not is_relu(readers[0].operation):
             return {}

@@ -1,4 +1,4 @@
-"""Minus signs as products."""
+"""Negation as a product."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ class Negatives(Rewrite):
     forms = ("negative",)
 
     def is_needed(self, profile: Profile) -> bool:
-        """For every integer target."""
+        """Return whether the target computes in integers."""
         return not profile.is_float
 
     def replacement(self, call: Call) -> Callable | None:
-        """Multiply by minus one."""
+        """Return a multiplication by minus one."""
         return Rewritten(lambda inputs: keras.ops.multiply(inputs, -1.0), name=call.name)

@@ -16,9 +16,9 @@ class Prelu16Bits(Rewrite):
     layers = (keras.layers.PReLU,)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where activations have 16 bits."""
+        """Return whether activations have 16 bits."""
         return profile.activation_bits == 16
 
     def replacement(self, call: Call) -> Callable | None:
-        """Write the function out."""
+        """Return the function as four operators."""
         return written_out(call.operation)

@@ -1,4 +1,4 @@
-"""PReLU whose slopes vary over places."""
+"""PReLU whose slopes vary over positions."""
 
 from collections.abc import Callable
 
@@ -11,22 +11,22 @@ from keras_compress.graph.graph import Call
 
 
 class PreluSlopes(Rewrite):
-    """PReLU with one slope a channel where slopes are equal over places, else written out.
+    """PReLU with one slope per channel if slopes are equal over positions, else as four operators.
 
         prelu(x) = max(x, 0) + slope * (x - max(x, 0))
 
-    A minimum in place of the difference would spoil the file: MINIMUM has one scale for input and
-    output, and the converter gives its input the output's range, which has no positive half.
+    A minimum in place of the difference would give wrong results: MINIMUM has one scale for input
+    and output, and the converter gives its input the output's range, which has no positive half.
     """
 
     layers = (keras.layers.PReLU,)
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where PRELU takes slopes that vary over channels only."""
+        """Return whether PRELU only supports slopes that vary over channels."""
         return limit(profile, "PRELU", "alpha_per_channel") is True
 
     def replacement(self, call: Call) -> Callable | None:
-        """Share the slopes, or write the function out."""
+        """Return a PReLU with shared slopes, or the function as four operators."""
         layer = call.operation
         slopes = np.asarray(layer.get_weights()[0])
         places = range(slopes.ndim - 1)
@@ -41,7 +41,7 @@ class PreluSlopes(Rewrite):
 
 
 def written_out(layer: keras.layers.PReLU) -> Rewritten:
-    """Return what computes a built PReLU by RELU, SUB, MUL and ADD."""
+    """Return a layer that computes a built PReLU by RELU, SUB, MUL and ADD."""
     slopes = np.asarray(layer.get_weights()[0])
 
     def compute(inputs):

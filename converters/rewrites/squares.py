@@ -15,9 +15,9 @@ class Squares(Rewrite):
     forms = ("square",)
 
     def is_needed(self, profile: Profile) -> bool:
-        """For every integer target."""
+        """Return whether the target computes in integers."""
         return not profile.is_float
 
     def replacement(self, call: Call) -> Callable | None:
-        """Multiply by itself."""
+        """Return a multiplication of the input by itself."""
         return Rewritten(lambda inputs: keras.ops.multiply(inputs, inputs), name=call.name)

@@ -14,20 +14,20 @@ _RANK_OF_TILE = 5
 class UpsamplingNearest(Rewrite):
     """UpSampling1D and UpSampling2D by nearest neighbour as one resize.
 
-    The converter makes RESHAPE and TILE of five dimensions of them. Resizing by a whole factor
-    repeats the same pixels.
+    The converter turns these layers into RESHAPE and a TILE of five dimensions. Resizing by a
+    whole factor repeats the same pixels.
     """
 
     layers = (keras.layers.UpSampling1D, keras.layers.UpSampling2D)
     keeps_tensors = True
 
     def is_needed(self, profile: Profile) -> bool:
-        """Where TILE is not taken, or not with five dimensions."""
+        """Return whether TILE is not supported, or not with five dimensions."""
         rank = limit(profile, "TILE", "max_rank")
         return lacks(profile, "TILE") or (rank is not None and rank < _RANK_OF_TILE)
 
     def replacement(self, call: Call) -> Callable | None:
-        """Resize by the layer's factors."""
+        """Return a resize by the layer's factors."""
         layer = call.operation
         if isinstance(layer, keras.layers.UpSampling1D):
             return _resize(call, (layer.size, 1))

@@ -1,1 +1,1 @@
-"""What may be the matter with a file on a target: one module for each kind of trouble."""
+"""Diagnoses of problems that a file may have on a target: one module per kind of problem."""

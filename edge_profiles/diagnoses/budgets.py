@@ -1,4 +1,4 @@
-"""Memory: a file or an arena that is larger than what the profile leaves for it."""
+"""Memory: a file or an arena that exceeds the profile's budget."""
 
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 

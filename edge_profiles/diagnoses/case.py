@@ -1,4 +1,4 @@
-"""One graph on one target: what every diagnosis looks at."""
+"""One graph on one target, which every diagnosis examines."""
 
 import functools
 
@@ -31,7 +31,7 @@ class Case:
 
     @functools.cached_property
     def is_too_wide(self):
-        """Whether most operators make 16-bit integers on a target that takes 8-bit ones only."""
+        """Whether most outputs are 16-bit integers and the target supports 8-bit ones only."""
         bits = [o.outputs[0].dtype.bits for o in self.graph.operators if o.outputs[0].scales.size]
         width = max(set(bits), key=bits.count) if bits else None
         return width == 16 and 16 not in self.profile.activation_bits_supported
@@ -42,7 +42,7 @@ class Case:
         return sum(placed.macs for placed in self.placements)
 
     def mapped(self):
-        """List the placements on the target's engine."""
+        """Return the placements on the target's engine."""
         return [placed for placed in self.placements if placed.where is Where.ENGINE]
 
     def finding(self, code, severity, message, fix, operator=None):
@@ -54,7 +54,7 @@ class Case:
         return TargetFinding(code=code, severity=severity, message=message, fix=fix, **about)
 
     def severity(self, operators):
-        """Return the gravest that happens to some operators on this target."""
+        """Return the worst severity among some operators on this target."""
         where = {self.placements[op.index].where for op in operators}
         if Where.NOWHERE in where:
             return Severity.ERROR

@@ -1,4 +1,4 @@
-"""Number formats: a file in float or of another width than the target's, float islands."""
+"""Number formats: files in float, widths that the target does not support, float islands."""
 
 from keras_compress.edge_profiles.remedies import remedy
 from keras_compress.edge_profiles.target_finding import Severity
@@ -12,7 +12,7 @@ _INTEGER_FIX = (
 
 
 def float_file(case):
-    """Yield a finding about a file that computes in float, where integers are meant."""
+    """Yield a finding about a file that computes in float on an integer target."""
     profile = case.profile
     if not case.is_float or profile.float_ops:
         return
@@ -31,7 +31,7 @@ def float_file(case):
 
 
 def wide_activations(case):
-    """Yield a finding about 16-bit activations on a target that has 8-bit ones only."""
+    """Yield a finding about 16-bit activations on a target that supports 8-bit ones only."""
     if case.is_too_wide and not case.is_float:
         yield case.finding(
             "activation_bits",

@@ -1,4 +1,4 @@
-"""Operators that the target's engine does not take, and the first one that cuts a mapping."""
+"""Operators that the target's engine does not support, and the first one that ends a mapping."""
 
 from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.remedies import remedy
@@ -17,9 +17,9 @@ _TYPE_LIMITS = ("types", "input_types", "hybrid", "weight_types", "quantized")
 
 
 def refused_operators(case):
-    """Yield findings about refused operators, one for each kind in each layer."""
+    """Yield findings about unsupported operators, one for each kind in each layer."""
     skipped = {op.index for island in case.structure.islands for op in island}
-    told = set()
+    reported = set()
     cut = _first_unmapped(case)
     if cut is not None:
         yield _cut(case, cut)
@@ -29,14 +29,14 @@ def refused_operators(case):
             continue
         kind = "shapes" if op.index in case.shape_operators else (op.name, placed.reasons[0][0])
         key = (kind, case.layer_of(op))
-        if key in told or placed is cut or _is_told(case, placed):
+        if key in reported or placed is cut or _is_reported(case, placed):
             continue
-        told.add(key)
+        reported.add(key)
         yield _refused(case, placed)
 
 
-def _is_told(case, placed):
-    """Whether the finding of the whole file, or that of its ends, says it already."""
+def _is_reported(case, placed):
+    """Return whether a finding about the whole file, or its inputs and outputs, covers it."""
     op = placed.operator
     by_type = placed.reasons[0][0] in _TYPE_LIMITS
     as_float = case.is_float or op.index in case.structure.boundary
@@ -46,11 +46,11 @@ def _is_told(case, placed):
 
 
 def _fix(case, operator, limit):
-    """The remedy: that of the layer's construct where an operator is only its by-product."""
+    """Return the remedy: if an operator is a by-product of a construct, that of the construct."""
     producers = case.graph.producers
     inputs = [t.index for t in operator.inputs if t is not None]
-    makers = [producers[i].index for i in inputs if i in producers]
-    if case.shape_operators.intersection([operator.index, *makers]):
+    before = [producers[i].index for i in inputs if i in producers]
+    if case.shape_operators.intersection([operator.index, *before]):
         return remedy("SHAPE")
     for island in case.structure.islands:
         if operator in island:
@@ -58,25 +58,25 @@ def _fix(case, operator, limit):
             return remedy(inner[0].name)
     layer = case.layer_of(operator)
     for placed in case.placements:
-        unknown = placed.reasons and placed.reasons[0][0] == "unsupported"
-        if unknown and layer is not None and case.layer_of(placed.operator) == layer:
+        unsupported = placed.reasons and placed.reasons[0][0] == "unsupported"
+        if unsupported and layer is not None and case.layer_of(placed.operator) == layer:
             return remedy(placed.operator.name)
     return remedy(operator.name, limit)
 
 
 def _refused(case, placed):
-    op, (limit, words) = placed.operator, placed.reasons[0]
+    op, (limit, explanation) = placed.operator, placed.reasons[0]
     code = _CODES.get(limit, "operator_limit")
     if limit == "per_channel":
         code = "per_channel_dense" if op.name == "FULLY_CONNECTED" else "per_channel"
     end = f"and runs on {placed.runs_on}" if placed.runs_on else "and nothing else runs it"
-    words = " and ".join([words, *(other for _, other in placed.reasons[1:])])
-    message = f"{op.name} {words}; {case.profile.engine} does not take it, {end}."
+    explanations = " and ".join([explanation, *(other for _, other in placed.reasons[1:])])
+    message = f"{op.name} {explanations}; {case.profile.engine} does not take it, {end}."
     return case.finding(code, _severity(placed), message, _fix(case, op, limit), op)
 
 
 def _first_unmapped(case):
-    """The placement that stops the mapping of a target with one subgraph."""
+    """Return the placement that ends the mapping on a target with one subgraph, or `None`."""
     if not case.profile.one_subgraph or case.is_float or case.is_too_wide:
         return None
     outside = [p for p in case.placements if p.where is not Where.ENGINE]
@@ -87,11 +87,11 @@ def _first_unmapped(case):
 def _cut(case, placed):
     behind = [p for p in case.placements if p.reasons and p.reasons[0][0] == "behind"]
     share = (placed.macs + sum(p.macs for p in behind)) / (case.total_macs or 1)
-    limit, words = placed.reasons[0]
+    limit, explanation = placed.reasons[0]
     return case.finding(
         "first_unmapped_operator",
         _severity(placed),
-        f"{placed.operator.name} {words}. It stops the mapping to {case.profile.engine}: it "
+        f"{placed.operator.name} {explanation}. It stops the mapping to {case.profile.engine}: it "
         f"and {len(behind)} operators behind it run on the CPU, {share:.0%} of the MACs.",
         _fix(case, placed.operator, limit),
         placed.operator,

@@ -1,13 +1,13 @@
-"""Feature maps whose range is nothing."""
+"""Feature maps with an empty range."""
 
 from keras_compress.edge_profiles.target_finding import Severity
 
-# The steps of a range of 0.00003: no layer that computes anything has so little.
+# The step of a range of 0.00003: the range of a working layer is never so small.
 _DEAD = 1e-7
 
 
 def dead_ranges(case):
-    """Yield a finding about the first feature map without a range, on which some kernels fail."""
+    """Yield a finding about the first feature map of empty range, on which some kernels fail."""
     for op in case.graph.operators:
         for tensor in op.outputs:
             if tensor.scales.size and not tensor.is_constant and min(tensor.scales) < _DEAD:

@@ -1,12 +1,12 @@
-"""Time: operators without a fast kernel, and channels that are rounded up."""
+"""Speed: operators without a fast kernel, and channel counts that are rounded up."""
 
 import math
 
 from keras_compress.edge_profiles.target_finding import Severity
 
-# Below these shares a loss is not worth a word.
-_WASTE_WORTH_TELLING = 0.1
-_SLOW_WORTH_TELLING = 0.05
+# Smaller fractions of the MACs are not reported.
+_REPORTED_WASTE = 0.1
+_REPORTED_SLOW = 0.05
 
 
 def slow_kernels(case):
@@ -14,7 +14,7 @@ def slow_kernels(case):
     profile, total = case.profile, case.total_macs
     slow = [placed for placed in case.mapped() if not placed.optimized]
     share = sum(p.macs for p in slow) / total if total else 0.0
-    if not profile.optimized or share < _SLOW_WORTH_TELLING:
+    if not profile.optimized or share < _REPORTED_SLOW:
         return
     worst = max(slow, key=lambda p: p.macs).operator
     types = ", ".join(sorted({str(t.dtype) for t in worst.outputs}))
@@ -29,7 +29,7 @@ def slow_kernels(case):
 
 
 def padded_channels(case):
-    """Yield a finding about MACs spent on channels that are rounded up."""
+    """Yield a finding about MACs wasted on channel counts that are rounded up."""
     multiple, total = case.profile.channel_multiple, case.total_macs
     if "channel_multiple" in case.profile.unconfirmed:
         return
@@ -39,7 +39,7 @@ def padded_channels(case):
             channels = placed.operator.outputs[0].shape[-1]
             rounded = math.ceil(channels / multiple) * multiple
             waste[placed.operator] = placed.macs * (rounded / channels - 1)
-    if not total or sum(waste.values()) < _WASTE_WORTH_TELLING * total:
+    if not total or sum(waste.values()) < _REPORTED_WASTE * total:
         return
     worst = max(waste, key=waste.__getitem__)
     yield case.finding(

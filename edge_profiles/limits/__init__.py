@@ -1,1 +1,1 @@
-"""Limits that a target puts on an operator: one module a kind, one class a limit."""
+"""Limits that a target sets for operators: one module per kind, one class per limit."""

@@ -23,7 +23,7 @@ class BatchAxis(FlagLimit):
     set_by = False
 
     def breach(self, operator: Operator) -> str | None:
-        """Say so where the first axis is worked along."""
+        """Return the problem if the operator works along the first axis."""
         if not self._touches(operator):
             return None
         return "works along the batch axis"
@@ -47,7 +47,7 @@ class GatherBatch(FlagLimit):
     rule = "axis equal to batch_dims"
 
     def breach(self, operator: Operator) -> str | None:
-        """Give the two where they differ."""
+        """Return the axis and the batch dimensions if they differ."""
         axis = operator.options.get("axis", 0)
         batch_dims = operator.options.get("batch_dims", 0)
         if axis == batch_dims:
@@ -56,7 +56,7 @@ class GatherBatch(FlagLimit):
 
 
 class Reduction(TableLimit):
-    """Axes are few, short or whole enough; each part of the table is one condition.
+    """The reduced axes meet all conditions; each part of the table is one condition.
 
     Example:
         >>> Reduction({"axis_below": 4096}).describe()
@@ -73,7 +73,7 @@ class Reduction(TableLimit):
     }
 
     def problem(self, operator: Operator) -> str | None:
-        """Say which condition does not hold."""
+        """Return the first condition that does not hold."""
         tensor, axes = operators.data(operator), operators.axes(operator)
         checks = (
             self._axes,
@@ -87,7 +87,7 @@ class Reduction(TableLimit):
         return next((problem for problem in problems if problem), None)
 
     def describe(self) -> str:
-        """State the conditions."""
+        """Return the conditions."""
         value, texts = self.value, []
         if "axes" in value:
             texts.append(f"axes {' or '.join(str(axes) for axes in value['axes'])}")

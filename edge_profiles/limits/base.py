@@ -1,4 +1,4 @@
-"""What every limit is: a rule with a parameter, read from a profile, that an operator may break."""
+"""The base classes of limits: rules with a parameter from a profile, which operators must keep."""
 
 import abc
 import dataclasses
@@ -9,16 +9,16 @@ from keras_compress.tflite.model import Operator
 
 @dataclasses.dataclass(frozen=True)
 class Limit(abc.ABC):
-    """A rule that an operator must keep for a target to take it.
+    """A rule that an operator must keep for a target to support it.
 
-    A profile names the rule after its class and gives the parameter: the entry
+    A profile names the rule by its class and sets the parameter: the entry
     `CONV_2D = { max_version = 5 }` makes `MaxVersion(5)`.
 
     Args:
-        value: The parameter, as it stands in the profile's TOML file.
+        value: The parameter, as the profile's TOML file has it.
 
     Raises:
-        ValueError: The parameter is none that the rule takes; the message says what is allowed.
+        ValueError: The rule does not accept the parameter; the message says what is allowed.
     """
 
     value: Any
@@ -26,7 +26,7 @@ class Limit(abc.ABC):
     @property
     @abc.abstractmethod
     def allowed(self) -> str:
-        """What the parameter may be, for the message of an error."""
+        """What the parameter may be, for error messages."""
 
     def __post_init__(self):
         if not self.accepts(self.value):
@@ -34,26 +34,26 @@ class Limit(abc.ABC):
 
     @abc.abstractmethod
     def accepts(self, value: Any) -> bool:
-        """Say whether `value` is a parameter of the rule."""
+        """Return whether `value` is a valid parameter of the rule."""
 
     @abc.abstractmethod
     def problem(self, operator: Operator) -> str | None:
-        """Say how an operator breaks the rule.
+        """Return how an operator breaks the rule.
 
         Args:
             operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
 
         Returns:
-            Words that follow "CONV_2D: "; `None` where the rule is kept.
+            Text that follows "CONV_2D: "; `None` if the rule is kept.
         """
 
     @abc.abstractmethod
     def describe(self) -> str:
-        """State the rule in a few words, for the table of the documentation."""
+        """Return a short description of the rule, for the table in the documentation."""
 
 
 class FlagLimit(Limit):
-    """A rule that holds or does not: one of `true` and `false` sets it, the other lifts it."""
+    """A rule that is on or off: one of `true` and `false` turns it on, the other off."""
 
     allowed = "true or false"
     rule: ClassVar[str]
@@ -64,16 +64,16 @@ class FlagLimit(Limit):
         return isinstance(value, bool)
 
     def problem(self, operator: Operator) -> str | None:
-        """Say how an operator breaks the rule, if it is set."""
+        """Return how an operator breaks the rule, if it is on."""
         return self.breach(operator) if self.value is self.set_by else None
 
     def describe(self) -> str:
-        """State the rule, if it is set."""
+        """Return the rule, if it is on."""
         return self.rule if self.value is self.set_by else ""
 
     @abc.abstractmethod
     def breach(self, operator: Operator) -> str | None:
-        """Say how an operator breaks the rule; `None` where it keeps it."""
+        """Return how an operator breaks the rule; `None` if it keeps it."""
 
 
 class WholeLimit(Limit):
@@ -97,21 +97,21 @@ class CountLimit(Limit):
         return isinstance(value, list) and [type(v) for v in value] == [int, int]
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the number where it is outside."""
+        """Return the number if it is outside the range."""
         number = self.count(operator)
         if self.value[0] <= number <= self.value[1]:
             return None
         return f"has {number} {self.counted} (rule: {self.describe()})"
 
     def describe(self) -> str:
-        """State the range."""
+        """Return the range."""
         least, most = self.value
         numbers = f"{least}" if least == most else f"{least} to {most}"
         return f"{numbers} {self.counted}"
 
     @abc.abstractmethod
     def count(self, operator: Operator) -> int:
-        """Count what the rule is about."""
+        """Return the number that the rule limits."""
 
 
 class NamesLimit(Limit):

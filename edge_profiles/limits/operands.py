@@ -42,7 +42,7 @@ class OutputCount(CountLimit):
 
 
 class ConstantInputs(Limit):
-    """The inputs at the given positions, where there are such, are constants of the file.
+    """The inputs at the given positions, if present, are constants of the file.
 
     Example:
         >>> ConstantInputs([1, 2]).describe()
@@ -85,7 +85,7 @@ class ConcatenatedConstant(Limit):
         return value == "zeros"
 
     def problem(self, operator: Operator) -> str | None:
-        """Say what is wrong with a constant input."""
+        """Return the problem with a constant input."""
         constants = [t for t in operator.inputs if t is not None and t.is_constant]
         if not constants:
             return None
@@ -112,7 +112,7 @@ class AlphaPerChannel(FlagLimit):
     rule = "slopes vary over channels only"
 
     def breach(self, operator: Operator) -> str | None:
-        """Give the shape of slopes that vary over more."""
+        """Return the shape of slopes that vary over other axes too."""
         alpha = operators.operand(operator, OperandRole.SLOPES)
         if alpha is None or math.prod(alpha.shape[:-1]) == 1:
             return None
@@ -134,7 +134,7 @@ class WeightSum(TableLimit):
         return super().accepts(value) and all(type(number) is int for number in value.values())
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the sum where it is too large."""
+        """Return the sum if it is too large."""
         weights, data = operators.weights(operator), operators.data(operator)
         channels = operators.row(operator.name).channel_axis
         if weights is None or not weights.is_constant or data is None or channels is None:

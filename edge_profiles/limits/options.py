@@ -25,7 +25,7 @@ class MaxVersion(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the version where it is too new."""
+        """Return the version if it is too new."""
         if operator.version <= self.value:
             return None
         return f"has version {operator.version} (known: up to {self.value})"
@@ -46,7 +46,7 @@ class Activations(NamesLimit):
     allowed = 'a list of activations such as "NONE" and "RELU"'
 
     def problem(self, operator: Operator) -> str | None:
-        """Name the activation where it is not in the list."""
+        """Return the activation if it is not in the list."""
         if operator.activation in self.value:
             return None
         return f"has {operator.activation} fused into it (rule: {self.describe()})"
@@ -77,7 +77,7 @@ class MaxStride(TableLimit):
         )
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the stride where it is too large."""
+        """Return the stride if it is too large."""
         options = operator.options
         stride = options.get("stride_h", 1), options.get("stride_w", 1)
         dilated = max(options.get("dilation_h_factor", 1), options.get("dilation_w_factor", 1)) > 1
@@ -109,14 +109,14 @@ class TransposedStride(Limit):
         )
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the strides where they are not in the list."""
+        """Return the strides if they are not in the list."""
         stride = [operator.options["stride_h"], operator.options["stride_w"]]
         if stride in self.value or self._is_flat(operator, stride):
             return None
         return f"has stride {stride[0]}x{stride[1]} (rule: {self.describe()})"
 
     def _is_flat(self, operator, stride):
-        """One direction has size 1 in map and kernel, so its stride of 1 stands for any."""
+        """Return whether one direction has size 1 in map and kernel, where any stride is 1."""
         data = operators.required(operator, OperandRole.DATA)
         kernel = operators.required(operator, OperandRole.WEIGHTS)
         largest = max(stride)
@@ -137,7 +137,7 @@ class MaxDilation(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the dilation where it is too large."""
+        """Return the dilation if it is too large."""
         height = operator.options.get("dilation_h_factor", 1)
         width = operator.options.get("dilation_w_factor", 1)
         if max(height, width) <= self.value:
@@ -160,7 +160,7 @@ class EqualDilation(FlagLimit):
     rule = "same dilation in height and width"
 
     def breach(self, operator: Operator) -> str | None:
-        """Give the two dilations where they differ."""
+        """Return the two dilations if they differ."""
         height = operator.options.get("dilation_h_factor", 1)
         width = operator.options.get("dilation_w_factor", 1)
         if height == width:
@@ -187,7 +187,7 @@ class PoolWindow(TableLimit):
         return super().accepts(value) and all(type(number) is int for number in value.values())
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the window where it is too large."""
+        """Return the window if it is too large."""
         height, width = operator.options["filter_height"], operator.options["filter_width"]
         same = operator.options.get("padding") == "SAME" and "side_if_same" in self.value
         if same:
@@ -227,7 +227,7 @@ class Slicing(TableLimit):
         return super().accepts(value) and value.get("strides", "one") in ("one", "spatial")
 
     def problem(self, operator: Operator) -> str | None:
-        """Say which stride or mask breaks the rule."""
+        """Return the stride or mask that breaks the rule."""
         strides = operators.operand(operator, OperandRole.STRIDES)
         if strides is not None and strides.is_constant and not self._takes(np.ravel(strides.data)):
             return f"has strides {strides.data.tolist()} (rule: {self.describe()})"
@@ -262,7 +262,7 @@ class WeightsFormat(NamesLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Name the format where it is not in the list."""
+        """Return the format if it is not in the list."""
         stored = operator.options.get("weights_format", "DEFAULT")
         return None if stored in self.value else f"stores its weights as {stored}"
 

@@ -8,7 +8,7 @@ from keras_compress.tflite.model import Operator
 
 
 class Quantized(FlagLimit):
-    """With `true`, feature maps and weights carry a scale.
+    """With `true`, feature maps and weights have a scale.
 
     Example:
         >>> Quantized(True).describe()
@@ -38,7 +38,7 @@ class PerChannel(FlagLimit):
     set_by = False
 
     def breach(self, operator: Operator) -> str | None:
-        """Name the first tensor with more scales."""
+        """Return the first tensor with more than one scale."""
         for tensor in (*operator.inputs, *operator.outputs):
             if tensor is not None and tensor.scales.size > 1:
                 return f"has {tensor.scales.size} scales on {tensor.name} (rule: one)"
@@ -76,7 +76,7 @@ class SameScale(FlagLimit):
     rule = "inputs quantized like the output"
 
     def breach(self, operator: Operator) -> str | None:
-        """Name the first tensor that is quantized otherwise."""
+        """Return the first tensor that is quantized differently."""
         output = operator.outputs[0]
         for tensor in operators.feature_maps(operator):
             same = tensor.scales.tolist() == output.scales.tolist()
@@ -86,7 +86,7 @@ class SameScale(FlagLimit):
 
 
 class ScaleRatio(Limit):
-    """The input's scale over the output's lies between the two given numbers.
+    """The input's scale divided by the output's lies between the two given numbers.
 
     Example:
         >>> ScaleRatio([0.00390625, 128.0]).describe()
@@ -101,7 +101,7 @@ class ScaleRatio(Limit):
         return numbers and len(value) == 2
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the ratio where it is outside."""
+        """Return the ratio if it is outside the range."""
         source, target = operators.data(operator), operator.outputs[0]
         if source is None or not source.scales.size or not target.scales.size:
             return None

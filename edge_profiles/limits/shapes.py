@@ -10,7 +10,7 @@ from keras_compress.tflite.operators import OperandRole
 
 
 def height_and_width(tensor: Tensor) -> tuple[int, int]:
-    """Return the two dimensions before the channels, 1 where the tensor has none."""
+    """Return the two dimensions before the channels, 1 if the tensor has no such dimension."""
     padded = (1, 1, 1, *tensor.shape)
     return padded[-3], padded[-2]
 
@@ -24,7 +24,7 @@ class MaxRank(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the number of dimensions where it is too large."""
+        """Return the number of dimensions if it is too large."""
         rank = max(len(tensor.shape) for tensor in operators.feature_maps(operator))
         if rank <= self.value:
             return None
@@ -86,7 +86,7 @@ class MaxBatch(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the batch where it is too large."""
+        """Return the batch if it is too large."""
         tensor = operators.data(operator)
         if tensor is None or not tensor.shape or tensor.shape[0] <= self.value:
             return None
@@ -106,7 +106,7 @@ class MaxElements(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the number where it is too large."""
+        """Return the number if it is too large."""
         tensor = operators.data(operator)
         if tensor is None or tensor.size <= self.value:
             return None
@@ -126,7 +126,7 @@ class MaxArea(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the area where it is too large."""
+        """Return the area if it is too large."""
         height, width = height_and_width(operators.required(operator, OperandRole.DATA))
         if height * width <= self.value:
             return None
@@ -146,7 +146,7 @@ class TransposedArea(WholeLimit):
     """
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the product where it is too large."""
+        """Return the product if it is too large."""
         shape = operators.required(operator, OperandRole.DATA).shape
         chosen = itertools.combinations(shape, max(len(shape) - 2, 0))
         largest = max(math.prod(sizes) for sizes in chosen)
@@ -170,7 +170,7 @@ class TransposedShape(FlagLimit):
     rule = "output is input * stride (+ kernel - stride with VALID padding)"
 
     def breach(self, operator: Operator) -> str | None:
-        """Give the sizes where they do not fit."""
+        """Return the sizes if they do not match."""
         source = operators.required(operator, OperandRole.DATA).shape[1:3]
         kernel = operators.required(operator, OperandRole.WEIGHTS).shape[1:3]
         target = operator.outputs[0].shape[1:3]
@@ -185,10 +185,10 @@ class TransposedShape(FlagLimit):
 
 
 class Resize(TableLimit):
-    """The map grows by a factor that the target has.
+    """The map grows by a factor that the target supports.
 
     The factor is out / in, or (out - 1) / (in - 1) with aligned corners. A 1x1 map and one that
-    keeps its size are always taken.
+    keeps its size are always supported.
 
     Example:
         >>> Resize({"factors": [2, 4, 8]}).describe()
@@ -203,18 +203,18 @@ class Resize(TableLimit):
     }
 
     def problem(self, operator: Operator) -> str | None:
-        """Give the factors where they are not taken."""
+        """Return the sizes if the factors are not supported."""
         source = operators.required(operator, OperandRole.DATA).shape[1:3]
         target = operator.outputs[0].shape[1:3]
         if source in ((1, 1), target):
             return None
         shift = 1 if operator.options.get("align_corners") else 0
         factors = [(b - shift) / max(a - shift, 1) for a, b in zip(source, target, strict=True)]
-        if all(self._takes(factor, operator) for factor in factors) and self._alike(factors):
+        if all(self._takes(factor, operator) for factor in factors) and self._is_uniform(factors):
             return None
         return f"resizes {list(source)} to {list(target)} (rule: {self.describe()})"
 
-    def _alike(self, factors):
+    def _is_uniform(self, factors):
         return "factors" not in self.value or factors[0] == factors[1]
 
     def _takes(self, factor, operator):

@@ -1,4 +1,4 @@
-"""The element types of the tensors that an operator reads and makes."""
+"""The element types of an operator's inputs and outputs."""
 
 from keras_compress.edge_profiles.limits.base import FlagLimit, NamesLimit
 from keras_compress.tflite import operators
@@ -82,7 +82,7 @@ class SameType(FlagLimit):
     rule = "one type for inputs and outputs"
 
     def breach(self, operator: Operator) -> str | None:
-        """List the types where there are several."""
+        """Return the types if there are several."""
         types = sorted({str(tensor.dtype) for tensor in operators.feature_maps(operator)})
         if len(types) < 2:
             return None
@@ -90,7 +90,7 @@ class SameType(FlagLimit):
 
 
 class Hybrid(FlagLimit):
-    """With `false`, weights are integers only where activations are.
+    """With `false`, weights are integers only if activations are.
 
     Example:
         >>> Hybrid(False).describe()
@@ -101,7 +101,7 @@ class Hybrid(FlagLimit):
     set_by = False
 
     def breach(self, operator: Operator) -> str | None:
-        """Say so where the activations are float and the weights are not."""
+        """Return the types if the activations are float and the weights are integers."""
         data, weights = operators.data(operator), operators.weights(operator)
         if weights is None or data is None:
             return None

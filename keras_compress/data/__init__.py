@@ -1,1 +1,1 @@
-"""Every form in which users have samples, read as batches: `reading.read` is the one way in."""
+"""Read samples in any supported form as batches, through `reading.read`."""

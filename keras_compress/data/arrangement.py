@@ -1,4 +1,4 @@
-"""Inputs in the order of a model's inputs: the one place where names, order and shapes are told."""
+"""Match arrays to a model's inputs by name, order or shape."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,21 @@ from keras_compress.errors import InvalidArgumentError, UnknownNameError
 def arrange(
     x: Any, inputs: Sequence[InputSpec], order: Sequence[str] | None = None
 ) -> list[np.ndarray]:
-    """Bring inputs into a list, and check that they fit.
+    """Return the arrays in the order of a model's inputs, and check that they match.
 
     Args:
-        x: One array (samples, ...) for a model with one input; else a dict from input name to
-            array, or a list of arrays.
+        x: One array (samples, ...) for a model with one input; otherwise a dict from input name
+            to array, or a list of arrays.
         inputs: `InputSpec` of each input.
-        order: Names that say which input each array of a list is for; `None` where the shapes
-            must tell.
+        order: Name of the input that each array of a list is for; `None` to match by shape.
 
     Returns:
         List of arrays of numbers, one for each input.
 
     Raises:
-        InvalidArgumentError: An array is missing, no array of numbers, or of a shape that does
-            not fit; lengths differ; or the shapes of a list leave its order open.
-        UnknownNameError: A key of the dict is no input's name.
+        InvalidArgumentError: An array is missing, is not numeric, or has the wrong shape; lengths
+            differ; or the shapes of a list do not determine its order.
+        UnknownNameError: A key of the dict is not the name of an input.
     """
     if isinstance(x, Mapping):
         arrays = _by_key(x, inputs)
@@ -55,12 +54,12 @@ def by_name(
     Args:
         arrays: Dict from name to array.
         names: The names, in order.
-        kind: What has these names, for messages: `"input"` or `"output"`.
-        partial: Whether arrays may be missing; they are `None` then.
+        kind: What the names are of, for error messages: `"input"` or `"output"`.
+        partial: Whether arrays may be missing; a missing one is returned as `None`.
 
     Raises:
         InvalidArgumentError: An array is missing.
-        UnknownNameError: A key is none of the names.
+        UnknownNameError: A key is not one of the names.
     """
     for name in arrays:
         if name not in names:
@@ -79,15 +78,15 @@ def numbers(array: Any, what: str) -> np.ndarray:
 
     Args:
         array: Array of any library, or nested lists.
-        what: What it is, for the message.
+        what: What the array is, for the error message.
 
     Raises:
-        InvalidArgumentError: Something else.
+        InvalidArgumentError: The value is not an array of numbers.
     """
     if isinstance(array, list | tuple) or is_array(array):
         try:
             array = to_numpy(array)
-            # Floats that numpy does not know (bfloat16) have the kind of raw bytes.
+            # Float types that numpy does not have (bfloat16) appear as raw bytes.
             array = array.astype(np.float32) if array.dtype.kind == "V" else array
         except (InvalidArgumentError, TypeError, ValueError) as error:
             raise InvalidArgumentError(
@@ -101,12 +100,12 @@ def numbers(array: Any, what: str) -> np.ndarray:
 
 
 def wrong_shape(shape: Sequence[int], spec: InputSpec, where: str = "") -> InvalidArgumentError:
-    """Return the error for an array of a shape that an input does not take.
+    """Return the error for an array whose shape does not match an input.
 
     Args:
         shape: The shape.
         spec: `InputSpec` of the input.
-        where: Where the array comes from.
+        where: Where the array comes from, for the message.
     """
     sizes = ", ".join(["n_samples", *("any" if n is None else str(n) for n in spec.shape)])
     return InvalidArgumentError(
@@ -116,7 +115,7 @@ def wrong_shape(shape: Sequence[int], spec: InputSpec, where: str = "") -> Inval
 
 
 def describe(value: Any) -> str:
-    """Return a few words about a value, for messages."""
+    """Return a short description of a value, for error messages."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of shape {tuple(value.shape)}"
     if isinstance(value, list | tuple):
@@ -131,7 +130,7 @@ def _by_key(x, inputs):
 
 
 def _only_input(x, spec):
-    # A list of one array that has a batch dimension already is how Keras takes one input.
+    # Keras also takes a single input as a list of one array with a batch dimension.
     if isinstance(x, list | tuple) and len(x) == 1 and np.ndim(x[0]) == len(spec.shape) + 1:
         return x[0]
     return x
@@ -151,10 +150,10 @@ def _in_order(arrays, inputs, order):
     if order is not None and sorted(order) == sorted(names):
         return [arrays[order.index(name)] for name in names]
     shapes = [numbers(array, "Each entry of x").shape for array in arrays]
-    fitting = [[k for k, shape in enumerate(shapes) if spec.is_batch(shape)] for spec in inputs]
-    if sorted(fitting) == [[k] for k in range(len(arrays))]:
-        return [arrays[place] for [place] in fitting]
-    why = "fit more than one input" if all(fitting) else "do not fit the inputs"
+    matches = [[k for k, shape in enumerate(shapes) if spec.is_batch(shape)] for spec in inputs]
+    if sorted(matches) == [[k] for k in range(len(arrays))]:
+        return [arrays[position] for [position] in matches]
+    why = "fit more than one input" if all(matches) else "do not fit the inputs"
     raise InvalidArgumentError(
         f"The shapes of the arrays in x {why}, so x must be a dict by name. "
         f"The inputs are {', '.join(map(str, inputs))}. "
@@ -185,6 +184,6 @@ def _check_lengths(arrays, inputs):
         )
     if not len(arrays[0]):
         raise InvalidArgumentError(
-            f"The data must hold at least one sample. Received: shape {arrays[0].shape} for input "
+            f"The data must have at least one sample. Received: shape {arrays[0].shape} for input "
             f"{inputs[0].name!r}."
         )

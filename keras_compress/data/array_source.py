@@ -1,4 +1,4 @@
-"""Whole arrays as a source."""
+"""A source of samples in whole arrays."""
 
 import abc
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from keras_compress.errors import InvalidArgumentError
 
 
 class LazyArray(abc.ABC):
-    """An array whose rows are made when they are asked for.
+    """An array whose rows are computed on demand.
 
     Args:
         shape: Its shape; the first dimension counts samples.
@@ -25,7 +25,7 @@ class LazyArray(abc.ABC):
         return self.shape[0]
 
     def __getitem__(self, rows):
-        """Return the array of some rows, given by a slice or an array of positions."""
+        """Return an array of the rows at a slice or an array of positions."""
         return self.rows(np.arange(len(self))[rows])
 
     def __array__(self, dtype=None, copy=None):
@@ -37,7 +37,7 @@ class LazyArray(abc.ABC):
 
 
 class ArraySource(Source):
-    """Whole arrays, which are cut without a copy of them.
+    """Whole arrays, which are split into batches without copying.
 
     Args:
         x: An array (samples, ...), or a list or dict of arrays.
@@ -52,7 +52,7 @@ class ArraySource(Source):
         self._x, self._y = x, y
 
     def inputs_only(self) -> Source:
-        """Return a source of x alone."""
+        """Return a source of x without targets."""
         return ArraySource(self._x)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
@@ -63,17 +63,17 @@ class ArraySource(Source):
     def first(self, count: int) -> tuple[Any, Any]:
         """Return copies of the first samples."""
         self._count()
-        # Copied: a view would keep all of the array.
+        # A view would keep the whole array in memory.
         return self._map(lambda array: np.array(to_numpy(array[:count])))
 
     def spread(self, count: int) -> tuple[Any, Any]:
-        """Return copies of samples at even distances."""
+        """Return copies of evenly spaced samples."""
         total = self._count()
         rows = np.linspace(0, total - 1, min(count, total)).round().astype(int)
         return self._map(lambda array: _random_access(array)[rows])
 
     def whole(self) -> tuple[Any, Any]:
-        """Return the arrays themselves, where they are numpy's."""
+        """Return the arrays themselves if they are numpy's, else as numpy arrays."""
         return self._map(to_numpy)
 
     def require_end(self) -> None:
@@ -82,7 +82,7 @@ class ArraySource(Source):
     def _count(self):
         total = count_samples(self._x, self._y)
         if not total:
-            raise InvalidArgumentError("The data must hold at least one sample. Received: none")
+            raise InvalidArgumentError("The data must have at least one sample. Received: none")
         return total
 
     def _map(self, function):

@@ -1,4 +1,4 @@
-"""What one element of an iterable means: inputs, targets, and whether it is a batch of them."""
+"""Interpret one element of an iterable: its inputs, its targets, and whether it is a batch."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ class Element:
     Args:
         x: Inputs: an array, or a list or dict of arrays.
         y: Targets in one of these forms, or `None`.
-        is_batch: Whether the element came with its batch dimension.
+        is_batch: Whether the element already had a batch dimension.
         count: Number of samples.
     """
 
@@ -45,22 +45,23 @@ def read_element(
 ) -> Element:
     """Read an element of an iterable.
 
-    It is a sample where its arrays have as many dimensions as the inputs' samples, and a batch
-    where they have one more. A tuple (x, y) or (x, y, weights) is told from a tuple with one
-    array for each input by the inputs' number and shapes; weights are left out.
+    It is a sample if its arrays have as many dimensions as the inputs' samples, and a batch if
+    they have one more. A tuple (x, y) or (x, y, weights) is distinguished from a tuple with one
+    array for each input by the inputs' number and shapes; weights are ignored.
 
     Args:
         value: An array; a list, tuple or dict with one array for each input; or a pair of one of
             these and targets.
         inputs: `InputSpec` of each input; `None` for a batch as for `fit`.
-        position: Which element it is, for messages.
-        targets: Whether targets are read; they are `None` otherwise.
+        position: Index of the element, for error messages.
+        targets: Whether to read targets; otherwise they are `None`.
 
     Returns:
         An `Element`.
 
     Raises:
-        InvalidArgumentError: Another number of arrays than of inputs, or other shapes.
+        InvalidArgumentError: The number of arrays differs from that of inputs, or a shape is
+            wrong.
     """
     where = f" in item {position} of the data"
     x, y = (_split_for_fit if inputs is None else _split)(value, inputs, where)
@@ -102,7 +103,7 @@ def _is_list_of_one(value, spec):
 
 
 def _is_pair(value, inputs):
-    """Tell (x, y) and (x, y, weights) from one array for each input and from nested lists."""
+    """Distinguish (x, y) and (x, y, weights) from one array per input and from nested lists."""
     if len(value) not in PAIR_LENGTHS:
         return False
     if isinstance(value[0], Mapping) or (len(inputs) > 1 and isinstance(value[0], list | tuple)):
@@ -114,15 +115,15 @@ def _is_pair(value, inputs):
     shape = shape_of(value[0])
     if inputs[0].is_sample(shape) or inputs[0].is_batch(shape):
         return True
-    # Rows of one sample or batch are all alike: anything else in a tuple is a pair too.
+    # Rows of one sample or batch all have the same shape: any other tuple is a pair too.
     return isinstance(value, tuple) and {shape_of(part) for part in value} != {shape}
 
 
 def _is_batch(arrays, inputs, where):
-    # By the sum of all dimensions: it may not be known yet which array is for which input.
+    # Compares the sum of all ranks: it may not be known yet which array is for which input.
     extra = sum(array.ndim for array in arrays) - sum(len(spec.shape) for spec in inputs)
     if len(arrays) != len(inputs):
-        return True  # arranging them says which one is missing
+        return True  # `arrange` reports which one is missing
     if len(inputs) == 1:
         (array,), (spec,) = arrays, inputs
         if not spec.is_sample(array.shape) and not spec.is_batch(array.shape):

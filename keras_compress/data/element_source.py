@@ -1,4 +1,4 @@
-"""Anything that yields samples or batches as a source."""
+"""A source of samples in an iterable of samples or batches."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +17,10 @@ class ElementSource(Source):
     """The elements of an iterable, each one sample or one batch of samples.
 
     Args:
-        elements: Iterable; `read_element` says what an element may be.
-        inputs: `InputSpec` of each input; `None` where elements are batches as for `fit`.
-        endless: Whether it is known that there is no last element.
-        targets: Whether targets are read; else they may be anything.
+        elements: Iterable; see `read_element` for the forms of an element.
+        inputs: `InputSpec` of each input; `None` if elements are batches as for `fit`.
+        endless: Whether the iterable is known to be infinite.
+        targets: Whether to read targets; otherwise they may be anything.
     """
 
     def __init__(
@@ -38,40 +38,40 @@ class ElementSource(Source):
         return ElementSource(self._elements, self._inputs, self._endless, targets=False)
 
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Yield batches as they come; single samples are put together into batches."""
-        waiting: list[Element] = []
+        """Yield batches unchanged; single samples are combined into batches."""
+        samples: list[Element] = []
         for element in self._read():
             if element.is_batch:
-                yield from _joined(waiting)
-                waiting = []
+                yield from _joined(samples)
+                samples = []
                 yield element.x, element.y
                 continue
-            waiting.append(element)
-            if len(waiting) == batch_size:
-                yield from _joined(waiting)
-                waiting = []
-        yield from _joined(waiting)
+            samples.append(element)
+            if len(samples) == batch_size:
+                yield from _joined(samples)
+                samples = []
+        yield from _joined(samples)
 
     def first(self, count: int) -> tuple[Any, Any]:
-        """Return the first samples, and read no element behind them."""
+        """Return the first samples, and read no element after them."""
         return self._gather(count)
 
     def spread(self, count: int) -> tuple[Any, Any]:
-        """Return the first samples: how many there are is not known."""
+        """Return the first samples, because the number of samples is not known."""
         return self._gather(count)
 
     def whole(self) -> tuple[Any, Any]:
-        """Return all samples, put together in memory."""
+        """Return all samples, concatenated in memory."""
         self.require_end()
         return self._gather(sys.maxsize)
 
     def require_end(self) -> None:
-        """Raise `InvalidArgumentError` for a dataset that repeats for ever."""
+        """Raise `InvalidArgumentError` for a dataset that repeats forever."""
         if self._endless:
             raise InvalidArgumentError(
-                "All samples are read here, so the data must end: write "
-                "dataset.take(number_of_batches), and repeat() nowhere. "
-                "Received: a dataset without an end"
+                "All samples are read here, so the dataset must be finite: use "
+                "dataset.take(number_of_batches), and no repeat(). "
+                "Received: an infinite dataset"
             )
 
     def _read(self):
@@ -87,14 +87,14 @@ class ElementSource(Source):
                 break
         if not total:
             raise InvalidArgumentError(
-                "The data must hold at least one sample. Received: no sample (has a generator "
-                "been used up before? Then give the function that makes it)"
+                "The data must have at least one sample. Received: no sample (if this is a "
+                "generator that was already consumed, pass the function that creates it)"
             )
         return next(_joined(elements))
 
 
 def _joined(elements: list[Element]):
-    """Yield the elements as one (x, y), or nothing where there are none."""
+    """Yield the elements as one (x, y), or nothing if there are none."""
     if not elements:
         return
     try:
@@ -102,8 +102,8 @@ def _joined(elements: list[Element]):
         y = map_leaves(_concatenate, *(element.y for element in elements))
     except (ValueError, LookupError, TypeError) as error:
         raise InvalidArgumentError(
-            "All elements of the data must hold arrays of the same names and shapes, so that they "
-            f"can be put together. Received: elements that differ ({error})"
+            "All elements of the data must have arrays of the same names and shapes, so that they "
+            f"can be concatenated. Received: elements that differ ({error})"
         ) from error
     yield x, y
 

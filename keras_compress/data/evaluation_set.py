@@ -1,4 +1,4 @@
-"""The evaluation set: what a user hands in, brought into a file's order and checked."""
+"""The evaluation set: the user's data in the order of a file's inputs and outputs, checked."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from keras_compress.errors import InvalidArgumentError
 
 
 def read_samples(x: Any, y: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
-    """Read the samples to evaluate, and their targets where they come with them.
+    """Read the samples to evaluate, and their targets if x includes them.
 
     Args:
-        x: Inputs, or inputs and targets, in any form that `reading.read` takes.
-        y: The targets, or `None` where x holds them or there are none.
+        x: Inputs, or inputs and targets, in any form that `reading.read` accepts.
+        y: The targets, or `None` if x includes them or there are none.
         inputs: The file's inputs, `TensorDetails`.
 
     Returns:
         Tuple (x, y): x an array, or a list or dict of arrays.
 
     Raises:
-        InvalidArgumentError: Data that cannot be read or have no end, or targets twice.
+        InvalidArgumentError: The data cannot be read or are infinite, or targets are given twice.
     """
     samples, targets = read(x, _specs(inputs)).whole()
     if y is not None and targets is not None:
         raise InvalidArgumentError(
-            "Targets must be given once: leave out y, or give inputs alone as x. Received: x of "
+            "Targets must be given once: leave out y, or pass x without targets. Received: x of "
             f"type {type(x).__name__} with targets in it, and y"
         )
     return samples, targets if y is None else y
@@ -38,43 +38,43 @@ def read_samples(x: Any, y: Any, inputs: Sequence[Any]) -> tuple[Any, Any]:
 def arrange_inputs(
     x: Any, inputs: Sequence[Any], order: Sequence[str] | None = None
 ) -> list[np.ndarray]:
-    """Bring input data into the order of a file's inputs.
+    """Return input data in the order of a file's inputs.
 
     Args:
-        x: One array (samples, ...) for a file with one input; else a dict from input name to
+        x: One array (samples, ...) for a file with one input; otherwise a dict from input name to
             array, or a list of arrays.
         inputs: The file's inputs, `TensorDetails`.
-        order: Names that say which input each array of a list is for, where they are known
-            (a Keras model's input names); without them, the shapes must tell.
+        order: Name of the input that each array of a list is for, if known (a Keras model's input
+            names); `None` to match by shape.
 
     Returns:
         List of arrays, one per input, all with the same number of samples.
 
     Raises:
-        InvalidArgumentError: An array is missing, empty, no array of numbers, or of a shape
-            that does not fit; or the shapes of a list leave its order open.
-        UnknownNameError: A key of the dict is no input's name.
+        InvalidArgumentError: An array is missing, is empty or not numeric, or has the wrong
+            shape; or the shapes of a list do not determine its order.
+        UnknownNameError: A key of the dict is not the name of an input.
     """
     arrays = arrange(x, _specs(inputs), order)
     return [_whole(array, tensor) for array, tensor in zip(arrays, inputs, strict=True)]
 
 
 def arrange_targets(y: Any, outputs: Sequence[Any], samples: int) -> list[np.ndarray | None]:
-    """Bring targets into the order of a model's outputs.
+    """Return targets in the order of a model's outputs.
 
     Args:
-        y: One array for a model with one output; else a dict from output name to array, or a
+        y: One array for a model with one output; otherwise a dict from output name to array, or a
             list of arrays in the order of `outputs`. `None` for no targets.
         outputs: Names of the outputs.
-        samples: How many samples there are.
+        samples: Number of samples.
 
     Returns:
         List with an array or `None` for each output.
 
     Raises:
-        InvalidArgumentError: An array has another length than there are samples, holds NaN or
-            no numbers, or there are more arrays than outputs.
-        UnknownNameError: A key of the dict is no output's name.
+        InvalidArgumentError: The length of an array is not the number of samples, an array
+            contains NaN or is not numeric, or there are more arrays than outputs.
+        UnknownNameError: A key of the dict is not the name of an output.
     """
     if y is None:
         return [None] * len(outputs)
@@ -96,7 +96,7 @@ def arrange_targets(y: Any, outputs: Sequence[Any], samples: int) -> list[np.nda
 
 
 def natural_order(names):
-    """Return the positions of names sorted as a person would: `out_2` before `out_10`.
+    """Return the positions of names in natural sort order: `out_2` before `out_10`.
 
     Args:
         names: Strings.
@@ -127,7 +127,7 @@ def _specs(inputs):
 
 
 def _whole(array, tensor):
-    """Cast what goes into an unquantized integer input, such as token numbers."""
+    """Cast the values of an unquantized integer input, such as token ids."""
     if tensor.is_quantized or tensor.dtype.kind not in "iu" or array.dtype == tensor.dtype:
         return array
     cast = array.astype(tensor.dtype)

@@ -1,4 +1,4 @@
-"""What a model takes as one input."""
+"""The name, shape and type of a model's input."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ class InputSpec:
         name: Its name.
         shape: Shape of one sample, without the batch dimension; `None` for a free size.
         dtype: Name of its data type.
-        expected_range: (minimum, maximum) that the model was trained on, where it is known.
-        key: What dicts of inputs call it, where that is not its name.
+        expected_range: (minimum, maximum) that the model was trained on, if known.
+        key: Its key in dicts of inputs, if that is not its name.
     """
 
     name: str
@@ -37,5 +37,5 @@ class InputSpec:
         return f"{self.name!r} (samples of shape [{sizes}])"
 
 
-# The inputs of the model that data are for, where it is known.
+# The inputs of the model that data are for, if known.
 Inputs = Sequence[InputSpec] | None

@@ -1,4 +1,4 @@
-"""Data as batches of inputs and targets that can be gone through again."""
+"""Data as batches of inputs and targets that can be iterated over repeatedly."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from keras_compress.errors import InvalidArgumentError
 
 
 class Batches:
-    """Iterates over `(x, y)` batches, again and again the same ones.
+    """Iterates over `(x, y)` batches, the same ones each time.
 
     Args:
-        data: Data in any form that `reading.read` takes.
+        data: Data in any form that `reading.read` accepts.
         inputs: `InputSpec` of each input of the model that they are for.
-        batch_size: Samples in a batch of data that do not come in batches.
-        limit: At most so many batches of an iterable are used; whole arrays are used whole.
+        batch_size: Samples per batch, for data that are not already batches.
+        limit: Largest number of batches to use of an iterable; arrays are used in full.
 
     Raises:
-        InvalidArgumentError: Arrays of unequal lengths, or data without samples.
+        InvalidArgumentError: Arrays have unequal lengths, or there are no samples.
 
     Example:
         >>> from keras_compress.data.input_spec import InputSpec
@@ -33,10 +33,10 @@ class Batches:
         self, data: Any, inputs: Sequence[InputSpec], batch_size: int = 64, limit: int = 64
     ):
         source = read(data, inputs)
-        most = None if isinstance(source, ArraySource) else limit
-        self._batches = list(itertools.islice(source.batches(batch_size), most))
+        count = None if isinstance(source, ArraySource) else limit
+        self._batches = list(itertools.islice(source.batches(batch_size), count))
         if not self._batches:
-            raise InvalidArgumentError("The data must hold at least one sample. Received: none")
+            raise InvalidArgumentError("The data must have at least one sample. Received: none")
 
     def __iter__(self):
         return iter(self._batches)

@@ -9,7 +9,7 @@ from keras_compress.data.input_spec import InputSpec
 
 
 def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
-    """Return what a model takes.
+    """Return the name, shape and type of a model's inputs.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -31,7 +31,7 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
 
 
 def as_inputs(model: keras.Model, x: Any) -> Any:
-    """Bring a batch into the input structure and the data types of a model.
+    """Convert a batch to the input structure and the data types of a model.
 
     Args:
         model: A built Sequential or functional `keras.Model`.
@@ -41,8 +41,8 @@ def as_inputs(model: keras.Model, x: Any) -> Any:
         Tensors in the structure of `model.input`.
 
     Raises:
-        InvalidArgumentError: Another number of inputs, or other shapes.
-        UnknownNameError: A dict with a key that is no input's name.
+        InvalidArgumentError: The number of inputs or a shape is wrong.
+        UnknownNameError: A key of the dict is not the name of an input.
     """
     specs = input_specs(model)
     arrays = arrange(x, specs, [spec.name for spec in specs])
@@ -54,5 +54,5 @@ def as_inputs(model: keras.Model, x: Any) -> Any:
 
 
 def _structure(model):
-    # A Sequential that was never called as a layer has inputs, and no input.
+    # A Sequential that was never called as a layer has `inputs` but no `input`.
     return model.inputs[0] if isinstance(model, keras.Sequential) else model.input

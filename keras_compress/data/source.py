@@ -1,4 +1,4 @@
-"""What every form of data turns into: samples and their targets, read once."""
+"""The common interface of all forms of data: samples and their targets, read once."""
 
 import abc
 from collections.abc import Iterator
@@ -9,46 +9,46 @@ from keras_compress.errors import InvalidArgumentError
 
 
 class Source(abc.ABC):
-    """Samples x and targets y, both as users have them: an array, or a list or dict of arrays.
+    """Samples x and targets y, each an array, or a list or dict of arrays.
 
-    A source is read once; `reading.read` makes another one for another pass.
+    A source can be read once; call `reading.read` again for another pass.
     """
 
     @abc.abstractmethod
     def inputs_only(self) -> "Source":
-        """Return a source of the inputs, whose targets are not looked at."""
+        """Return a source of the inputs only; targets are not read."""
 
     @abc.abstractmethod
     def batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Yield (x, y) batches; y is `None` where there are no targets.
+        """Yield (x, y) batches; y is `None` if there are no targets.
 
         Args:
-            batch_size: Samples in a batch. Data that come in batches keep theirs.
+            batch_size: Samples per batch. Data that are already batches keep their size.
 
         Raises:
-            InvalidArgumentError: Inputs or targets of unequal lengths.
+            InvalidArgumentError: Inputs or targets have unequal lengths.
         """
 
     @abc.abstractmethod
     def first(self, count: int) -> tuple[Any, Any]:
-        """Return (x, y) of the first samples, in memory of their own; no more is read.
+        """Return (x, y) of the first samples as copies; nothing after them is read.
 
         Args:
-            count: At most so many.
+            count: Largest number of samples to return.
 
         Raises:
-            InvalidArgumentError: No samples, or inputs or targets of unequal lengths.
+            InvalidArgumentError: There are no samples, or inputs or targets have unequal lengths.
         """
 
     @abc.abstractmethod
     def spread(self, count: int) -> tuple[Any, Any]:
-        """Return (x, y) of samples at even distances, of a stream the first.
+        """Return (x, y) of evenly spaced samples, or of the first samples of a stream.
 
         Args:
-            count: At most so many.
+            count: Largest number of samples to return.
 
         Raises:
-            InvalidArgumentError: No samples, or inputs or targets of unequal lengths.
+            InvalidArgumentError: There are no samples, or inputs or targets have unequal lengths.
         """
 
     @abc.abstractmethod
@@ -56,21 +56,21 @@ class Source(abc.ABC):
         """Return (x, y) of all samples.
 
         Raises:
-            InvalidArgumentError: Data without an end.
+            InvalidArgumentError: The data are infinite.
         """
 
     @abc.abstractmethod
     def require_end(self) -> None:
-        """Raise `InvalidArgumentError` where data are known to have no end."""
+        """Raise `InvalidArgumentError` if the data are known to be infinite."""
 
 
 def count_samples(x: Any, y: Any, where: str = "") -> int:
-    """Return the length that all inputs and targets share.
+    """Return the number of samples, which all inputs and targets share.
 
     Args:
         x: Inputs: an array, or a list or dict of arrays.
         y: Targets, in one of the same forms, or `None`.
-        where: Where they come from, for the message, such as `" in item 3 of the data"`.
+        where: Where they come from, for the error message, such as `" in item 3 of the data"`.
 
     Raises:
         InvalidArgumentError: The lengths differ.

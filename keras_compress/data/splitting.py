@@ -1,4 +1,4 @@
-"""Keep a part of the data for validation."""
+"""Split data into training and validation sets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,19 +15,19 @@ from keras_compress.errors import InvalidArgumentError
 def split_data(
     data: Any, inputs: Sequence[InputSpec] | None, share: float = 0.2, seed: int = 0
 ) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Split data at random, read whole.
+    """Read all data and split them at random.
 
     Args:
-        data: Samples with targets in any form that `reading.read` takes.
+        data: Samples with targets in any form that `reading.read` accepts.
         inputs: `InputSpec` of each input of the model; `None` for arrays as for `fit`.
-        share: Share of the samples for validation.
-        seed: Of the draw.
+        share: Fraction of the samples for validation.
+        seed: Seed of the random split.
 
     Returns:
         Tuple ((x, y), (x, y)): to train and to validate.
 
     Raises:
-        InvalidArgumentError: Data that cannot be read, or as for `split`.
+        InvalidArgumentError: The data cannot be read, or as for `split`.
     """
     return split(*read(data, inputs).whole(), share, seed)
 
@@ -40,14 +40,14 @@ def split(
     Args:
         x: An array, or a list or dict of arrays.
         y: Targets, one for each sample, in one of these forms.
-        share: Share of the samples for validation.
-        seed: Of the draw.
+        share: Fraction of the samples for validation.
+        seed: Seed of the random split.
 
     Returns:
         Tuple ((x, y), (x, y)): to train and to validate.
 
     Raises:
-        InvalidArgumentError: Fewer than two samples, or targets of another number.
+        InvalidArgumentError: There are fewer than two samples, or not one target for each.
     """
     count = count_samples(x, y)
     if y is None or count < 2:
@@ -58,7 +58,7 @@ def split(
     order = np.random.default_rng(seed).permutation(count)
     cut = min(max(1, round(share * count)), count - 1)
 
-    def part(places):
-        return tuple(map_leaves(lambda array: to_numpy(array)[places], whole) for whole in (x, y))
+    def part(rows):
+        return tuple(map_leaves(lambda array: to_numpy(array)[rows], whole) for whole in (x, y))
 
     return part(np.sort(order[cut:])), part(np.sort(order[:cut]))

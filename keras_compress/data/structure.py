@@ -1,4 +1,4 @@
-"""Arrays of any library, alone or in a list or dict, without an import of that library."""
+"""Arrays of any library, alone or in a list or dict, without importing that library."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -14,11 +14,11 @@ class _ArrayLike(Protocol):
 
 
 def is_instance(value: Any, package: str, name: str) -> bool:
-    """Return whether a value is of a class that may not be imported here.
+    """Return whether a value is an instance of a class, without importing that class.
 
     Args:
         value: Any object.
-        package: The top package that the class comes from, such as `"torch"`.
+        package: The top-level package of the class, such as `"torch"`.
         name: The name of the class.
 
     Example:
@@ -37,7 +37,7 @@ def is_array(value: Any) -> bool:
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """Return the shape of an array, without a copy of it where it tells its shape."""
+    """Return the shape of an array, without copying it if it has a `shape`."""
     try:
         return tuple(value.shape)
     except AttributeError:
@@ -45,13 +45,13 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 
 def to_numpy(value: Any) -> np.ndarray:
-    """Return a numpy array; torch tensors come from whatever device they are on.
+    """Return a numpy array; torch tensors may be on any device.
 
     Args:
         value: An array of any library, a number, or nested lists of numbers.
 
     Raises:
-        InvalidArgumentError: Lists whose parts differ in shape, or an object that is no array.
+        InvalidArgumentError: The parts of a list differ in shape, or an object is not an array.
     """
     if is_instance(value, "torch", "Tensor"):
         value = value.detach().cpu()
@@ -62,12 +62,12 @@ def to_numpy(value: Any) -> np.ndarray:
     except (ValueError, TypeError) as error:
         raise InvalidArgumentError(
             f"Each sample must be an array of numbers. Received: a {type(value).__name__} that "
-            f"numpy cannot take, often because its parts differ in shape ({error})"
+            f"numpy cannot convert, often because its parts differ in shape ({error})"
         ) from None
 
 
 def leaves(structure: Any) -> list:
-    """List the arrays of a structure: one array, or a list, tuple or dict of arrays.
+    """Return the arrays of a structure: one array, or a list, tuple or dict of arrays.
 
     A list of numbers is one array. `None` has no leaves.
 
@@ -85,14 +85,14 @@ def leaves(structure: Any) -> list:
 
 
 def map_leaves(function: Callable, *structures: Any) -> Any:
-    """Call a function with the arrays that stand at the same place in each structure.
+    """Call a function with the arrays at the same position in each structure.
 
     Args:
         function: Function of as many arrays as there are structures.
-        *structures: Structures of one form, as for `leaves`.
+        *structures: Structures of the same form, as for `leaves`.
 
     Returns:
-        A structure of the results; tuples become lists. `None` where any structure is `None`.
+        A structure of the results; tuples become lists. `None` if any structure is `None`.
 
     Example:
         >>> map_leaves(len, {"a": np.zeros(3), "b": np.zeros(2)})
@@ -111,7 +111,7 @@ def map_leaves(function: Callable, *structures: Any) -> Any:
 def _is_list_of_arrays(value):
     if isinstance(value, tuple):
         return True
-    # A list of numpy's numbers is an array of them.
+    # A list of numpy scalars is one array.
     return (
         isinstance(value, list)
         and bool(value)

@@ -1,1 +1,1 @@
-"""Evaluation of TFLite files with numpy and a TFLite runtime: neither TensorFlow nor Keras."""
+"""Evaluate TFLite files with numpy and a TFLite runtime, without TensorFlow or Keras."""

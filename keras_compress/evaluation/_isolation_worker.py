@@ -1,7 +1,7 @@
-"""The process behind `isolation`: it does each job in a fork of itself, which may die.
+"""The child process of `isolation`: it runs each job in a fork of itself, which may crash.
 
-A byte on standard input announces a job, then comes its message (`support/messages.py`). Loading
-the runtime is done once, and each job still begins in memory that no other file has touched.
+A byte on standard input announces a job; its message follows (`support/messages.py`). The runtime
+is loaded once, yet each job starts in memory that no other file has touched.
 """
 
 import contextlib
@@ -28,33 +28,34 @@ _PR_SET_PDEATHSIG = 1
 
 
 class _Job:
-    """One job: what came in, and what goes back."""
+    """One job: reads its message, runs it and sends the result."""
 
     def __init__(self, answers, mark):
         self._answers, self._mark = answers, mark
         self._lock = threading.Lock()
 
-    def do(self):
-        """Do the job; whatever goes wrong is an answer, too."""
+    def run(self):
+        """Run the job; an error is sent back like a result."""
         message, arrays = receive(os.fdopen(0, "rb", closefd=False))
         self._mark[0] = 1
         self._number, self._seconds = message["job"], message["seconds"]
         _limit_memory(message["memory_bytes"])
-        self._wind()
+        self._restart_timer()
         content, *arrays = arrays
         try:
             model, runtime = flatbuffer.read(content.tobytes()), _resolve(message["runtime"])
-            result, found = _DO[message["do"]](model, arrays, runtime, self, **message["options"])
+            task = _TASKS[message["do"]]
+            result, outputs = task(model, arrays, runtime, self, **message["options"])
         except CompressionError as error:
             self.tell({"error": str(error), "kind": type(error).__name__})
         except MemoryError:
             self.tell({"error": None, "kind": "MemoryError"})
         else:
-            self.tell({"result": result}, found)
+            self.tell({"result": result}, outputs)
 
     def advance(self, count):
-        """Say that so many samples are done, and begin the time limit anew."""
-        self._wind()
+        """Report `count` more finished samples, and restart the time limit."""
+        self._restart_timer()
         self.tell({"advance": count})
 
     def tell(self, message, arrays=()):
@@ -62,14 +63,14 @@ class _Job:
         with self._lock:
             send(self._answers, {"job": self._number, **message}, arrays)
 
-    def _wind(self):
-        # Nobody handles the signal, so that it ends the process, whatever C++ is doing.
+    def _restart_timer(self):
+        # The signal has no handler, so that it ends the process, whatever C++ is doing.
         signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
 
 def _run(model, arrays, runtime, job, **options):
-    answered = execution.run_file(model, arrays, runtime=runtime, progress=job.advance, **options)
-    return {"rows": answered.rows, "threads": answered.threads}, answered.arrays
+    outputs = execution.run_file(model, arrays, runtime=runtime, progress=job.advance, **options)
+    return {"rows": outputs.rows, "threads": outputs.threads}, outputs.arrays
 
 
 def _time(model, arrays, runtime, _, **options):
@@ -82,7 +83,7 @@ def _try(model, _, runtime, __):
     return {}, ()
 
 
-_DO: dict[str, Callable] = {"run": _run, "time": _time, "try": _try}
+_TASKS: dict[str, Callable] = {"run": _run, "time": _time, "try": _try}
 
 
 def _resolve(runtime):
@@ -97,39 +98,39 @@ def _limit_memory(size):
         size = size if hard == resource.RLIM_INFINITY else min(size, hard)
         resource.setrlimit(resource.RLIMIT_AS, (size, hard))
     if FORKS:
-        # Where memory runs out all the same, this process goes first.
+        # If the machine still runs out of memory, the kernel kills this process first.
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
 
 
 def _fork(answers):
-    """Do one job in a fork; say how it died, if it did."""
+    """Run one job in a fork; report its exit code if it crashed."""
     mark = mmap.mmap(-1, 1)
     pid = os.fork()
     if not pid:
-        # No way leads out of here but this one.
+        # The fork must never return from here.
         try:
             os.setpgid(0, 0)
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            _Job(answers, mark).do()
+            _Job(answers, mark).run()
             os._exit(0)
         except BaseException as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             sys.stderr.flush()
             os._exit(1)
     _, status = os.waitpid(pid, 0)
-    # What the job has started ends with it.
+    # Processes that the job has started end with it.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(status)
     if code:
         send(answers, {"died": code})
-    # A job that was not read to its end leaves the stream in disorder.
+    # A message that was not read completely leaves the stream unusable.
     return bool(mark[0])
 
 
 def main():
-    """Serve on the standard streams, out of the reach of C++ that prints."""
+    """Serve on the standard streams, where output that C++ prints cannot interfere."""
     answers = answer_stream()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in sys.argv[1:]:
@@ -138,7 +139,7 @@ def main():
     gc.freeze()
     while os.read(0, 1):
         if not FORKS:
-            _Job(answers, bytearray(1)).do()
+            _Job(answers, bytearray(1)).run()
             return
         if not _fork(answers):
             return

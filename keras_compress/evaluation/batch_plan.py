@@ -1,9 +1,9 @@
-"""With which batch a file can be run: as it is, resized, or resized after a small edit.
+"""Find the batch size to run a file with: its own, a larger one, or a larger one after an edit.
 
-A file converted for batch 1 mostly runs with a larger batch when its inputs are resized. What
-stands against it are RESHAPE operators whose target is a constant with the batch in it. The
-batch is the outermost dimension, so in row-major order a leading -1 ("what is left") means the
-same for one sample and the right thing for many; `with_free_batch` writes it.
+A file converted for batch 1 usually runs with a larger batch once its inputs are resized. The
+obstacle is RESHAPE operators whose target shape is a constant that includes the batch. The batch
+is the outermost dimension, so that a leading -1 ("infer this size") gives the same result for one
+sample and the right one for many; `with_free_batch` writes it.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from keras_compress.evaluation.runtimes.base import input_details
 from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.operators import OperandRole
 
-# Where in the batch samples are compared: both ends and two places in between.
+# Positions in the batch at which samples are compared: both ends and two in between.
 _PROBES = (0.0, 0.4, 0.7, 1.0)
-# Float kernels may add in another order when the batch is larger.
+# Float kernels may add in another order if the batch is larger.
 _FLOAT_RTOL, _FLOAT_ATOL = 1e-4, 1e-5
 
 
@@ -40,22 +40,22 @@ class BatchPlan:
 
 
 def plan_batches(model, runtime, samples):
-    """Find the fastest way to run a file that answers as it does for single samples.
+    """Find the largest batch with which a file gives the same outputs as for single samples.
 
-    The larger batch is tried on the samples at hand: integer outputs must be identical to
-    those of single samples, float outputs equal within rounding.
+    The larger batch is tried on the given samples: integer outputs must be identical to those of
+    single samples, float outputs equal within rounding.
 
     Args:
         model: The file, a `flatbuffer.Model`.
         runtime: Class of the runtime.
-        samples: Arrays with as many samples as one invocation is to take, in the dtypes of
-            the file's inputs.
+        samples: Arrays with as many samples as the larger batch has, in the dtypes of the file's
+            inputs.
 
     Returns:
         A `BatchPlan` whose `rows` are the number of samples, or the file's own batch.
 
     Raises:
-        EvaluationError: The runtime does not run the file on single samples either.
+        EvaluationError: The runtime does not even run the file on single samples.
     """
     details = input_details(model)
     own = BatchPlan(
@@ -65,25 +65,25 @@ def plan_batches(model, runtime, samples):
     rows = len(samples[0])
     if not runtime.resizable or own.rows != 1 or rows < 2:
         return own
-    places = sorted({round(share * (rows - 1)) for share in _PROBES})
+    positions = sorted({round(share * (rows - 1)) for share in _PROBES})
     with runtime(model, shapes=own.shapes) as opened:
-        expected = opened.run([array[places] for array in samples])
+        expected = opened.run([array[positions] for array in samples])
     shapes = tuple(array.shape for array in samples)
     for candidate in (model, with_free_batch(model)):
-        if candidate is not None and _answers(candidate, runtime, samples, places, expected):
+        if candidate is not None and _agrees(candidate, runtime, samples, positions, expected):
             return BatchPlan(candidate, shapes)
     return own
 
 
 def with_free_batch(model):
-    """Return a copy of a file whose RESHAPE operators take any batch.
+    """Return a copy of a file whose RESHAPE operators accept any batch size.
 
     Args:
         model: A `flatbuffer.Model`.
 
     Returns:
-        A `flatbuffer.Model`, the same but for the constants that RESHAPE alone reads;
-        `None` where there is nothing to change.
+        A `flatbuffer.Model` that differs only in constants that no operator but RESHAPE reads;
+        `None` if there is nothing to change.
     """
     content = bytearray(model.content)
     targets = _reshape_targets(model)
@@ -95,8 +95,8 @@ def with_free_batch(model):
 
 
 def _reshape_targets(model):
-    """List the constant targets of RESHAPE that nothing else reads, with the static shapes."""
-    found, others = [], set()
+    """Return the constant targets that only RESHAPE reads, with the static output shapes."""
+    targets, others = [], set()
     for graph in model.subgraphs:
         for operator in graph.operators:
             for operand, tensor in operators.inputs(operator):
@@ -106,26 +106,26 @@ def _reshape_targets(model):
                 is_target = is_shape and graph.index == 0
                 shape = operator.outputs[0].shape if operator.outputs else ()
                 if is_target and shape and shape[0] > 0 and tensor.shape == (len(shape),):
-                    found.append((tensor, shape))
+                    targets.append((tensor, shape))
                 else:
                     others.add(tensor.buffer)
-    return [(tensor, shape) for tensor, shape in found if tensor.buffer not in others]
+    return [(tensor, shape) for tensor, shape in targets if tensor.buffer not in others]
 
 
 def _offset(view, content):
-    """Return where in the file's bytes a view of them begins."""
+    """Return the offset in the file's bytes at which a view of them starts."""
     return view.ctypes.data - np.frombuffer(content, np.uint8).ctypes.data
 
 
-def _answers(model, runtime, samples, places, expected):
-    """Tell whether a batch gives what single samples gave."""
+def _agrees(model, runtime, samples, positions, expected):
+    """Return whether a batch gives the same outputs as single samples."""
     try:
         with runtime(model, shapes=[array.shape for array in samples]) as opened:
             outputs = opened.run(samples)
     except EvaluationError:
         return False
     return all(
-        output.shape[:1] == samples[0].shape[:1] and _equal(output[places], single)
+        output.shape[:1] == samples[0].shape[:1] and _equal(output[positions], single)
         for output, single in zip(outputs, expected, strict=True)
     )
 

@@ -1,4 +1,4 @@
-"""Running a file on many samples: quantized, in batches, on all cores, and as real values again."""
+"""Run a file on many samples: quantize inputs, use batches and all cores, dequantize outputs."""
 
 import concurrent.futures
 import contextlib
@@ -15,20 +15,20 @@ from keras_compress.evaluation.quantization import Quantizer, dequantize
 from keras_compress.evaluation.runtimes.base import input_details, output_details
 from keras_compress.support.progress import progress_bar
 
-# A batch's largest tensor should stay in a core's second-level cache, or near it.
+# The largest tensor of a batch should fit into a core's second-level cache, or nearly.
 _LARGEST_BATCH = 64
 _BATCH_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class BatchedOutputs:
-    """What a file answered.
+    """The outputs of a file for all samples.
 
     Args:
         arrays: One array (samples, ...) per output in the file's order: float32, or of the
-            output's own dtype where its integers stand for themselves.
+            output's own dtype if it is not quantized.
         rows: Samples per invocation.
-        threads: Invocations that ran at the same time, each in one thread.
+        threads: Number of threads, each of which ran its own invocations.
     """
 
     arrays: list[np.ndarray]
@@ -39,15 +39,15 @@ class BatchedOutputs:
 def run_in_batches(model, arrays, *, runtime, threads=None, batch_size=None, progress=None):
     """Run a file on all samples.
 
-    Each thread has an interpreter of its own and quantizes the samples that it runs: that
-    keeps all cores at work also on files that take one sample at a time.
+    Each thread has its own interpreter and quantizes the samples that it runs, which keeps all
+    cores busy even with files that take one sample at a time.
 
     Args:
         model: The file, a `flatbuffer.Model`.
         arrays: Real-valued inputs (samples, ...), one array per input in the file's order.
         runtime: Class of the runtime.
         threads: Cores to use; `None` for all that this process may use.
-        batch_size: Samples per invocation where the file allows; `None` for up to 64.
+        batch_size: Samples per invocation if the file allows it; `None` for up to 64.
         progress: As for `progress_bar`.
 
     Returns:
@@ -79,7 +79,7 @@ def usable_cores():
 
 
 class Encoder:
-    """Brings real values into the dtypes of a file's inputs, chunk by chunk.
+    """Converts real values to the dtypes of a file's inputs, chunk by chunk.
 
     Args:
         inputs: The file's inputs, `TensorDetails`.
@@ -96,7 +96,7 @@ class Encoder:
 
         Args:
             arrays: Real values (samples, ...), one array per input.
-            first: Number of the chunk's first sample, for errors.
+            first: Index of the chunk's first sample, for error messages.
 
         Returns:
             New arrays of the inputs' dtypes.
@@ -104,23 +104,23 @@ class Encoder:
         Raises:
             InvalidArgumentError: A value is not finite.
         """
-        return [self._encode(place, array, first) for place, array in enumerate(arrays)]
+        return [self._encode(index, array, first) for index, array in enumerate(arrays)]
 
-    def _encode(self, place, array, first):
-        tensor = self._inputs[place]
+    def _encode(self, index, array, first):
+        tensor = self._inputs[index]
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise InvalidArgumentError(_not_finite(array, tensor, first))
         if not tensor.is_quantized:
             return np.ascontiguousarray(array, tensor.dtype)
-        if place not in self._quantizers:
+        if index not in self._quantizers:
             shape = (self._size, *array.shape[1:])
             details = tensor.scale, tensor.zero_point, tensor.dtype
-            self._quantizers[place] = Quantizer(shape, *details)
-        return self._quantizers[place](array)
+            self._quantizers[index] = Quantizer(shape, *details)
+        return self._quantizers[index](array)
 
 
 class _Job:
-    """All samples, cut into chunks that threads take from a queue."""
+    """All samples, split into chunks that threads take from a queue."""
 
     def __init__(self, plan, runtime, arrays, size):
         self.outputs: list[np.ndarray] = []
@@ -140,27 +140,27 @@ class _Job:
                 for worker in concurrent.futures.as_completed(workers):
                     worker.result()
             except BaseException:
-                # The other threads end after the chunk at hand.
+                # The other threads stop after their current chunk.
                 self._chunks = queue.SimpleQueue[int]()
                 raise
 
     def _work(self, advance):
         encode = Encoder(input_details(self._plan.model), self._size)
         with self._runtime(self._plan.model, shapes=self._plan.shapes) as opened:
-            for start in self._taken():
+            for start in self._take_chunks():
                 chunk = [array[start : start + self._size] for array in self._arrays]
                 results = opened.run([self._fill(array) for array in encode(chunk, start)])
                 self._store(start, len(chunk[0]), results)
                 advance(len(chunk[0]))
 
-    def _taken(self):
-        """Take chunks until none is left; other threads take from the same queue."""
+    def _take_chunks(self):
+        """Yield chunks until none are left; other threads take from the same queue."""
         with contextlib.suppress(queue.Empty):
             while True:
                 yield self._chunks.get_nowait()
 
     def _fill(self, array):
-        """Repeat the last sample until invocations are full."""
+        """Repeat the last sample until the last invocation is full."""
         missing = -len(array) % self._plan.rows
         return np.concatenate([array, array[-1:].repeat(missing, 0)]) if missing else array
 
@@ -179,8 +179,8 @@ class _Job:
     def _empty(self, result, tensor):
         if len(result) % self._plan.rows:
             raise EvaluationError(
-                f"The output {tensor} has no row for each of the {self._plan.rows} samples that "
-                "the file takes at once. Convert it for batch 1."
+                f"The output {tensor} does not have a row for each of the {self._plan.rows} "
+                "samples that the file takes at once. Convert it for batch 1."
             )
         dtype = np.float32 if tensor.is_quantized else result.dtype
         return np.empty((self._samples, *result.shape[1:]), dtype)
@@ -204,10 +204,10 @@ def _positive(name, value, default):
 
 
 def _not_finite(array, tensor, first):
-    place = np.argwhere(~np.isfinite(array))[0]
-    value = array[tuple(place)]
-    place[0] += first
+    index = np.argwhere(~np.isfinite(array))[0]
+    value = array[tuple(index)]
+    index[0] += first
     return (
-        f"Inputs must be finite numbers. Received: {value} in sample {place[0]:,} of input "
-        f"{tensor.name!r}, at index {place.tolist()}."
+        f"Inputs must be finite numbers. Received: {value} in sample {index[0]:,} of input "
+        f"{tensor.name!r}, at index {index.tolist()}."
     )

@@ -1,4 +1,4 @@
-"""`evaluate`: a TFLite file on data, beside its float baseline, without TensorFlow."""
+"""`evaluate`: run a TFLite file on data and compare it with a baseline, without TensorFlow."""
 
 import gzip
 import platform
@@ -38,9 +38,9 @@ from keras_compress.tflite.types import FileSource
 if TYPE_CHECKING:  # A board has no Keras.
     import keras
 
-# More of x than this outside the range of the file's input is worth a word.
+# A larger fraction of x outside the range of the file's input causes a warning.
 _OUTSIDE = 0.01
-_LOOKED_AT = 256
+_RANGE_SAMPLES = 256
 
 
 def evaluate(
@@ -60,44 +60,44 @@ def evaluate(
 ) -> EvaluationResult:
     """Run a TFLite file on data and compare it with its float baseline.
 
-    Inputs are quantized and outputs dequantized by the file's own parameters. The baseline
-    gets the same real values, and its outputs are the reference of the output error.
+    Inputs are quantized and outputs dequantized with the file's own parameters. The baseline
+    receives the same real values, and its outputs are the reference for the output error.
 
     Args:
         model: The file as bytes, path or `ConvertedModel`.
         x: Inputs in the units of training, never quantized beforehand: an array
-            (samples, ...); for several inputs a dict by input name, or a list where the
-            shapes or a Keras baseline tell which is which. Or any other form of docs/data.md:
-            a `tf.data.Dataset`, a path, a generator, a tuple (x, y).
+            (samples, ...); for several inputs a dict by input name, or a list if the shapes or a
+            Keras baseline determine its order. Or any other form of docs/data.md: a
+            `tf.data.Dataset`, a path, a generator, a tuple (x, y).
         y: Targets: integer labels or one-hot rows, or quantities, one per sample; for several
-            outputs a dict by output name or a list. `None` takes those that come with x; without
-            targets nothing is scored.
+            outputs a dict by output name or a list. `None` uses the targets in x; without targets
+            nothing is scored.
         baseline: The float Keras model, or a float `.tflite` as bytes or path.
         metrics: Name (`"accuracy"`, `"top_5_accuracy"`, `"mse"`, `"rmse"`, `"mae"`), callable
-            f(y_true, y_pred) -> float, or a list or dict of them; `None` takes the accuracy
-            for labels and the mean squared error for quantities.
+            f(y_true, y_pred) -> float, or a list or dict of them; `None` uses the accuracy for
+            labels and the mean squared error for quantities.
         runtime: Name of the runtime (`"litert"`, `"litert_reference"`, `"tflite_runtime"`,
-            `"tf_lite"`, `"tflite_micro"`, `"openvino"`, `"edgetpu"`); `None` takes the first that
+            `"tf_lite"`, `"tflite_micro"`, `"openvino"`, `"edgetpu"`); `None` uses the first that
             is installed, and TFLite Micro for a file whose weights are compressed for it.
-        batch_size: Samples per invocation where the file allows; `None` for up to 64.
-        threads: Cores; `None` takes all for the outputs and one for the latency.
+        batch_size: Samples per invocation if the file allows it; `None` for up to 64.
+        threads: Cores; `None` uses all for the outputs and one for the latency.
         latency_runs: Single invocations to time, 0 for none.
         progress: `True` or `False` for a progress bar or none; `None` for one on a terminal
             once it takes more than two seconds.
         baseline_file: Float `.tflite` of a Keras baseline, as bytes or path, for its size.
-        untrusted: Whether the file and a `.tflite` baseline run in a process of their own, where
+        untrusted: Whether the file and a `.tflite` baseline run in a separate process, where
             a crash, a hang or running out of memory is an `EvaluationError`: `True`, `False`, or an
-            `Isolation` with limits. `None` isolates bytes and paths, and trusts what `kc.convert`
-            returned.
+            `Isolation` with limits. `None` isolates bytes and paths, and trusts the result of
+            `kc.convert`.
 
     Returns:
         An `EvaluationResult`.
 
     Raises:
-        FlatbufferError: The model is no readable TFLite file.
+        FlatbufferError: The model is not a readable TFLite file.
         EvaluationError: The runtime is missing or refuses the file, or the baseline does not
-            fit.
-        InvalidArgumentError: The data do not fit the file, are empty or not finite.
+            match the file.
+        InvalidArgumentError: The data do not match the file, are empty or not finite.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
@@ -120,13 +120,14 @@ def evaluate(
     targets = dict(zip(names, arrange_targets(y, names, len(arrays[0])), strict=True))
     warnings = _range_warnings(arrays, input_details(file))
     running = {"threads": threads, "batch_size": batch_size, "progress": progress}
-    answered = run_file(file, arrays, runtime=chosen, isolation=isolated, **running)
-    answers = dict(zip(names, _in_natural_order(answered.arrays, file), strict=True))
+    run = run_file(file, arrays, runtime=chosen, isolation=isolated, **running)
+    predictions = dict(zip(names, _in_natural_order(run.arrays, file), strict=True))
     expected = [None] * len(names)
     if reference is not None:
-        expected = reference.outputs(_as_given(x, arrays), file_names, **running)
-    outputs, why = _score(targets, answers, dict(zip(names, expected, strict=True)), metrics)
-    main = _main_output(outputs, targets, answers)
+        expected = reference.outputs(_for_keras(x, arrays), file_names, **running)
+    references = dict(zip(names, expected, strict=True))
+    outputs, metric_choice = _score(targets, predictions, references, metrics)
+    main = _main_output(outputs, targets, predictions)
     figures = time_file(
         file,
         arrays,
@@ -152,8 +153,8 @@ def evaluate(
         ),
         outputs=outputs,
         main_output=main.name,
-        metric_choice=why,
-        runtime=RuntimeInfo(chosen.name(), chosen.version(), answered.threads, answered.rows),
+        metric_choice=metric_choice,
+        runtime=RuntimeInfo(chosen.name(), chosen.version(), run.threads, run.rows),
         versions=_versions(chosen),
         warnings=warnings,
     )
@@ -161,14 +162,14 @@ def evaluate(
 
 def _output_names(file):
     names = [tensor.name for tensor in output_details(file)]
-    return [names[place] for place in natural_order(names)]
+    return [names[position] for position in natural_order(names)]
 
 
 def _names_for(y, file_names, layers, reference):
-    """Return the names of the outputs that the keys of y are taken from.
+    """Return the names of the outputs: those that the keys of y use, or the file's.
 
-    A file often calls its outputs `output_0` and so on; users know them by the names of the
-    layers, or by those of a Keras model's outputs.
+    A file often calls its outputs `output_0` and so on; users may call them by the names of the
+    layers, or of a Keras model's outputs.
     """
     if isinstance(y, Mapping):
         for names in (file_names, list(layers), reference and reference.output_order):
@@ -179,77 +180,77 @@ def _names_for(y, file_names, layers, reference):
 
 def _in_natural_order(arrays, file):
     order = natural_order([tensor.name for tensor in output_details(file)])
-    return [arrays[place] for place in order]
+    return [arrays[position] for position in order]
 
 
-def _as_given(x, arrays):
-    """Return x as arrays, in the form that a Keras model takes."""
+def _for_keras(x, arrays):
+    """Return x as arrays, in the structure that a Keras model takes."""
     if isinstance(x, Mapping):
         return {name: np.asarray(array) for name, array in x.items()}
     return arrays[0] if len(arrays) == 1 else [np.asarray(array) for array in x]
 
 
 def _range_warnings(arrays, inputs):
-    """Say which inputs hold many values that the file's integers cannot."""
-    found = []
+    """Warn of inputs with many values that the file's integers cannot represent."""
+    sentences = []
     for array, tensor in zip(arrays, inputs, strict=True):
         if not tensor.is_quantized:
             continue
         limits = np.iinfo(tensor.dtype)
         low, high = ((q - tensor.zero_point) * tensor.scale for q in (limits.min, limits.max))
-        looked_at = array[:: -(-len(array) // _LOOKED_AT)]
+        checked = array[:: -(-len(array) // _RANGE_SAMPLES)]
         slack = tensor.scale
-        outside = ((looked_at < low - slack) | (looked_at > high + slack)).mean()
+        outside = ((checked < low - slack) | (checked > high + slack)).mean()
         if outside > _OUTSIDE:
-            found.append(
+            sentences.append(
                 f"{outside:.1%} of the values for input {tensor.name!r} lie outside {low:.4g} to "
-                f"{high:.4g}, which is all that the file's {tensor.dtype} can hold, and are cut "
-                "off there. Is x scaled as it was in training?"
+                f"{high:.4g}, the range of the file's {tensor.dtype}, and are clipped to it. Is x "
+                "scaled as it was in training?"
             )
-    for sentence in found:
+    for sentence in sentences:
         python_warnings.warn(sentence, stacklevel=3)
-    return tuple(found)
+    return tuple(sentences)
 
 
-def _score(targets, answers, expected, metrics):
+def _score(targets, predictions, references, metrics):
     """Return an `OutputResult` for each output, and how the metrics were chosen."""
-    chosen, why = choose_metrics(metrics, targets, answers)
+    chosen, metric_choice = choose_metrics(metrics, targets, predictions)
     results = []
-    for name, answer in answers.items():
-        target, reference = targets[name], expected[name]
+    for name, prediction in predictions.items():
+        target, reference = targets[name], references[name]
         values, reference_values = (
             {key: score(metric, key, target, outputs) for key, metric in chosen[name].items()}
             if outputs is not None
             else {}
-            for outputs in (answer, reference)
+            for outputs in (prediction, reference)
         )
         results.append(
             OutputResult(
                 name=name,
                 metrics=values,
                 baseline_metrics=reference_values,
-                label_agreement=_agreement(target, answer, reference),
-                output_error=None if reference is None else output_error(reference, answer),
+                label_agreement=_agreement(target, prediction, reference),
+                output_error=None if reference is None else output_error(reference, prediction),
             )
         )
-    return tuple(results), why
+    return tuple(results), metric_choice
 
 
-def _agreement(target, answer, reference):
-    if reference is None or not _is_classes(target, answer):
+def _agreement(target, prediction, reference):
+    if reference is None or not _is_classes(target, prediction):
         return None
-    return float((labels.predicted(reference) == labels.predicted(answer)).mean())
+    return float((labels.predicted(reference) == labels.predicted(prediction)).mean())
 
 
-def _is_classes(target, answer):
-    """Tell whether an output is about classes: by its targets, else by its shape."""
+def _is_classes(target, prediction):
+    """Return whether an output predicts classes: by its targets if any, else by its shape."""
     if target is not None:
-        return labels.are_labels(target, answer)
-    return answer.ndim > 1 and answer.shape[-1] > 1
+        return labels.are_labels(target, prediction)
+    return prediction.ndim > 1 and prediction.shape[-1] > 1
 
 
-def _main_output(outputs, targets, answers):
-    classes = [o for o in outputs if _is_classes(targets[o.name], answers[o.name])]
+def _main_output(outputs, targets, predictions):
+    classes = [o for o in outputs if _is_classes(targets[o.name], predictions[o.name])]
     scored = [o for o in classes if "accuracy" in o.metrics]
     return (scored or classes or outputs)[0]
 

@@ -1,4 +1,4 @@
-"""How far outputs are from a reference, as real values."""
+"""Measures of the difference between real-valued outputs and a reference."""
 
 import math
 
@@ -53,8 +53,8 @@ def sqnr_db(reference: np.ndarray, outputs: np.ndarray) -> float | None:
         outputs: As for `mse`.
 
     Returns:
-        A float; `None` where it is infinite because the outputs are equal, and where the
-        reference is zero throughout.
+        A float; `None` if it is infinite because the outputs are equal, or if the reference is
+        zero everywhere.
     """
     noise = float(np.square(_difference(reference, outputs)).sum())
     signal = float(np.square(np.asarray(reference, np.float64)).sum())
@@ -89,7 +89,7 @@ def _difference(reference, outputs):
     if reference.shape != outputs.shape:
         if reference.squeeze().shape != outputs.squeeze().shape:
             raise InvalidArgumentError(
-                "Values must have the shape of what they are compared with. "
+                "Outputs must have the shape of the values that they are compared with. "
                 f"Received: {list(outputs.shape)} against {list(reference.shape)}."
             )
         reference = reference.reshape(outputs.shape)

@@ -1,4 +1,4 @@
-"""Running a TFLite file: here, or in a process of its own that may die of it."""
+"""Run a TFLite file in this process, or in a separate process that may crash."""
 
 import dataclasses
 
@@ -10,11 +10,11 @@ from keras_compress.evaluation.runtimes.base import input_details
 
 @dataclasses.dataclass(frozen=True)
 class RunFigures:
-    """What single invocations cost on this machine.
+    """The latency and memory of single invocations on this machine.
 
     Args:
-        latency: A `Latency`, `None` where none was measured.
-        arena: Bytes of the runtime's arena by part, `None` where it has none.
+        latency: A `Latency`, or `None` if it was not measured.
+        arena: Bytes of the runtime's arena by part, or `None` if it has none.
     """
 
     latency: Latency | None
@@ -26,7 +26,7 @@ class RunFigures:
 
     @classmethod
     def from_json(cls, fields):
-        """Return what `to_json` was called on."""
+        """Return the object that `to_json` described."""
         latency = fields["latency"] and Latency(**fields["latency"])
         return cls(latency, fields["arena"])
 
@@ -38,7 +38,7 @@ def run_file(model, arrays, *, runtime, isolation=None, progress=None, **options
         model: The file, a `flatbuffer.Model`.
         arrays: Real-valued inputs (samples, ...), one array per input in the file's order.
         runtime: Class of the runtime.
-        isolation: `Isolation` to run it in a process of its own; `None` for this process.
+        isolation: `Isolation` to run it in a separate process; `None` for this process.
         progress: As for `progress_bar`.
         **options: `threads` and `batch_size`, as `run_in_batches` takes them.
 
@@ -46,23 +46,23 @@ def run_file(model, arrays, *, runtime, isolation=None, progress=None, **options
         `BatchedOutputs`.
 
     Raises:
-        EvaluationError: The runtime does not run the file, or it broke a limit.
+        EvaluationError: The runtime does not run the file, or the file exceeded a limit.
         InvalidArgumentError: An input is not finite, or an option is out of its range.
     """
     if isolation is None:
         return run_in_batches(model, arrays, runtime=runtime, progress=progress, **options)
-    result, found = isolation.call(
+    result, outputs = isolation.call(
         "run", model, arrays, runtime=runtime, progress=progress, samples=len(arrays[0]), **options
     )
-    return BatchedOutputs(found, **result)
+    return BatchedOutputs(outputs, **result)
 
 
 def time_file(model, arrays, *, runtime, isolation=None, threads=None, latency_runs=100):
-    """Time single invocations and ask for the arena.
+    """Time single invocations and measure the arena.
 
     Args:
         model: The file, a `flatbuffer.Model`.
-        arrays: As for `run_file`; the first sample is taken.
+        arrays: As for `run_file`; only the first sample is used.
         runtime: Class of the runtime.
         isolation: As for `run_file`.
         threads: Threads of one invocation; `None` for one.
@@ -72,8 +72,8 @@ def time_file(model, arrays, *, runtime, isolation=None, threads=None, latency_r
         `RunFigures`.
 
     Raises:
-        EvaluationError: The runtime does not run the file, or it broke a limit.
-        InvalidArgumentError: `latency_runs` is no whole number of at least 0.
+        EvaluationError: The runtime does not run the file, or the file exceeded a limit.
+        InvalidArgumentError: `latency_runs` is not a whole number of at least 0.
     """
     if isinstance(latency_runs, bool) or not isinstance(latency_runs, int) or latency_runs < 0:
         raise InvalidArgumentError(

@@ -1,8 +1,8 @@
-"""Running an untrusted file in a process of its own, within limits of time and memory.
+"""Run an untrusted file in a separate process, with limits on time and memory.
 
-An interpreter is C++ that may abort, crash, eat all memory or never end on a file that was made
-to do so or was damaged. In a process of its own each of these is an `EvaluationError`. It is no
-sandbox: what takes over an interpreter runs with the rights of the user.
+An interpreter is C++ that may abort, crash, use up all memory or never finish on a malicious or
+damaged file. In a separate process each of these becomes an `EvaluationError`. This is not a
+sandbox: code that takes over the interpreter runs with the rights of the user.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from keras_compress.support.progress import progress_bar
 from keras_compress.tflite.model import Model
 
 _WORKER = "keras_compress.evaluation._isolation_worker"
-# What takes long to import and starts no threads: a process that has threads must not fork.
+# Modules that are slow to import and start no threads: a process with threads must not fork.
 _PRELOADED = (
     "ai_edge_litert.interpreter",
     "ai_edge_litert.schema_py_generated",
@@ -33,7 +33,7 @@ _PRELOADED = (
 
 
 def _start():
-    # One thread for numpy: a process that has more must not fork.
+    # numpy must use a single thread: a process with more must not fork.
     return processes.Child(
         _WORKER,
         *_PRELOADED,
@@ -50,11 +50,11 @@ class Isolation:
     """Limits for an untrusted file.
 
     Args:
-        seconds: How long the file may show no progress: opening it, or one batch.
+        seconds: Longest time without progress, which is to open the file or to run one batch.
         memory_bytes: Address space of the process; `None` for the machine's memory.
 
     Raises:
-        InvalidArgumentError: A limit that is not above 0.
+        InvalidArgumentError: A limit is not above 0.
 
     Example:
         >>> limits = Isolation(seconds=10, memory_bytes=4 << 30)
@@ -80,22 +80,22 @@ class Isolation:
         samples: int = 1,
         **options: Any,
     ) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """Have a job done.
+        """Run a job in the separate process.
 
         Args:
             what: `"run"`, `"time"` or `"try"`.
             model: The file, a `flatbuffer.Model`.
-            arrays: Numpy arrays that the job takes.
+            arrays: Input arrays of the job.
             runtime: Class of the runtime; the other process imports it.
             progress: As for `progress_bar`.
-            samples: How many samples there are, for the bar.
-            **options: What the job takes besides, plain values.
+            samples: Number of samples, for the progress bar.
+            **options: Further arguments of the job, plain values.
 
         Returns:
             Pair (dict, list of arrays).
 
         Raises:
-            EvaluationError: The runtime refuses the file, crashed on it or broke a limit.
+            EvaluationError: The runtime refuses the file, crashed on it or exceeded a limit.
         """
         message = {
             "do": what,
@@ -106,7 +106,7 @@ class Isolation:
         }
         arrays = [np.frombuffer(model.content, np.uint8), *arrays]
         with progress_bar(samples, progress) as advance:
-            outcome = _do(message, arrays, advance)
+            outcome = _run(message, arrays, advance)
         if "result" in outcome:
             return outcome["result"], outcome["arrays"]
         raise self._error(outcome, runtime, model)
@@ -119,34 +119,34 @@ class Isolation:
             return (kind if takes_text else EvaluationError)(_one_line(outcome["error"]))
         code = outcome.get("died")
         if "error" in outcome:
-            how = f"needs more memory than {self.memory_bytes or machine_memory():,} bytes"
+            failure = f"needs more memory than {self.memory_bytes or machine_memory():,} bytes"
         elif code == -signal.SIGALRM:
-            how = f"did not go on within {self.seconds:g} seconds"
+            failure = f"made no progress within {self.seconds:g} seconds"
         else:
             output = _one_line(outcome["output"])[-300:]
-            how = f"crashed ({processes.exit_reason(code)}{': ' if output else ''}{output})"
+            failure = f"crashed ({processes.exit_reason(code)}{': ' if output else ''}{output})"
         return EvaluationError(
-            f"The runtime {runtime.name()!r} {how} on this file, in a process of its own. "
-            f"Received: {len(model.content):,} bytes. Convert the model anew, and do not open the "
-            "file in a process that must live."
+            f"The runtime {runtime.name()!r} {failure} on this file, in a separate process. "
+            f"Received: {len(model.content):,} bytes. Convert the model again, and do not open the "
+            "file in a process that must not crash."
         )
 
 
 def isolation_for(untrusted, source, runtime):
-    """Decide where a file is run.
+    """Decide in which process to run a file.
 
     Args:
-        untrusted: `True` or an `Isolation` for a process of its own, `False` for this one,
-            `None` to let the source tell: what `kc.convert` returned is run here, bytes and
-            paths in a process of their own.
-        source: The file as the user gave it.
+        untrusted: `True` or an `Isolation` for a separate process, `False` for this one, `None`
+            to decide by the source: the result of `kc.convert` runs in this process, bytes and
+            paths in a separate one.
+        source: The file as the user passed it.
         runtime: Class of the runtime.
 
     Returns:
         An `Isolation`, or `None` for this process.
 
     Raises:
-        InvalidArgumentError: Isolation is asked for and the other process could not import the
+        InvalidArgumentError: Isolation was requested, but the other process could not import the
             runtime.
     """
     limits: Isolation | None
@@ -161,7 +161,7 @@ def isolation_for(untrusted, source, runtime):
     if untrusted is None:
         return None
     raise InvalidArgumentError(
-        "A runtime that is to run in a process of its own must be a class of a module that can be "
+        "To run in a separate process, a runtime must be a class of a module that can be "
         f"imported. Received: {runtime.__module__}.{runtime.__qualname__}"
     )
 
@@ -185,24 +185,24 @@ def _one_line(text):
     return " ".join(text.split())
 
 
-def _do(message, arrays, advance):
-    """Do a job; return its result, its error or how it died."""
+def _run(message, arrays, advance):
+    """Run a job; return its result, its error or the exit code of its crash."""
     with pool.lend() as child:
         job = child.jobs + 1
-        # A process that is dead already is found out when its answer is awaited.
+        # If the process is already dead, receiving its answer shows it.
         with contextlib.suppress(OSError):
             child.send({"job": job, **message}, arrays, announcement=b"\n")
         answer = _receive(child, job)
         while "advance" in answer:
             advance(answer["advance"])
             answer = _receive(child, job)
-        # Where there is no fork, the process has done its one job and ends.
+        # Without fork, the process ends after its one job.
         child.is_reusable = sys.platform == "linux" and child.is_ready()
     return answer
 
 
 def _receive(child, job):
-    """Wait for the next answer to a job, or for how the process died that did it."""
+    """Wait for the next answer to a job, or for the exit code of a process that crashed."""
     try:
         while True:
             answer, arrays = child.receive()

@@ -1,4 +1,4 @@
-"""Labels: what a target or a model's output says about which class a sample has."""
+"""Class labels, from targets and from a model's outputs."""
 
 import numpy as np
 
@@ -6,11 +6,12 @@ from keras_compress.errors import InvalidArgumentError
 
 
 def predicted(outputs: np.ndarray) -> np.ndarray:
-    """Return the labels that a model's outputs stand for.
+    """Return the labels that a model's outputs predict.
 
-    The largest entry along the last dimension. Where that dimension has one entry only, the
-    class is 1 where a probability is above 0.5, or, if any output is outside [0, 1] and the
-    outputs are therefore logits, where a logit is above 0. Integers are labels already.
+    The label is the index of the largest entry along the last dimension. If that dimension has
+    only one entry, the class is 1 where a probability is above 0.5, or, if any output is outside
+    [0, 1] and the outputs are therefore logits, where a logit is above 0. Integers are labels
+    already.
 
     Args:
         outputs: Array (samples, ..., classes).
@@ -33,7 +34,7 @@ def predicted(outputs: np.ndarray) -> np.ndarray:
 
 
 def true(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """Return the labels that targets hold.
+    """Return the labels that targets state.
 
     Args:
         targets: Integer labels (samples, ...) or (samples, ..., 1), or one-hot rows
@@ -44,7 +45,7 @@ def true(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         Integer array (samples, ...).
 
     Raises:
-        InvalidArgumentError: The targets are neither, or a label has no output.
+        InvalidArgumentError: The targets are neither form, or a label has no output.
 
     Example:
         >>> true(np.array([[0, 1], [1, 0]]), np.zeros((2, 2)))
@@ -61,15 +62,15 @@ def true(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 
 
 def is_one_hot(targets: np.ndarray, outputs: np.ndarray) -> bool:
-    """Tell whether targets are one-hot rows for outputs.
+    """Return whether targets are one-hot rows for outputs.
 
     Args:
         targets: Array.
         outputs: Array (samples, ..., classes).
 
     Returns:
-        Whether the shapes agree, there is more than one class and each row holds a single 1
-        among zeros.
+        Whether the shapes agree, there is more than one class and each row has a single 1 and
+        zeros otherwise.
     """
     if targets.shape != outputs.shape or targets.ndim < 2 or targets.shape[-1] < 2:
         return False
@@ -78,16 +79,15 @@ def is_one_hot(targets: np.ndarray, outputs: np.ndarray) -> bool:
 
 
 def are_labels(targets: np.ndarray, outputs: np.ndarray) -> bool:
-    """Tell whether targets are classes rather than quantities.
+    """Return whether targets are classes rather than quantities.
 
     Args:
         targets: Array, one entry or row per sample.
         outputs: Array (samples, ..., classes).
 
     Returns:
-        `True` for one-hot rows, for integers or booleans where the outputs have several
-        classes or are integers themselves, and for zeros and ones where the outputs have one
-        entry.
+        `True` for one-hot rows, for integers or booleans if the outputs have several classes or
+        are integers themselves, and for zeros and ones if the outputs have one entry.
     """
     targets, outputs = np.asarray(targets), np.asarray(outputs)
     if is_one_hot(targets, outputs):
@@ -103,12 +103,12 @@ def are_labels(targets: np.ndarray, outputs: np.ndarray) -> bool:
 
 def _check(labels, targets, outputs):
     has_classes = outputs.ndim > 1 and outputs.dtype.kind == "f"
-    wanted = outputs.shape[:-1] if has_classes else outputs.shape
-    if labels.shape != wanted or not np.array_equal(targets.reshape(wanted), labels):
+    expected = outputs.shape[:-1] if has_classes else outputs.shape
+    if labels.shape != expected or not np.array_equal(targets.reshape(expected), labels):
         raise InvalidArgumentError(
-            f"Labels must be whole numbers of shape {list(wanted)}, or one-hot rows of shape "
+            f"Labels must be whole numbers of shape {list(expected)}, or one-hot rows of shape "
             f"{list(outputs.shape)}. Received: {targets.dtype} of shape {list(targets.shape)}. "
-            "For targets that are quantities, ask for metrics such as 'mse'."
+            "For targets that are quantities, pass metrics such as 'mse'."
         )
     if outputs.dtype.kind in "iu":
         return

@@ -8,9 +8,9 @@ import numpy as np
 from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support.types import Json
 
-# A slow interpreter is given up on after so many seconds, with the runs that it had.
+# Seconds after which timing a slow interpreter stops with the runs so far.
 _LONGEST = 10.0
-_LOT = 10
+_RUNS_PER_CHECK = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Latency:
 def measure_latency(opened: Runtime, arrays: Sequence[np.ndarray], runs: int = 100) -> Latency:
     """Time invocations one after the other.
 
-    A tenth as many invocations, and at least five, warm up first. What takes more than ten
-    seconds ends early.
+    A tenth as many invocations, and at least five, warm up first. Timing stops early after ten
+    seconds.
 
     Args:
         opened: A `Runtime` with a file.
@@ -51,6 +51,6 @@ def measure_latency(opened: Runtime, arrays: Sequence[np.ndarray], runs: int = 1
     opened.time_invocations(arrays, max(5, runs // 10))
     seconds: list[float] = []
     while len(seconds) < runs and sum(seconds) < _LONGEST:
-        seconds += opened.time_invocations(arrays, min(_LOT, runs - len(seconds)))
+        seconds += opened.time_invocations(arrays, min(_RUNS_PER_CHECK, runs - len(seconds)))
     p50, p95 = np.percentile(seconds, [50, 95]) * 1000
     return Latency(float(p50), float(p95), len(seconds), opened.threads)

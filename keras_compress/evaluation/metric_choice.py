@@ -1,4 +1,4 @@
-"""Which metrics an output is scored with: those asked for, or what its targets suggest."""
+"""Choose the metrics of an output: those that the user passed, or by its targets."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -30,19 +30,19 @@ def choose_metrics(
 
     Args:
         metrics: `None` to choose by the targets: accuracy for labels, the mean squared error
-            for quantities. Else a name, a `Metric`, any callable f(y_true, y_pred) -> float, a
-            list of these, or a dict from a name of one's own to one of them. With several
+            for quantities. Otherwise a name, a `Metric`, any callable f(y_true, y_pred) -> float,
+            a list of these, or a dict from a name of your choice to one of them. With several
             outputs also a dict from output name to any of those forms.
-        targets: Output name -> array, or `None` where there are none.
+        targets: Output name -> array, or `None` if there are none.
         predictions: Output name -> array (samples, ...).
 
     Returns:
-        The pair of a dict from output name to a dict from metric name to callable (empty where
-        an output has no targets), and a sentence that says how they were chosen.
+        Pair of a dict from output name to a dict from metric name to callable (empty if an
+        output has no targets), and a sentence that says how they were chosen.
 
     Raises:
         UnknownNameError: No metric has that name.
-        InvalidArgumentError: Neither a name nor a callable, or metrics without targets.
+        InvalidArgumentError: A metric is neither a name nor a callable, or there are no targets.
     """
     scored = [name for name, target in targets.items() if target is not None]
     if metrics is None:
@@ -52,10 +52,10 @@ def choose_metrics(
             f"metrics need targets to compare with: pass y. Received: metrics={metrics!r}, y=None"
         )
     if isinstance(metrics, Mapping) and metrics and set(metrics) <= set(targets):
-        asked = {name: _named(metrics.get(name, ())) for name in targets}
+        requested = {name: _named(metrics.get(name, ())) for name in targets}
     else:
-        asked = dict.fromkeys(targets, _named(metrics))
-    chosen = {name: asked[name] if name in scored else {} for name in targets}
+        requested = dict.fromkeys(targets, _named(metrics))
+    chosen = {name: requested[name] if name in scored else {} for name in targets}
     return chosen, "The metrics are those that were asked for."
 
 
@@ -64,7 +64,7 @@ def score(metric, name, y_true, y_pred):
 
     Args:
         metric: Any callable f(y_true, y_pred).
-        name: Its name, for errors.
+        name: Its name, for error messages.
         y_true: Targets.
         y_pred: Outputs as real values.
 
@@ -72,7 +72,7 @@ def score(metric, name, y_true, y_pred):
         A finite float.
 
     Raises:
-        InvalidArgumentError: The metric gives no finite number.
+        InvalidArgumentError: The metric does not return a finite number.
     """
     value = metric(y_true, y_pred)
     try:

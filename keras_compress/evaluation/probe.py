@@ -1,4 +1,4 @@
-"""Trying an untrusted file in a process of its own before this process opens it."""
+"""Try an untrusted file in a separate process before this process opens it."""
 
 from keras_compress.evaluation import runtimes
 from keras_compress.evaluation.isolation import Isolation
@@ -6,15 +6,15 @@ from keras_compress.tflite import flatbuffer
 
 
 def probe(source, runtime=None, timeout=60.0):
-    """Open a file and run it once, on zeros, in a process of its own.
+    """Open a file and run it once, on zeros, in a separate process.
 
     Args:
         source: The file's bytes, its path, or an object whose `content` is the bytes.
         runtime: As for `runtimes.choose`.
-        timeout: Seconds after which that process is ended.
+        timeout: Seconds after which that process is killed.
 
     Raises:
-        FlatbufferError: The source is no readable TFLite file.
+        FlatbufferError: The source is not a readable TFLite file.
         EvaluationError: The runtime refuses the file, or it crashed or hung on it.
 
     Example:

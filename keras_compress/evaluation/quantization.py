@@ -1,9 +1,9 @@
-"""From real values to a file's integers and back, by the file's own scale and zero point."""
+"""Convert real values to a file's integers and back, with the file's scale and zero point."""
 
 import numpy as np
 
-# The largest float32 below one half: added instead of 0.5, it makes truncation round as
-# `std::round` does, also for values such as 0.49999997 whose sum with 0.5 rounds up to 1.
+# The largest float32 below one half: added instead of 0.5, it makes truncation round like
+# `std::round`, even for values such as 0.49999997 whose sum with 0.5 rounds up to 1.
 _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _SIGN_BIT = np.uint32(1 << 31)
 
@@ -56,7 +56,7 @@ def dequantize(values, scale, zero_point):
 
 
 class Quantizer:
-    """`quantize` for many arrays of one shape, in memory that is laid out once.
+    """Applies `quantize` to many arrays of one shape, with memory that is allocated once.
 
     Args:
         shape: Shape of the arrays.
@@ -89,7 +89,7 @@ class Quantizer:
 
 
 def _copy_sign(magnitude, signs, out):
-    """Do as `np.copysign`, by bits: six times as fast."""
+    """Compute `np.copysign` by bit operations, which is six times as fast."""
     bits = out.view(np.uint32)
     np.bitwise_and(signs.view(np.uint32), _SIGN_BIT, out=bits)
     np.bitwise_or(bits, magnitude.view(np.uint32), out=bits)

@@ -1,4 +1,4 @@
-"""What an evaluation found, as dataclasses and as JSON."""
+"""The result of an evaluation, as dataclasses and as JSON."""
 
 import dataclasses
 import html
@@ -17,11 +17,11 @@ class OutputResult:
     Args:
         name: The output's name.
         metrics: Metric name -> value of the model; empty without targets.
-        baseline_metrics: The same of the baseline; empty without one.
+        baseline_metrics: Metric name -> value of the baseline; empty without one.
         label_agreement: Fraction of samples for which model and baseline predict the same
-            class; `None` without a baseline and for outputs that are no classes.
+            class; `None` without a baseline and for outputs that are not classes.
         output_error: `mse`, `rmse`, `mae` and `sqnr_db` against the baseline's outputs, or
-            `None` without a baseline; `sqnr_db` is `None` where the outputs are equal.
+            `None` without a baseline; `sqnr_db` is `None` if the outputs are equal.
     """
 
     name: str
@@ -43,7 +43,7 @@ class BaselineResult:
 
     Args:
         metrics: Metric name -> value on the main output.
-        bytes: Size of its float `.tflite`, where there is one.
+        bytes: Size of its float `.tflite`, or `None` if there is none.
         kind: `"keras"` or `"tflite"`.
         histogram: Its weights' `WeightHistogram`, `None` without weights.
     """
@@ -68,7 +68,7 @@ class ModelResult:
         bytes: Size of the file.
         gzip_bytes: Size of the file compressed with gzip.
         sparsity: Fraction of zeros over all weights in the file, `None` without weights.
-        latency_ms: `Latency` of single samples in milliseconds, `None` where not measured.
+        latency_ms: `Latency` of single samples in milliseconds, `None` if not measured.
         weights: The weight tensors in the file.
         histogram: The weights' `WeightHistogram`, `None` without weights.
         arena: Bytes of TFLite Micro's arena (`total_bytes`, `head_bytes`, `tail_bytes`), `None`
@@ -93,12 +93,12 @@ class ModelResult:
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeInfo:
-    """In what the file ran.
+    """The runtime that ran the file.
 
     Args:
         name: The runtime's name.
         version: Its version.
-        threads: Invocations that ran at the same time.
+        threads: Number of invocations that ran at the same time.
         batch_size: Samples per invocation.
     """
 
@@ -110,7 +110,7 @@ class RuntimeInfo:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationResult:
-    """What `kc.evaluate` found.
+    """The result of `kc.evaluate`.
 
     The figures of models with several outputs are in `outputs`; `model`, `baseline`,
     `label_agreement` and `output_error` are those of the main output: the first whose targets
@@ -119,13 +119,13 @@ class EvaluationResult:
     Args:
         samples: Size of the evaluation set.
         model: The file's figures.
-        baseline: The baseline's, `None` without one.
+        baseline: The baseline's figures, `None` without one.
         outputs: Figures of each output.
         main_output: Name of the output that the summary is about.
-        metric_choice: Which metrics were taken, and why.
-        runtime: In what the file ran.
+        metric_choice: Which metrics were used, and why.
+        runtime: The runtime that ran the file.
         versions: Package name -> version.
-        warnings: What is odd about the data, in sentences.
+        warnings: Warnings about the data, in sentences.
     """
 
     samples: int
@@ -140,7 +140,7 @@ class EvaluationResult:
 
     @property
     def label_agreement(self) -> float | None:
-        """Fraction of samples with the baseline's label, `None` where there are no labels."""
+        """Fraction of samples with the baseline's label, `None` if there are no labels."""
         return self._main.label_agreement
 
     @property
@@ -158,7 +158,7 @@ class EvaluationResult:
         Returns:
             Dict with `samples`, `baseline` (`accuracy`, `bytes`), `model` (`accuracy`, `bytes`,
             `gzip_bytes`, `sparsity`, `latency_ms`), `label_agreement`, `output_error` and more.
-            What was not measured is `None`.
+            Figures that were not measured are `None`.
         """
         return {
             "samples": self.samples,

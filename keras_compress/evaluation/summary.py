@@ -1,4 +1,4 @@
-"""The figures of an evaluation as rows of words, and as a table of text."""
+"""The figures of an evaluation as formatted rows, and as a text table."""
 
 from keras_compress.support.tables import text_table
 
@@ -13,18 +13,18 @@ def rows(result):
         result: An `EvaluationResult`.
 
     Returns:
-        List of (label, baseline, model, change), all text; empty where there is no such figure.
+        List of (label, baseline, model, change), all text; empty if there is no such figure.
     """
-    found = []
+    output_rows = []
     for output in result.outputs:
         prefix = f"{output.name}: " if len(result.outputs) > 1 else ""
-        found += _metric_rows(output, prefix)
-        found += _agreement_rows(output, prefix)
-    return found + _size_rows(result) + _running_rows(result)
+        output_rows += _metric_rows(output, prefix)
+        output_rows += _agreement_rows(output, prefix)
+    return output_rows + _size_rows(result) + _running_rows(result)
 
 
 def text(result):
-    """Return an evaluation as a table of text.
+    """Return an evaluation as a text table.
 
     Args:
         result: An `EvaluationResult`.
@@ -37,7 +37,7 @@ def text(result):
 
 
 def footnotes(result):
-    """Return in sentences how the figures came about.
+    """Return sentences that explain how the figures were measured.
 
     Args:
         result: An `EvaluationResult`.
@@ -81,13 +81,14 @@ def number(name, value):
 
 
 def _metric_rows(output, prefix):
-    found = []
+    metric_rows = []
     for name, value in output.metrics.items():
         before = output.baseline_metrics.get(name)
         change = "" if before is None else _change(name, value - before)
         shown = "" if before is None else number(name, before)
-        found.append((f"{prefix}{name.replace('_', ' ')}", shown, number(name, value), change))
-    return found
+        label = f"{prefix}{name.replace('_', ' ')}"
+        metric_rows.append((label, shown, number(name, value), change))
+    return metric_rows
 
 
 def _change(name, difference):
@@ -97,42 +98,42 @@ def _change(name, difference):
 
 
 def _agreement_rows(output, prefix):
-    found = []
+    agreement_rows = []
     if output.label_agreement is not None:
         shown = number("agreement", output.label_agreement)
-        found.append((f"{prefix}same label as baseline", "", shown, ""))
+        agreement_rows.append((f"{prefix}same label as baseline", "", shown, ""))
     if output.output_error is not None:
         error = output.output_error
         names = {"mse": "MSE", "rmse": "RMSE", "mae": "MAE"}
         for key, label in names.items():
-            found.append((f"{prefix}output {label}", "", f"{error[key]:.3g}", ""))
+            agreement_rows.append((f"{prefix}output {label}", "", f"{error[key]:.3g}", ""))
         ratio = error["sqnr_db"]
         exact = "exact" if error["mse"] == 0 else _MISSING
         shown = exact if ratio is None else f"{ratio:.1f} dB"
-        found.append((f"{prefix}output SQNR", "", shown, ""))
-    return found
+        agreement_rows.append((f"{prefix}output SQNR", "", shown, ""))
+    return agreement_rows
 
 
 def _size_rows(result):
     model, before = result.model, result.baseline and result.baseline.bytes
     change = f"{model.bytes / before:.3f} x" if before else ""
-    found = [
+    size_rows = [
         ("bytes", f"{before:,}" if before else "", f"{model.bytes:,}", change),
         ("bytes after gzip", "", f"{model.gzip_bytes:,}", ""),
     ]
     if model.sparsity is not None:
-        found.append(("zero weights", "", f"{model.sparsity:.1%}", ""))
-    return found
+        size_rows.append(("zero weights", "", f"{model.sparsity:.1%}", ""))
+    return size_rows
 
 
 def _running_rows(result):
-    model, found = result.model, []
+    model, running_rows = result.model, []
     if model.latency_ms:
-        found.append(("latency p50", "", duration(model.latency_ms.p50), ""))
-        found.append(("latency p95", "", duration(model.latency_ms.p95), ""))
+        running_rows.append(("latency p50", "", duration(model.latency_ms.p50), ""))
+        running_rows.append(("latency p95", "", duration(model.latency_ms.p95), ""))
     for name, size in (model.arena or {}).items():
-        found.append((f"arena {name.removesuffix('_bytes')}", "", f"{size:,} bytes", ""))
-    return found
+        running_rows.append((f"arena {name.removesuffix('_bytes')}", "", f"{size:,} bytes", ""))
+    return running_rows
 
 
 def duration(milliseconds):

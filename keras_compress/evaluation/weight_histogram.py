@@ -1,8 +1,8 @@
-"""How weights are spread, before and after, in a unit that survives conversion.
+"""Histograms of weights that are comparable before and after conversion.
 
-Conversion folds BatchNormalization into kernels and rescales each output channel, so raw
-weights before and after do not compare. Divided by the largest magnitude of their channel they
-do: a folded factor cancels but for its sign, and int8 weights become q / 127.
+Conversion folds BatchNormalization into kernels and rescales each output channel, so raw weights
+before and after cannot be compared. Divided by the largest magnitude of their channel they can: a
+folded factor cancels except for its sign, and int8 weights become q / 127.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def file_histogram(model: Model) -> WeightHistogram | None:
         model: A `flatbuffer.Model`.
 
     Returns:
-        A `WeightHistogram`, or `None` where the file has no weights.
+        A `WeightHistogram`, or `None` if the file has no weights.
     """
     return _histogram(
         (_real(tensor), None if axis is None else (axis,))
@@ -68,14 +68,14 @@ def keras_histogram(model: "keras.Model") -> WeightHistogram | None:
         model: A Keras 3 model or one of `tf_keras`.
 
     Returns:
-        A `WeightHistogram`, or `None` where the model has no such weights.
+        A `WeightHistogram`, or `None` if the model has no such weights.
     """
-    found = []
+    kernels = []
     for variable in model.weights:
         name = variable.name.split(":")[0].rsplit("/", 1)[-1]
         if name.endswith(_KERAS_WEIGHTS) and len(variable.shape) > 1:
-            found.append((np.asarray(variable), _keras_axes(name, len(variable.shape))))
-    return _histogram(found)
+            kernels.append((np.asarray(variable), _keras_axes(name, len(variable.shape))))
+    return _histogram(kernels)
 
 
 def _keras_axes(name, ndim):
@@ -88,9 +88,9 @@ def _real(tensor):
     """Return values proportional to the real ones within each channel."""
     values = tensor.data.astype(np.float32)
     if tensor.zero_points.any():
-        along = [1] * values.ndim
-        along[tensor.axis or 0] = -1
-        values -= tensor.zero_points.reshape(along).astype(np.float32)
+        shape = [1] * values.ndim
+        shape[tensor.axis or 0] = -1
+        values -= tensor.zero_points.reshape(shape).astype(np.float32)
     return values
 
 

@@ -1,4 +1,4 @@
-"""The weights in a file: which tensors they are, and how many of them are zero."""
+"""Find the weight tensors in a file, and count their zeros."""
 
 import dataclasses
 import functools
@@ -16,12 +16,12 @@ class WeightTensor:
 
     Args:
         name: The tensor's name in the file.
-        layer: The Keras layer that it came from, where the names in the file tell.
+        layer: The Keras layer that it came from, if the names in the file show it.
         operator: The operator that reads it.
         shape: Its dimensions.
         dtype: Its data type in the file.
         size: Number of weights.
-        zeros: How many of them stand for zero, that is, equal the zero point.
+        zeros: Number of weights that represent zero, that is, equal the zero point.
     """
 
     name: str
@@ -46,10 +46,10 @@ class WeightTensor:
 def weight_tensors(model, scopes=None):
     """List the weights of a file, in the order of its operators.
 
-    Weights are the stored tensors that convolutions, dense and recurrent layers, embeddings
-    and constant matrix products read; also those that are stored as half floats and
-    dequantized first. Biases and the constants of element-wise operators are none. A tensor
-    that several operators read is listed once.
+    Weights are the stored tensors that convolutions, dense and recurrent layers, embeddings and
+    constant matrix products read, including those stored as half floats and dequantized first.
+    Biases and constants of element-wise operators are not weights. A tensor that several
+    operators read is listed once.
 
     Args:
         model: A `flatbuffer.Model`.
@@ -80,14 +80,14 @@ def total_sparsity(tensors):
         tensors: `WeightTensor`s.
 
     Returns:
-        A float in [0, 1], or `None` where there are no weights.
+        A float in [0, 1], or `None` if there are no weights.
     """
     size = sum(tensor.size for tensor in tensors)
     return sum(tensor.zeros for tensor in tensors) / size if size else None
 
 
 def count_zeros(tensor):
-    """Count the weights that stand for zero, those left out of sparse storage included.
+    """Count the weights that represent zero, including those that sparse storage leaves out.
 
     Args:
         tensor: A constant `flatbuffer.Tensor`.
@@ -107,7 +107,7 @@ def find_weights(model):
         model: A `flatbuffer.Model`.
 
     Yields:
-        Tuples; the axis is `None` where channels have no axis of their own.
+        Tuples; the axis is `None` if channels have no axis of their own.
     """
     seen = set()
     for graph in model.subgraphs:

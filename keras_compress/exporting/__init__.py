@@ -1,1 +1,1 @@
-"""What a `.tflite` becomes: C++ source, Vela, Coral, Android, weights compressed for Micro."""
+"""Exports of a `.tflite` file: C++ source, Vela, Coral, Android, compressed weights for Micro."""

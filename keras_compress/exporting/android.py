@@ -24,15 +24,15 @@ _LARGEST_PIXEL = 255
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AndroidModel:
-    """An image classifier as MediaPipe Tasks takes it.
+    """An image classifier in the form that MediaPipe Tasks reads.
 
     Args:
-        content: The file's bytes: flatbuffer with metadata, labels in a zip behind it.
+        content: The file's bytes: a flatbuffer with metadata, followed by a zip of the labels.
         input_type: `"uint8"` or `"float32"`.
         classes: Length of the output.
-        labels: Names of the classes, in the output's order; empty where none are packed.
-        mean: What is subtracted from pixels of 0 .. 255 before a float input.
-        std: What the difference is divided by.
+        labels: Names of the classes, in the output's order; empty if none are packed.
+        mean: Value subtracted from pixels of 0 .. 255 for a float input.
+        std: Value that the difference is divided by.
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -68,19 +68,19 @@ def add_metadata(
     name: str = "",
     description: str = "",
 ) -> AndroidModel:
-    """Add to an image classifier what MediaPipe Tasks must know of it.
+    """Add the metadata and labels that MediaPipe Tasks needs to an image classifier.
 
     A float input gets its normalization, (pixel - mean) / std with pixels of 0 .. 255; a uint8
-    input takes pixels as they are, and its scale in the file does the rest. Labels are packed
-    as an uncompressed zip behind the flatbuffer, where LiteRT does not look.
+    input takes raw pixels, and its scale in the file does the rest. Labels are packed as an
+    uncompressed zip after the flatbuffer, which LiteRT ignores.
 
     Args:
         model: Path or bytes of a `.tflite`, or a `ConvertedModel`, with one uint8 or float32 input
             (1, height, width, 3) and one uint8 or float32 output (1, classes).
         labels: Names of the classes, in the output's order.
-        mean: One number, or one a channel; needed for a float input. Pixels divided by 255 have
-            mean 0 and std 255, pixels in -1 .. 1 both 127.5.
-        std: Likewise.
+        mean: One number, or one per channel; required for a float input. Pixels divided by 255
+            have mean 0 and std 255, pixels in -1 .. 1 have 127.5 for both.
+        std: One number, or one per channel, like `mean`.
         name: Name of the model.
         description: What it does.
 
@@ -88,9 +88,9 @@ def add_metadata(
         An `AndroidModel`.
 
     Raises:
-        InvalidArgumentError: The file is no image classifier of these types, a float input has
-            no normalization, or labels that are not one for each class.
-        FlatbufferError: No readable TFLite file.
+        InvalidArgumentError: The file is not an image classifier of these types, a float input
+            has no normalization, or the labels are not one for each class.
+        FlatbufferError: The source is not a readable TFLite file.
 
     Example:
         >>> from keras_compress.exporting.android import add_metadata
@@ -152,12 +152,12 @@ def _checked_labels(labels, classes):
     labels = tuple(map(str, labels))
     if labels and len(labels) != classes:
         raise InvalidArgumentError(
-            "Labels are one for each class: with another number MediaPipe fails at the first "
-            f"image. Received: {len(labels)} labels for {classes} classes"
+            "There must be one label for each class: with another number MediaPipe fails at the "
+            f"first image. Received: {len(labels)} labels for {classes} classes"
         )
-    odd = [label for label in labels if not label.strip() or len(label.splitlines()) != 1]
-    if odd:
-        raise InvalidArgumentError(f"A label is one line of text. Received: {odd[0]!r}")
+    invalid = [label for label in labels if not label.strip() or len(label.splitlines()) != 1]
+    if invalid:
+        raise InvalidArgumentError(f"A label must be one line of text. Received: {invalid[0]!r}")
     return labels
 
 
@@ -165,19 +165,19 @@ def _normalization(source, mean, std):
     if source.dtype != "float32":
         if mean is not None or std is not None:
             raise InvalidArgumentError(
-                "mean and std belong to a float input; a uint8 input takes pixels as they are. "
+                "mean and std belong to a float input; a uint8 input takes raw pixels. "
                 f"Received: mean={mean!r}, std={std!r}"
             )
         return (), ()
     if mean is None or std is None:
         raise InvalidArgumentError(
             "A float input needs mean and std in units of pixels (0 .. 255): mean=0, std=255 for a "
-            f"network fed with pixels / 255. Received: mean={mean!r}, std={std!r}"
+            f"network that takes pixels / 255. Received: mean={mean!r}, std={std!r}"
         )
     mean, std = (tuple(map(float, np.atleast_1d(value))) for value in (mean, std))
     if len(mean) not in (1, 3) or len(std) != len(mean) or not all(value > 0 for value in std):
         raise InvalidArgumentError(
-            "mean and std are one number or one for each of three channels, and std is above 0. "
+            "mean and std must be one number or one for each of three channels, std above 0. "
             f"Received: mean={mean}, std={std}"
         )
     return mean, std
@@ -202,7 +202,7 @@ def _with_metadata(content, metadata):
 
 
 def _with_labels(content, labels):
-    """Put the labels behind the flatbuffer, uncompressed, as MediaPipe wants them."""
+    """Append the labels to the flatbuffer as an uncompressed zip, as MediaPipe expects."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(LABELS_FILE), "\n".join(labels) + "\n")

@@ -1,6 +1,6 @@
 """Writes the metadata flatbuffer that MediaPipe Tasks reads from a .tflite file.
 
-Places of fields are those of the published schema `metadata_schema.fbs` (file identifier M001).
+Positions of fields are those of the published schema `metadata_schema.fbs` (file identifier M001).
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ _RGB = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageClassifierMetadata:
-    """What MediaPipe has to know of an image classifier.
+    """The metadata of an image classifier for MediaPipe.
 
     Args:
         name: Name of the model.
         description: What it does.
-        mean: Subtracted from pixels of 0 .. 255, for float inputs; one value, or one a channel.
-        std: What the difference is divided by, likewise.
-        input_range: Least and largest value that the network is fed.
+        mean: Value subtracted from pixels of 0 .. 255, for float inputs; one, or one per channel.
+        std: Value that the difference is divided by; one, or one per channel.
+        input_range: Smallest and largest value of the network's input.
         labelled: Whether `labels.txt` is packed into the file.
     """
 
@@ -88,14 +88,14 @@ class _Writer:
         return self._builder.EndVector()
 
     def _union(self, kind, table, fields):
-        """A table whose first two fields are a union's kind and its value."""
+        """Write a table whose first two fields are a union's kind and its value."""
         return self._table(fields, {1: table}, {0: kind})
 
     def _table(self, size, offsets, small=()):
-        """A table of `size` fields: place -> offset, and place -> small integer."""
+        """Write a table of `size` fields: position -> offset, and position -> small integer."""
         self._builder.StartObject(size)
-        for place, offset in offsets.items():
-            self._builder.PrependUOffsetTRelativeSlot(place, offset, 0)
-        for place, value in dict(small).items():
-            self._builder.PrependInt8Slot(place, value, 0)
+        for position, offset in offsets.items():
+            self._builder.PrependUOffsetTRelativeSlot(position, offset, 0)
+        for position, value in dict(small).items():
+            self._builder.PrependInt8Slot(position, value, 0)
         return self._builder.EndObject()

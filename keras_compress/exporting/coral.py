@@ -1,4 +1,4 @@
-"""Compiles a TFLite file for Coral's Edge TPU, where Google's `edgetpu_compiler` is installed."""
+"""Compiles a TFLite file for Coral's Edge TPU with Google's `edgetpu_compiler`."""
 
 import dataclasses
 import re
@@ -28,16 +28,16 @@ _ROW = re.compile(r"^([A-Za-z][\w-]*)\s{2,}(\d+)\s{2,}(\S.*?)\s*$", re.MULTILINE
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CoralResult:
-    """A file compiled for the Edge TPU, and what the compiler says of it.
+    """A file compiled for the Edge TPU, and the compiler's figures.
 
     Args:
         content: The compiled file.
         version: The compiler's version.
-        subgraphs: Pieces of the graph that the Edge TPU executes.
-        cached_bytes: Parameters that stay on the chip.
-        free_cache_bytes: What is left there.
-        streamed_bytes: Parameters that are sent to it on every inference.
-        operators: One dictionary a row of the compiler's table: `operator`, `count`, `status`.
+        subgraphs: Number of subgraphs that the Edge TPU executes.
+        cached_bytes: Bytes of parameters that stay in memory on the chip.
+        free_cache_bytes: Bytes of that memory that are still free.
+        streamed_bytes: Bytes of parameters that are sent to the chip on every inference.
+        operators: One dictionary per row of the compiler's table: `operator`, `count`, `status`.
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -55,7 +55,7 @@ class CoralResult:
 
     @property
     def cpu_operators(self) -> tuple[dict, ...]:
-        """The rows of the operators that are left to the CPU."""
+        """The rows of the operators that run on the CPU."""
         return tuple(row for row in self.operators if row["status"] != MAPPED)
 
     def save(self, path: StrPath) -> Path:
@@ -81,7 +81,7 @@ class CoralResult:
 
 
 def is_installed() -> bool:
-    """Tell whether `edgetpu_compiler` is on the PATH."""
+    """Return whether `edgetpu_compiler` is on the PATH."""
     return shutil.which(COMPILER) is not None
 
 
@@ -94,12 +94,12 @@ def compile_model(
 ) -> CoralResult:
     """Compile a TFLite file with `edgetpu_compiler` and read its log.
 
-    The compiler is closed, for x86-64 Linux only, and was not at hand when this was written: the
-    log is read in its documented form, which a run has not confirmed.
+    The compiler is closed source and runs on x86-64 Linux only. It was not available when this
+    was written: the log is parsed as documented, which no run has confirmed.
 
     Args:
         model: Path or bytes of an integer `.tflite`, or a `ConvertedModel`.
-        multiple_subgraphs: Whether several pieces of the graph may be mapped (`-a`).
+        multiple_subgraphs: Whether several subgraphs may be mapped (`-a`).
         runtime_version: Oldest Edge TPU runtime that must load the file, 10 to 14 (`-m`).
         timeout_s: Seconds after which the compiler is stopped.
 
@@ -107,8 +107,9 @@ def compile_model(
         A `CoralResult`.
 
     Raises:
-        InvalidArgumentError: The compiler is not on the PATH, or no such runtime version.
-        FlatbufferError: No readable TFLite file.
+        InvalidArgumentError: The compiler is not on the PATH, or there is no such runtime
+            version.
+        FlatbufferError: The source is not a readable TFLite file.
         ConversionError: The compiler failed, its log cannot be read, or nothing was mapped.
 
     Example:
@@ -131,58 +132,58 @@ def compile_model(
     options += [] if runtime_version is None else ["-m", str(runtime_version)]
     with temporary_folder() as folder:
         (folder / "model.tflite").write_bytes(read.content)
-        said = _run(folder, options, timeout_s)
+        log = _run(folder, options, timeout_s)
         content = (folder / "model_edgetpu.tflite").read_bytes()
-    return _result(content, said)
+    return _result(content, log)
 
 
 def _run(folder, options, timeout_s):
-    """Run the compiler on `model.tflite` of a folder; return what it says."""
+    """Run the compiler on `model.tflite` in a folder; return its log."""
     command = [COMPILER, "-s", *options, "-o", str(folder), str(folder / "model.tflite")]
     outcome = processes.run(command, timeout_s)
     if outcome.timed_out:
         raise ConversionError(
-            f"{COMPILER} took longer than {timeout_s:g} s and was stopped. Give it more: "
+            f"{COMPILER} took longer than {timeout_s:g} s and was stopped. Give it more time: "
             "timeout_s=..."
         )
     if outcome.exit_code or not (folder / "model_edgetpu.tflite").is_file():
         raise ConversionError(
-            f"{COMPILER} could not compile the file ({outcome.summary()}). See what stops it: "
+            f"{COMPILER} could not compile the file ({outcome.summary()}). To see why: "
             "kc.check(model, 'coral_edgetpu')."
         )
     return outcome.output
 
 
-def _result(content, said):
+def _result(content, log):
     rows = tuple(
         {"operator": name, "count": int(count), "status": status}
-        for name, count, status in _ROW.findall(said)
+        for name, count, status in _ROW.findall(log)
     )
     result = CoralResult(
         content=content,
-        version=_found(r"Edge TPU Compiler version (\S+)", said),
-        subgraphs=int(_found(r"Number of Edge TPU subgraphs: (\d+)", said)),
+        version=_match(r"Edge TPU Compiler version (\S+)", log),
+        subgraphs=int(_match(r"Number of Edge TPU subgraphs: (\d+)", log)),
         operators=rows,
-        **{field: _bytes(words, said) for field, words in _FIGURES.items()},
+        **{field: _bytes(label, log) for field, label in _FIGURES.items()},
     )
     if not result.accelerated_operators:
         raise ConversionError(
-            "Nothing of the file was mapped to the Edge TPU. See why: "
+            "No operator of the file was mapped to the Edge TPU. To see why: "
             "kc.check(model, 'coral_edgetpu')."
         )
     return result
 
 
-def _found(pattern, said):
-    match = re.search(pattern, said)
+def _match(pattern, log):
+    match = re.search(pattern, log)
     if match is None:
         raise ConversionError(
-            f"The log of {COMPILER} has another form than documented: no {pattern!r} in it."
+            f"The log of {COMPILER} differs from its documentation: it has no {pattern!r}."
         )
     return match[1]
 
 
-def _bytes(words, said):
-    number = _found(rf"{words}: ([\d.]+ *[KMG]?i?B)", said)
+def _bytes(label, log):
+    number = _match(rf"{label}: ([\d.]+ *[KMG]?i?B)", log)
     size, unit = re.findall(r"([\d.]+) *(\w+)", number)[0]
     return round(float(size) * _UNITS[unit])

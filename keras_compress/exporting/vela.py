@@ -27,16 +27,16 @@ _KIB = 1024
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VelaResult:
-    """A file compiled for an Ethos-U, and what the compiler estimates of it.
+    """A file compiled for an Ethos-U, and the compiler's estimates.
 
-    Times and cycles are those of Vela's model of the accelerator; nothing was simulated.
+    Times and cycles come from Vela's model of the accelerator; nothing was simulated.
 
     Args:
         content: The compiled file.
         profile: Name of the profile.
         accelerator: Vela's name of the accelerator.
         system_config: Its clock and memories, a section of `Arm/vela.ini`.
-        memory_mode: Where weights and feature maps lie, likewise.
+        memory_mode: Where weights and feature maps lie, also a section of `Arm/vela.ini`.
         cycles: Cycles of one inference.
         inference_ms: Its time at the configuration's clock.
         macs: Multiply-accumulate operations on the accelerator.
@@ -44,8 +44,8 @@ class VelaResult:
         dram_bytes: The same in DRAM.
         flash_bytes: Encoded weights and commands in flash, on the chip or off it.
         accelerated_operators: How many operators the accelerator executes.
-        cpu_operators: One dictionary for each operator that is left to the processor: `operator`
-            and `layer`, in the order of execution.
+        cpu_operators: One dictionary for each operator that runs on the CPU: `operator` and
+            `layer`, in the order of execution.
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -96,9 +96,9 @@ def compile_model(
 ) -> VelaResult:
     """Compile a TFLite file for the Ethos-U of a profile.
 
-    Accelerator, system configuration and memory mode are always given to Vela, as its silent
-    defaults change latency fourfold. What runs on the accelerator is read from the compiled file,
-    as Vela ends with success even where nothing does.
+    Accelerator, system configuration and memory mode are always passed to Vela, because its silent
+    defaults change latency fourfold. The operators that run on the accelerator are read from the
+    compiled file, because Vela reports success even if none do.
 
     Args:
         model: Path or bytes of an integer `.tflite`, or a `ConvertedModel`.
@@ -110,11 +110,11 @@ def compile_model(
         A `VelaResult`.
 
     Raises:
-        InvalidArgumentError: The profile is none of an Ethos-U, an argument is unknown, or
+        InvalidArgumentError: The profile is not one of an Ethos-U, an argument is unknown, or
             `ethos-u-vela` is not installed.
-        FlatbufferError: No readable TFLite file.
-        ConversionError: The file has weights that Vela crashes on, Vela failed, or nothing of the
-            file runs on the accelerator.
+        FlatbufferError: The source is not a readable TFLite file.
+        ConversionError: The file has weights that Vela crashes on, Vela failed, or no operator
+            runs on the accelerator.
 
     Example:
         >>> from keras_compress.converters import vela
@@ -140,10 +140,10 @@ def compile_model(
 def _require_vela(target):
     missing = [option for option in _OPTIONS if option not in target.vela]
     if missing:
-        known = [n for n in edge_profile.profiles() if edge_profile.get(n).vela]
+        suitable = [n for n in edge_profile.profiles() if edge_profile.get(n).vela]
         raise InvalidArgumentError(
-            f"Vela compiles for Ethos-U only: a profile must say {', '.join(missing)} under "
-            f"[vela]. Received: {target.name!r}. Profiles: {', '.join(known)}"
+            f"Vela compiles for Ethos-U only: a profile must set {', '.join(missing)} under "
+            f"[vela]. Received: {target.name!r}. Profiles: {', '.join(suitable)}"
         )
     if importlib.util.find_spec("ethosu") is None:
         raise InvalidArgumentError(
@@ -157,21 +157,21 @@ def _layer_names(model, read):
 
 
 def _refuse_weights(read, names):
-    """Refuse the weights that make Vela crash instead of saying what is wrong."""
+    """Refuse weights that make Vela crash without an explanation."""
     for op in read.operators:
         for tensor in (t for t in op.inputs if t is not None and t.is_constant):
             narrow = tensor.dtype.is_integer and tensor.dtype.bits < 8
             if narrow or tensor.is_sparse:
-                what = f"{tensor.dtype} weights" if narrow else "weights stored sparse"
-                fix = "weight_bits=8" if narrow else "without Optimize.EXPERIMENTAL_SPARSITY"
+                kind = f"{tensor.dtype} weights" if narrow else "sparse weights"
+                fix = "with weight_bits=8" if narrow else "without Optimize.EXPERIMENTAL_SPARSITY"
                 raise ConversionError(
-                    f"Vela takes dense 8-bit weights only, and crashes on others. Received: "
-                    f"{op.name} of layer {names.first(op)} with {what}. Convert with {fix}."
+                    "Vela supports dense 8-bit weights only, and crashes on others. Convert "
+                    f"{fix}. Received: {op.name} of layer {names.first(op)} with {kind}"
                 )
 
 
 def _run(folder, target, optimise, timeout_s):
-    """Run Vela on `model.tflite` of a folder, and leave what it writes there."""
+    """Run Vela on `model.tflite` in a folder; it writes its results there."""
     command = processes.python_command("ethosu.vela", folder / "model.tflite")
     command += ["--accelerator-config", target.vela["accelerator"], "--config", _CONFIG]
     command += ["--system-config", target.vela["system_config"]]
@@ -180,11 +180,12 @@ def _run(folder, target, optimise, timeout_s):
     outcome = processes.run(command, timeout_s)
     if outcome.timed_out:
         raise ConversionError(
-            f"Vela took longer than {timeout_s:g} s and was stopped. Give it more: timeout_s=..."
+            f"Vela took longer than {timeout_s:g} s and was stopped. Give it more time: "
+            "timeout_s=..."
         )
     if outcome.exit_code or not (folder / "model_vela.tflite").is_file():
         raise ConversionError(
-            f"Vela could not compile the file ({outcome.summary()}). See what the target takes: "
+            f"Vela could not compile the file ({outcome.summary()}). To see why: "
             f"kc.check(model, {target.name!r})."
         )
 
@@ -199,11 +200,11 @@ def _figures(folder):
 def _result(content, figures, target, read, scopes):
     compiled = flatbuffer.read(content)
     names = LayerNames(compiled.subgraphs[0], scopes)
-    left = [op for op in compiled.operators if op.name != _NPU_OPERATOR]
-    if len(left) == len(compiled.operators):
+    on_cpu = [op for op in compiled.operators if op.name != _NPU_OPERATOR]
+    if len(on_cpu) == len(compiled.operators):
         raise ConversionError(
-            f"Nothing of the file runs on {target.vela['accelerator']}: Vela left all "
-            f"{len(left)} operators to the CPU. See why: kc.check(model, {target.name!r})."
+            f"No operator runs on {target.vela['accelerator']}: Vela left all "
+            f"{len(on_cpu)} operators to the CPU. To see why: kc.check(model, {target.name!r})."
         )
     flash = ("on_chip_flash_memory_used", "off_chip_flash_memory_used")
     return VelaResult(
@@ -216,15 +217,15 @@ def _result(content, figures, target, read, scopes):
         sram_bytes=_bytes(figures["sram_memory_used"]),
         dram_bytes=_bytes(figures["dram_memory_used"]),
         flash_bytes=sum(_bytes(figures[name]) for name in flash),
-        accelerated_operators=_accelerated(read, left),
-        cpu_operators=tuple({"operator": op.name, "layer": names.first(op)} for op in left),
+        accelerated_operators=_accelerated(read, on_cpu),
+        cpu_operators=tuple({"operator": op.name, "layer": names.first(op)} for op in on_cpu),
     )
 
 
-def _accelerated(read, left):
-    """Operators of the file that are not among those left to the CPU."""
+def _accelerated(read, on_cpu):
+    """Return the number of operators of the original file that do not run on the CPU."""
     before = collections.Counter(op.name for op in read.operators)
-    return (before - collections.Counter(op.name for op in left)).total()
+    return (before - collections.Counter(op.name for op in on_cpu)).total()
 
 
 def _bytes(kib):

@@ -1,1 +1,1 @@
-"""What any package may use and what uses none of them: files, plugins, progress, findings."""
+"""Helpers that any package may use and that use no other package: files, plugins, processes."""

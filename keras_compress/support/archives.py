@@ -6,26 +6,27 @@ import zipfile
 
 from keras_compress.errors import InvalidArgumentError
 
-# What numpy and Keras write. Python's readers of the other methods unpack without a bound.
+# The methods that numpy and Keras use. Python's decoders of other methods have no size limit.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _MACHINE_SHARE = 0.5
 
 
 def check(path, limit_bytes=None):
-    """Refuse an archive that would not unpack safely; nothing of it is unpacked.
+    """Refuse an archive that cannot be unpacked safely; nothing is unpacked.
 
     Args:
         path: The file.
-        limit_bytes: What all members together may take unpacked; `None` for half of the
-            machine's memory. `zipfile` reads no member beyond the size that it declares.
+        limit_bytes: Largest total size of all unpacked members; `None` for half of the machine's
+            memory. `zipfile` never reads a member beyond its declared size.
 
     Returns:
         Dict from the members' names to their declared sizes in bytes.
 
     Raises:
-        InvalidArgumentError: No zip archive, or one with members that lie outside of it by name,
-            overlap, are encrypted or packed in an unusual way, or that unpacks to too much.
+        InvalidArgumentError: The file is not a zip archive; it has members whose names point
+            outside it, that overlap, are encrypted or compressed by an unusual method; or its
+            unpacked size is too large.
 
     Example:
         >>> np.savez("data.npz", x=np.zeros(3))
@@ -38,15 +39,15 @@ def check(path, limit_bytes=None):
     except OSError as error:
         raise _refused(path, f"cannot be read ({error.strerror or error})") from None
     except Exception as error:
-        # zipfile raises whatever the bytes lead it to.
-        raise _refused(path, f"is no zip archive, or a damaged one ({error})") from None
+        # zipfile raises errors of any type on bad bytes.
+        raise _refused(path, f"is not a zip archive, or is damaged ({error})") from None
     limit_bytes = limit_bytes or _limit()
     total = sum(member.file_size for member in members)
     names = [member.filename for member in members]
     for member in members:
         _check_member(path, member)
     if len(set(names)) < len(names):
-        raise _refused(path, "holds two members of one name")
+        raise _refused(path, "has two members of the same name")
     if sum(member.compress_size for member in members) > os.path.getsize(path):
         raise _refused(path, "has members that overlap")
     if total > limit_bytes:
@@ -57,11 +58,11 @@ def check(path, limit_bytes=None):
 def _check_member(path, member):
     parts = member.filename.replace("\\", "/").split("/")
     if ".." in parts or parts[0] == "" or ":" in parts[0]:
-        raise _refused(path, f"has a member that lies outside of it, {member.filename!r}")
+        raise _refused(path, f"has a member whose name points outside it, {member.filename!r}")
     if member.flag_bits & _ENCRYPTED:
         raise _refused(path, "is encrypted")
     if member.compress_type not in _METHODS:
-        raise _refused(path, f"has members packed by method {member.compress_type}")
+        raise _refused(path, f"has members compressed by method {member.compress_type}")
 
 
 def _limit():
@@ -69,8 +70,8 @@ def _limit():
     return math.floor(memory * _MACHINE_SHARE)
 
 
-def _refused(path, what):
+def _refused(path, problem):
     return InvalidArgumentError(
-        "An archive must be whole, plain and of a size that memory can hold. "
-        f"Received: {path}, which {what}"
+        "An archive must be complete, unencrypted and small enough for memory. "
+        f"Received: {path}, which {problem}"
     )

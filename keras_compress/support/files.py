@@ -1,7 +1,8 @@
-"""Files written whole or not at all, and folders that do not outlive their process for long.
+"""Atomically written files, and temporary folders that are removed even after a crash.
 
-A process that is killed cannot clean up. What it leaves aside is locked as long as it lives, so
-that the next one to write the same file, or to make a temporary folder, knows what is left over.
+A process that is killed cannot clean up. Its unfinished files are locked as long as it lives, so
+that the next process that writes the same file, or creates a temporary folder, can tell which ones
+are left over and removes them.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from keras_compress.errors import InvalidArgumentError
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks, and keeps what is left over.
+except ImportError:  # Windows has no such locks, so that leftovers are kept there.
     fcntl = None  # type: ignore[assignment]
 
 _ASIDE = "unfinished"
@@ -25,12 +26,12 @@ _FOLDER_NAME = re.compile(_FOLDER + r"[a-z0-9_]{8}")
 
 
 def write_atomically(path, content):
-    """Write a file aside in the same folder, then put it in its place.
+    """Write a temporary file in the same folder, then rename it.
 
-    What an earlier process left aside when it was killed is removed.
+    Temporary files of processes that were killed are removed.
 
     Args:
-        path: Where the file goes; missing folders are made.
+        path: Where the file goes; missing folders are created.
         content: Bytes, or text that is written as UTF-8.
 
     Returns:
@@ -50,10 +51,10 @@ def write_atomically(path, content):
 
 @contextlib.contextmanager
 def whole_file(path):
-    """Give a path to write to, and put what was written there in its place at the end.
+    """Provide a temporary path to write to, and rename it to the real path at the end.
 
     Args:
-        path: Where the file goes; missing folders are made.
+        path: Where the file goes; missing folders are created.
 
     Yields:
         The path of an empty file in the same folder, with the same ending.
@@ -69,7 +70,7 @@ def whole_file(path):
     """
     path = Path(path)
     if path.is_dir():
-        raise InvalidArgumentError(f"A file's path is wanted. Received: the folder {path}")
+        raise InvalidArgumentError(f"The path must be that of a file. Received: the folder {path}")
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_over(path)
     handle, aside = _make_locked(lambda: _make_aside(path))
@@ -89,7 +90,7 @@ def whole_file(path):
 
 @contextlib.contextmanager
 def temporary_folder():
-    """Make a folder for the time of a `with`; remove those of processes that were killed.
+    """Create a folder for the duration of a `with`; remove those of processes that were killed.
 
     Yields:
         The folder's path as a `pathlib.Path`.
@@ -120,12 +121,12 @@ def _make_folder():
 
 
 def _make_locked(make):
-    """Make something and lock it before others can take it for left over."""
+    """Create a file or folder, and lock it before others can mistake it for a leftover."""
     while True:
         try:
             handle, path = make()
         except FileNotFoundError:
-            # Taken for left over between being made and being opened.
+            # Removed as a leftover between being created and being opened.
             continue
         if _lock(handle) and _is_there(handle, path):
             return handle, path
@@ -133,7 +134,7 @@ def _make_locked(make):
 
 
 def _lock(handle):
-    """Lock an open file or folder; `False` where another process has."""
+    """Lock an open file or folder; return `False` if another process holds the lock."""
     if fcntl is None:
         return True
     try:
@@ -154,7 +155,7 @@ def _is_there(handle, path):
 
 
 def _remove_left_over(path):
-    """Remove what is aside of a path and whose writer is dead."""
+    """Remove temporary files of a path whose writers are dead."""
     pattern = f".{glob.escape(path.name)}.{_ASIDE}.????????{glob.escape(path.suffix)}"
     for name in glob.glob(pattern, root_dir=path.parent):
         _remove_if_dead(path.parent / name, os.unlink)
@@ -171,7 +172,7 @@ def _remove_left_over_folders():
 def _remove_if_dead(path, remove):
     if fcntl is None:
         return
-    # Another process may be at it, or another user own it.
+    # Another process may hold it, or another user may own it.
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:

@@ -1,16 +1,16 @@
-"""One thing found in a file: what checks of conversions and of targets both report."""
+"""Findings: what the checks of converted files and of targets report."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing found in a file.
+    """One problem or observation about a file.
 
     Args:
         code: Short stable name of the kind (`"float_operator"`), for programs.
-        operator: Name of the operator (`"ELU"`); `None` where the file as a whole is meant.
-        layer: Name of the Keras layer that the operator comes from, where it is known.
+        operator: Name of the operator (`"ELU"`); `None` if it concerns the whole file.
+        layer: Name of the Keras layer that the operator comes from, if known.
         message: What was found, in one sentence.
         fix: What to do about it.
     """

@@ -1,4 +1,4 @@
-"""Modules that have moved: the old path hands on the names of the new one, with a warning."""
+"""Modules that have moved: the old path forwards to the new one, with a warning."""
 
 import importlib
 import warnings
@@ -10,12 +10,12 @@ def forward(old: str, new: str) -> Callable[[str], Any]:
     """Return the `__getattr__` of a module that has moved.
 
     Args:
-        old: The module's path of before.
-        new: Its path of today.
+        old: The module's former path.
+        new: Its current path.
 
     Returns:
-        A function for the old module (PEP 562). It looks a name up in the new module and warns,
-        with a `DeprecationWarning`, at the line that asked.
+        A function for the old module (PEP 562). It looks a name up in the new module, and issues a
+        `DeprecationWarning` at the line that used it.
 
     Example:
         >>> __getattr__ = forward("keras_compress.subclassed", "keras_compress.graph.subclassed")

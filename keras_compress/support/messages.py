@@ -11,7 +11,7 @@ import numpy as np
 def answer_stream() -> BinaryIO:
     """Return a child's standard output as a stream for messages.
 
-    What else is printed, by C++ too, goes to standard error from then on.
+    From then on, anything else that is printed, even by C++, goes to standard error.
 
     Returns:
         Binary stream.
@@ -29,8 +29,8 @@ def send(stream: Any, message: dict, arrays: Sequence = ()) -> None:
 
     Args:
         stream: Binary stream.
-        message: Dict that JSON can hold.
-        arrays: Numpy arrays that go with it.
+        message: Dict of JSON values.
+        arrays: Numpy arrays to send with it.
     """
     arrays = [np.ascontiguousarray(array) for array in arrays]
     header = {
@@ -53,7 +53,7 @@ def receive(stream: Any) -> tuple[dict, list[np.ndarray]]:
         The pair of dict and list of arrays.
 
     Raises:
-        EOFError: The other side ended.
+        EOFError: The other process ended.
     """
     line = stream.readline()
     if not line.endswith(b"\n"):

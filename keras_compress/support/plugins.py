@@ -1,8 +1,8 @@
 """Plugins by file name: a new criterion, schedule, pattern … is one new file.
 
-A plugin package (`keras_compress.pruning.criteria`, say) holds one public class a file. The
-file's name is the plugin's name, and the class carries the same name in CamelCase:
-`l1_norm.py` holds `L1Norm`. Nothing has to be registered anywhere else.
+A plugin package (such as `keras_compress.pruning.criteria`) has one public class per file. The
+file's name is the plugin's name, and the class has the same name in CamelCase: `l1_norm.py` defines
+`L1Norm`. Nothing has to be registered anywhere else.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ class Plugin:
     """Base of plugins that are frozen dataclasses: their fields are their configuration."""
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments as a dict that JSON can hold."""
+        """Return the arguments as a dict of JSON values."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -33,7 +33,7 @@ class Plugin:
 
 @functools.cache
 def names(package: str) -> tuple[str, ...]:
-    """List the plugins of a package.
+    """Return the names of the plugins of a package.
 
     Args:
         package: Dotted name of the plugin package.
@@ -46,13 +46,13 @@ def names(package: str) -> tuple[str, ...]:
         ('constant_sparsity', 'cosine_decay', 'one_shot', 'polynomial_decay')
     """
     path = importlib.import_module(package).__path__
-    found = (module.name for module in pkgutil.iter_modules(path))
-    return tuple(sorted(name for name in found if not name.startswith("_") and name != "base"))
+    modules = (module.name for module in pkgutil.iter_modules(path))
+    return tuple(sorted(name for name in modules if not name.startswith("_") and name != "base"))
 
 
 @functools.cache
 def get(package: str, name: str) -> type[Any]:
-    """Return the plugin class that a name stands for.
+    """Return the plugin class of a name.
 
     Args:
         package: Dotted name of the plugin package.
@@ -62,7 +62,7 @@ def get(package: str, name: str) -> type[Any]:
         The class.
 
     Raises:
-        UnknownNameError: No file of the package has that name; the nearest is offered.
+        UnknownNameError: No file of the package has that name; the message suggests the nearest.
 
     Example:
         >>> get("keras_compress.pruning.criteria", "l1_norm").__name__
@@ -71,9 +71,9 @@ def get(package: str, name: str) -> type[Any]:
     if name not in names(package):
         raise UnknownNameError(_kind(package), name, names(package))
     module = importlib.import_module(f"{package}.{name}")
-    wanted = name.replace("_", "")
+    class_name = name.replace("_", "")
     for attribute, value in vars(module).items():
-        if isinstance(value, type) and attribute.lower() == wanted:
+        if isinstance(value, type) and attribute.lower() == class_name:
             return value
     raise TypeError(f"{module.__name__} must define the class of its name in CamelCase.")
 
@@ -81,8 +81,8 @@ def get(package: str, name: str) -> type[Any]:
 def resolve(package: str, value: str | PluginT, base: type[PluginT]) -> PluginT:
     """Return a plugin instance from a name or from an instance.
 
-    A name that is no file's name is offered to the `from_name` class method of each plugin
-    that has one (`"2:4"` is read by the N:M pattern).
+    A name that is not a file's name is passed to the `from_name` class method of each plugin that
+    has one (the N:M pattern reads `"2:4"`).
 
     Args:
         package: Dotted name of the plugin package.
@@ -93,8 +93,8 @@ def resolve(package: str, value: str | PluginT, base: type[PluginT]) -> PluginT:
         An instance of `base`.
 
     Raises:
-        UnknownNameError: No plugin answers to the name.
-        InvalidArgumentError: Neither a name nor an instance of `base`.
+        UnknownNameError: No plugin has that name.
+        InvalidArgumentError: The value is neither a name nor an instance of `base`.
     """
     if isinstance(value, base):
         return value
@@ -117,14 +117,14 @@ def _kind(package: str) -> str:
 
 
 def to_config(package: str, plugin: Any) -> dict[str, Any] | None:
-    """Describe a plugin instance by plain values, for a model file.
+    """Return a plugin instance as plain values, for a model file.
 
     Args:
         package: Dotted name of the plugin package.
         plugin: A plugin instance with `get_config`, or `None`.
 
     Returns:
-        `None`, or a dict that `from_config` reads. A class that is no file of the package is
+        `None`, or a dict that `from_config` reads. A class that is not in a file of the package is
         described by Keras' own registry (`keras.saving.register_keras_serializable`).
     """
     if plugin is None:
@@ -138,11 +138,11 @@ def to_config(package: str, plugin: Any) -> dict[str, Any] | None:
 
 
 def from_config(package: str, config: Mapping[str, Any] | None) -> Any:
-    """Make the plugin instance that `to_config` described.
+    """Return the plugin instance that `to_config` described.
 
     Args:
         package: Dotted name of the plugin package.
-        config: What `to_config` returned.
+        config: The result of `to_config`.
 
     Returns:
         The plugin instance, or `None`.

@@ -1,8 +1,8 @@
-"""Child processes: started alike, waited for, kept for the next job, ended with this process.
+"""Child processes: start them, wait for them, reuse them, and end them with this process.
 
-C++ that crashes, hangs or runs out of memory ends a child and not the process of the user. Modules
-of this package run as a `Child`; one that takes long to start waits in a `Pool` for its next job.
-Programs of others, which are called once, go through `run`.
+C++ that crashes, hangs or runs out of memory ends a child process and not the user's. Modules of
+this package run as a `Child`; one that is slow to start waits in a `Pool` for its next job. Other
+programs run through `run`.
 """
 
 import atexit
@@ -20,7 +20,7 @@ from typing import Any
 from keras_compress.support import messages
 
 _POLL_S = 0.02
-# A child that ends itself after waiting this long must not be given a job just then.
+# Fraction of its idle time in which a child may get a job: later it might be about to end itself.
 _FRESH = 0.75
 
 _pools: list["Pool"] = []
@@ -30,24 +30,24 @@ def python_command(module: str, *arguments: str | os.PathLike) -> list[str]:
     """Return the command that runs a module with this interpreter.
 
     Args:
-        module: The module's name. It is not looked for in the current directory.
+        module: The module's name. It is not searched for in the current directory.
         *arguments: Arguments of its command line.
 
     Returns:
-        List of text.
+        List of strings.
 
     Example:
         >>> python_command("this")[1:]
         ['-P', '-m', 'this']
     """
-    return [sys.executable, "-P", "-m", module, *(os.fspath(each) for each in arguments)]
+    return [sys.executable, "-P", "-m", module, *map(os.fspath, arguments)]
 
 
 def child_environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment of a child that imports what this process can import.
+    """Return the environment of a child that can import the same modules as this process.
 
     Args:
-        **changes: Variables to set, or `None` to leave one out.
+        **changes: Variables to set, or `None` to remove one.
 
     Returns:
         A copy of this process's environment with the changes.
@@ -58,9 +58,9 @@ def child_environment(**changes: str | None) -> dict[str, str]:
     """
     variables: dict[str, str | None] = {
         **os.environ,
-        # Also where a notebook has changed the path.
+        # A notebook may have changed the path.
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        # Nobody reads a child's warnings, and the last lines of a crash must not drown in them.
+        # A child's warnings are not shown, and must not hide the last lines of a crash.
         "PYTHONWARNINGS": "ignore",
         **changes,
     }
@@ -68,9 +68,9 @@ def child_environment(**changes: str | None) -> dict[str, str]:
 
 
 def tensorflow_environment(**changes: str | None) -> dict[str, str]:
-    """Return the environment of a child that imports TensorFlow: without a GPU, with quiet logs.
+    """Return the environment of a child that imports TensorFlow: no GPU, few log messages.
 
-    A GPU that this process holds would leave the child no memory.
+    If this process uses the GPU, no GPU memory is left for the child.
 
     Args:
         **changes: As for `child_environment`.
@@ -88,7 +88,7 @@ def tensorflow_environment(**changes: str | None) -> dict[str, str]:
 
 
 def exit_reason(exit_code: int) -> str:
-    """Say how a process ended.
+    """Return a description of how a process ended.
 
     Args:
         exit_code: Its exit code, or the negative number of the signal that ended it.
@@ -113,7 +113,7 @@ def last_lines(output: str, count: int) -> list[str]:
 
     Args:
         output: The text.
-        count: How many lines at most.
+        count: Largest number of lines.
 
     Returns:
         List of lines, with their indentation.
@@ -132,7 +132,7 @@ class Outcome:
     Args:
         exit_code: Its exit code, the negative number of the signal that ended it, or `None` if it
             did not end in time and was killed.
-        output: What it wrote.
+        output: Its output.
 
     Example:
         >>> Outcome(1, "Usage: ...").summary()
@@ -151,10 +151,10 @@ class Outcome:
         """Return how it ended and the last lines of its output, in one line.
 
         Args:
-            lines: How many lines of the output.
+            lines: Largest number of lines of the output.
 
         Returns:
-            Text.
+            A string.
         """
         reason = "timeout" if self.exit_code is None else exit_reason(self.exit_code)
         tail = " / ".join(line.strip() for line in last_lines(self.output, lines))
@@ -168,7 +168,7 @@ def run(
 
     Args:
         command: The program and its arguments.
-        timeout_s: Seconds after which it is killed, with all that it has started.
+        timeout_s: Seconds after which it is killed, with all processes that it has started.
         environment: Its environment variables. Default: those of this process.
 
     Returns:
@@ -184,7 +184,7 @@ def run(
     import subprocess
     import tempfile
 
-    # Files, as what outlives the program could hold pipes open.
+    # Files instead of pipes, which processes that outlive the program could keep open.
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             command,
@@ -204,7 +204,7 @@ def run(
 
 
 def _kill_group(process):
-    """Kill a process that still runs, with those that it has started."""
+    """Kill a process that still runs, and all processes that it has started."""
     if process.poll() is not None:
         return
     if sys.platform == "win32":
@@ -220,17 +220,17 @@ def _read(file):
 
 
 class Child:
-    """A module that runs in a process of its own and does job after job.
+    """A module that runs jobs one after the other in a separate process.
 
-    Jobs reach it as messages (`support/messages.py`) on its standard input. The end of that tells
-    it to end itself, so it does not outlive this process. A `with` ends it.
+    It receives jobs as messages (`support/messages.py`) on its standard input and ends when that is
+    closed, so that it does not outlive this process. As a context manager, it ends with the block.
 
     Args:
-        module: Name of the module, which runs as `python_command` says.
+        module: Name of the module, which is run with `python_command`.
         *arguments: Arguments of its command line.
         environment: Its environment variables. Default: `child_environment()`.
-        answers: Whether it answers with messages on standard output. Otherwise that is kept for
-            `output`, like standard error.
+        answers: Whether it answers with messages on standard output. Otherwise standard output is
+            kept for `output`, like standard error.
 
     Example:
         >>> with Child("this", answers=False) as child:
@@ -246,7 +246,7 @@ class Child:
         environment: dict | None = None,
         answers: bool = True,
     ):
-        # Only those who start a process pay for these.
+        # Imported here, because most programs start no process.
         import subprocess
         import tempfile
 
@@ -264,38 +264,38 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def requests(self) -> Any:
-        """Binary stream of its standard input."""
+        """The process's standard input, a binary stream."""
         return self._process.stdin
 
     def is_ready(self) -> bool:
-        """Tell whether it runs, and was not started by a process that this one is a fork of."""
+        """Return whether it runs and was started by this process, not by a parent of a fork."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def send(self, message: dict, arrays: Sequence = (), announcement: bytes = b"") -> None:
-        """Send a job. The output of the job before is forgotten.
+        """Send a job, and discard the output of the job before it.
 
         Args:
-            message: What to do, as `messages.send` takes it.
-            arrays: Numpy arrays that go with it.
+            message: The job, as `messages.send` takes it.
+            arrays: Numpy arrays to send with it.
             announcement: Bytes to send before the message.
 
         Raises:
             BrokenPipeError: The process has ended.
         """
         self.jobs += 1
-        # The process writes on where the file's position is, which both share.
+        # Both processes share the file's position, at which the child continues to write.
         self._log.seek(0)
         self._log.truncate()
         self.requests.write(announcement)
         messages.send(self.requests, message, arrays)
 
     def receive(self) -> tuple[dict, list]:
-        """Wait for a message of the process.
+        """Wait for a message from the process.
 
         Returns:
             Pair of dict and list of arrays.
@@ -314,9 +314,9 @@ class Child:
         """Wait for the process to end, or for a condition.
 
         Args:
-            timeout_s: Seconds to wait at most. Default: no limit.
-            tick: Called again and again meanwhile.
-            is_done: Called again and again; returns whether to wait no longer.
+            timeout_s: Largest number of seconds to wait. Default: no limit.
+            tick: Called repeatedly while waiting.
+            is_done: Called repeatedly; returns whether to stop waiting.
 
         Returns:
             The exit code, or `None` while the process still runs.
@@ -331,18 +331,18 @@ class Child:
         return None
 
     def output(self) -> str:
-        """Return what the process has written since the last job began.
+        """Return the output of the process since the last job began.
 
         Returns:
-            Standard error, and standard output where it does not answer with messages.
+            Standard error, and standard output if it does not answer with messages.
         """
         return _read(self._log)
 
     def kill(self, grace_s: float = 10.0) -> int:
-        """Kill the process, unless it ends by itself.
+        """Kill the process, unless it ends on its own in time.
 
         Args:
-            grace_s: Seconds for that. A process that crashes closes its streams before it ends.
+            grace_s: Seconds to wait. A process that crashes closes its streams before it ends.
 
         Returns:
             Its exit code.
@@ -352,12 +352,12 @@ class Child:
         return self._process.wait()
 
     def end(self) -> None:
-        """Kill the process and close its streams. In a fork of its owner, leave it alone."""
+        """Kill the process and close its streams; in a fork of its owner, do nothing."""
         if self._owner != os.getpid():
             return
         self.kill(grace_s=0)
         for stream in (self._process.stdin, self._process.stdout, self._log):
-            # A dead process leaves bytes that can no longer be written.
+            # Buffered bytes for a dead process can no longer be written.
             with contextlib.suppress(BrokenPipeError):
                 if stream is not None:
                     stream.close()
@@ -370,15 +370,15 @@ class Child:
 
 
 class Pool:
-    """Children that wait for their next job; all of them do the same work.
+    """Child processes of the same kind that wait for their next job.
 
-    They are ended at the end of this process, and by `end_idle`.
+    They end with this process, or when `end_idle` is called.
 
     Args:
         start: Called without arguments to start a `Child`.
-        idle_s: Seconds after which a waiting child ends itself. It is given no job in the last
-            quarter of that time. Default: it waits for ever.
-        jobs: How many jobs a child does before it is replaced. Default: no limit.
+        idle_s: Seconds after which a waiting child ends itself. It gets no job in the last quarter
+            of that time. Default: it waits forever.
+        jobs: Number of jobs after which a child is replaced. Default: no limit.
 
     Example:
         >>> pool = Pool(lambda: Child("keras_compress.my_worker"))
@@ -393,8 +393,8 @@ class Pool:
     ):
         self.idle_s, self.jobs = idle_s, jobs
         self._start = start
-        # (child, since when it waits); threads append and pop without a lock, which a fork of this
-        # process might find locked for ever.
+        # (child, time since which it waits). Threads append and pop without a lock, because a fork
+        # of this process might find a lock held forever.
         self._idle: collections.deque = collections.deque()
         _pools.append(self)
 
@@ -405,10 +405,10 @@ class Pool:
 
     @contextlib.contextmanager
     def lend(self) -> Iterator[Child]:
-        """Lend a child for a job, a waiting one or else a new one.
+        """Lend a child for a job: a waiting one if there is one, else a new one.
 
-        Whoever borrows it sets `is_reusable` once the job went well. Otherwise, and after an
-        exception, it is ended.
+        The borrower sets `is_reusable` once the job has succeeded. Otherwise, and after an
+        exception, the child is ended.
 
         Yields:
             A `Child`.
@@ -444,7 +444,7 @@ class Pool:
 def end_idle() -> None:
     """End the children of all pools that wait for a job.
 
-    Their processor time counts as used by the children of this process from then on.
+    From then on, their CPU time counts as that of this process's children.
 
     Example:
         >>> end_idle()

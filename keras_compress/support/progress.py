@@ -1,11 +1,11 @@
-"""A progress bar for long work, shown where somebody watches."""
+"""A progress bar for long work, shown on terminals."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-# Seconds of silence: short work needs no bar.
+# Seconds before the bar appears: short work needs none.
 _PATIENCE = 2.0
 
 
@@ -16,11 +16,11 @@ def progress_bar(
     """Show a bar on standard error for work that is often short.
 
     Args:
-        total: How many units there are.
-        progress: `True` for a bar at once, `False` for none, `None` for one where standard
-            error is a terminal and the work takes more than two seconds; or a function that
-            is called with the number of units done, in place of a bar.
-        unit: What is counted.
+        total: Number of units.
+        progress: `True` for a bar at once, `False` for none, `None` for one if standard error is a
+            terminal and the work takes more than two seconds; or a function that is called with
+            the number of units done, instead of a bar.
+        unit: Name of one unit.
 
     Yields:
         A function to call with the number of units done since the last call.
@@ -41,10 +41,10 @@ class ProgressBar:
     """A context manager around a bar on standard error.
 
     Args:
-        title: What is going on.
-        show: Whether to show it; `None` shows it where standard error is a terminal.
-        total: How many units there are; `None` if `update` tells.
-        unit: What is counted.
+        title: Text before the bar.
+        show: Whether to show it; `None` shows it if standard error is a terminal.
+        total: Number of units; `None` if `update` sets it.
+        unit: Name of one unit.
         **style: Arguments of `tqdm.tqdm`.
 
     Example:
@@ -79,9 +79,9 @@ class ProgressBar:
         """Move the bar to a position.
 
         Args:
-            done: Units done in all.
-            total: Units in all, where the bar was not told; 0 while that is not known.
-            note: Text behind the bar.
+            done: Units done so far.
+            total: Number of units, if the constructor did not set it; 0 while it is not known.
+            note: Text after the bar.
         """
         self._open(total)
         if self._bar is not None:
@@ -90,7 +90,7 @@ class ProgressBar:
 
     def _open(self, total):
         if self._bar is None and self._show and total:
-            # Boards do without it.
+            # Not installed on boards.
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, file=sys.stderr, **self._style)

@@ -10,14 +10,14 @@ def text_table(rows: Iterable[Sequence[object]], alignment: str = "<>", indent: 
     """Return rows as text in aligned columns.
 
     Args:
-        rows: Cells row by row, the headings first where there are any. All rows have the same
+        rows: Cells row by row, starting with the headings if there are any. All rows have the same
             length.
         alignment: One sign for each column, `"<"` for left and `">"` for right. The last one
-            holds for all further columns. Default: the first column left, the others right.
-        indent: Text at the beginning of each line.
+            applies to all further columns. Default: the first column left, the others right.
+        indent: Text at the start of each line.
 
     Returns:
-        One line for each row, without spaces at the ends and without a newline at the end.
+        One line for each row, without trailing spaces and without a newline at the end.
 
     Example:
         >>> print(text_table([("layer", "bytes"), ("dense", 1_000), ("out", 40)]))
@@ -35,12 +35,12 @@ def text_table(rows: Iterable[Sequence[object]], alignment: str = "<>", indent: 
 def html_table(
     headings: Iterable[object], rows: Iterable[Iterable[object]], caption: str = ""
 ) -> str:
-    """Return rows as an HTML table; what the cells hold is escaped.
+    """Return rows as an HTML table, with escaped cells.
 
     Args:
         headings: Cells of the first row.
         rows: Cells row by row.
-        caption: A title.
+        caption: Title of the table.
 
     Returns:
         A `<table>`.

@@ -1,4 +1,4 @@
-"""Types that no package names: what Keras computes with, and where users say a file is."""
+"""Types that several packages share: tensors, JSON objects and paths."""
 
 import os
 from typing import Any, TypeAlias

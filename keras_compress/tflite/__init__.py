@@ -1,1 +1,1 @@
-"""The `.tflite` file by itself: read, inspected, edited, its operators, operations and memory."""
+"""Read, inspect and edit `.tflite` files: operators, encodings, MACs and memory."""

@@ -1,4 +1,4 @@
-"""The walk over a TFLite flatbuffer that trusts no offset and no length in it."""
+"""Walks a TFLite flatbuffer without trusting any offset or length in it."""
 
 import functools
 import importlib
@@ -17,13 +17,13 @@ from keras_compress.tflite.model import (
     Tensor,
 )
 
-# The least that a table takes in a file: it stops files whose many offsets lead to one table.
+# The smallest size of a table, which limits files with many offsets to the same table.
 _TABLE_BYTES = 24
 
 
 @functools.cache
 def schema():
-    """The classes that flatc generated from TFLite's schema."""
+    """Return the classes that flatc generated from TFLite's schema."""
     try:
         return importlib.import_module("ai_edge_litert.schema_py_generated")
     except ImportError:
@@ -44,7 +44,7 @@ def operator_names():
 
 @functools.cache
 def _option_fields(name):
-    """List (snake_case name, accessor, holds a vector) of an option table's plain fields."""
+    """Return (snake_case name, accessor, whether it is a vector) of a table's plain fields."""
     fields = []
     accessors = getattr(schema(), name)
     for field in vars(getattr(schema(), f"{name}T")()):
@@ -73,9 +73,9 @@ class Reader:
     def __init__(self, content):
         self._bytes = content
         self._array = np.frombuffer(content, np.uint8)
-        # A well-formed file is walked once; twice its size leaves room for shared vectors.
+        # A well-formed file is walked once; twice its size leaves a margin for shared vectors.
         self._budget = 2 * len(content) + 65536
-        # Subgraphs may share all weights; what looks at every tensor looks at each anew.
+        # Subgraphs may share all weights; code that reads every tensor reads them for each.
         self._values_budget = 64 * len(content) + (1 << 20)
         self._root = schema().Model.GetRootAs(content, 0)
 
@@ -146,7 +146,7 @@ class Reader:
         return items[index]
 
     def _buffer(self, buffer):
-        # Files over 2 GB keep the data behind the flatbuffer and give their place in the file.
+        # Files over 2 GB store data after the flatbuffer, at an offset in the file.
         if buffer.Offset() > 1:
             start, size = buffer.Offset(), buffer.Size()
             if start + size > len(self._bytes):

@@ -1,4 +1,4 @@
-"""The tensor arena that a file needs: an estimate from shapes and lifetimes, nothing is run.
+"""Estimates the tensor arena that a file needs from shapes and lifetimes, without running it.
 
 The head holds feature maps and the scratch memory of kernels, placed as TFLite Micro's greedy
 planner does: the largest first (of equals the last one first), each at the lowest offset that is
@@ -56,7 +56,7 @@ def estimate(model):
 
 
 def plan(buffers):
-    """Place buffers greedily and return the bytes that they need.
+    """Place buffers greedily, and return the bytes that they need.
 
     Args:
         buffers: Iterable of (bytes, first step, last step), both steps included.
@@ -86,7 +86,7 @@ def _head(model):
 
 
 def _feature_maps(model):
-    """Yield (bytes, first step, last step) of the tensors that are computed or fed."""
+    """Yield (bytes, first step, last step) of the inputs and the tensors that are computed."""
     graph = model.subgraphs[0]
     end = len(graph.operators)
     born = {tensor.index: 0 for tensor in graph.inputs}
@@ -100,33 +100,33 @@ def _feature_maps(model):
 
 
 def _scratch(model):
-    """Yield (bytes, step, step) of the memory that reference kernels want while they run."""
+    """Yield (bytes, step, step) of the scratch memory that reference kernels need."""
     for op in model.operators:
         for size in _SCRATCH.get(op.name, lambda op: ())(op):
             yield _aligned(size), op.index, op.index
 
 
 def _sums(op):
-    """Sums of a mean of integers, one of 32 bits for each output."""
+    """Return the bytes of the sums of an integer mean, one of 32 bits for each output."""
     return (
         [] if operators.required(op, OperandRole.DATA).dtype.is_float else [4 * op.outputs[0].size]
     )
 
 
 def _positions(op):
-    """The place in the input and the resolved axes."""
+    """Return the bytes of the position in the input and of the resolved axes."""
     data, axes = (operators.required(op, r) for r in (OperandRole.DATA, OperandRole.AXES))
     return [4 * len(data.shape), 4 * axes.size]
 
 
 def _accumulators(op):
-    """Sums of a transposed convolution of integers, one for each output."""
+    """Return the bytes of the sums of an integer transposed convolution, one for each output."""
     wide = {"int8": 4, "int16": 8}.get(str(op.outputs[0].dtype), 0)
     return [wide * op.outputs[0].size]
 
 
 def _transposed_operands(op):
-    """A copy of each operand that the product wants the other way round."""
+    """Return the bytes of a transposed copy of each operand that the product needs transposed."""
     left, right = (operators.required(op, r) for r in (OperandRole.DATA, OperandRole.OTHER))
     element_bytes = left.dtype.bits // 8
     copies = [left.size * element_bytes] if op.options.get("adj_x") else []

@@ -25,18 +25,18 @@ def decode_weights(tensor, graph):
         A `flatbuffer.Tensor` that holds its values; `tensor` itself where no DECODE makes it.
 
     Raises:
-        FlatbufferError: An encoding that is not known, or data that do not fit the tensor.
+        FlatbufferError: The encoding is unknown, or the data do not match the tensor.
     """
     operator = None if tensor is None else graph.producers.get(tensor.index)
     if operator is None or operator.name != DECODE:
         return tensor
-    place = [output.index for output in operator.outputs].index(tensor.index)
-    data = operators.operands(operator, OperandRole.ENCODED)[place]
-    ancillary = operators.operands(operator, OperandRole.ANCILLARY)[place]
+    position = [output.index for output in operator.outputs].index(tensor.index)
+    data = operators.operands(operator, OperandRole.ENCODED)[position]
+    ancillary = operators.operands(operator, OperandRole.ANCILLARY)[position]
     if data is None or ancillary is None:
         raise FlatbufferError(
             f"A {DECODE} must have two inputs for each output. "
-            f"Received: operator {operator.index} without those of output {place}"
+            f"Received: operator {operator.index} without those of output {position}"
         )
     encoded = Encoded(data.stored.tobytes(), ancillary.stored.tobytes())
     values = np.empty(tensor.shape, tensor.dtype.numpy)

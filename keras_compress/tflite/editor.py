@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_compress.tflite._reader import schema
 
-# TFLite's schema asks this of the data of buffers; kernels read words of several bytes from it.
+# The alignment that TFLite's schema requires of buffers: kernels read multi-byte words from them.
 _DATA_ALIGNMENT = 16
 
 
@@ -21,10 +21,10 @@ def unpack(content):
 
 
 def pack(model):
-    """Pack objects into a file: data aligned as the schema asks, equal vectors stored once.
+    """Pack objects into a file, with data aligned as the schema requires and equal vectors shared.
 
-    Per-channel scales and zero points are often the same for several tensors. A flatbuffer
-    refers to a vector by its place, so that one copy serves them all.
+    Per-channel scales and zero points are often the same for several tensors. A flatbuffer refers
+    to a vector by its offset, so that one copy is enough for all.
 
     Args:
         model: A `ModelT`.

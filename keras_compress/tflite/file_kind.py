@@ -1,4 +1,4 @@
-"""What a file looks like from its first bytes, for errors that help whoever mixed files up."""
+"""Recognizes the kind of a file by its first bytes, for helpful error messages."""
 
 import importlib
 import io
@@ -18,7 +18,7 @@ _SIGNATURES = (
 
 
 def describe_bytes(content):
-    """Say in a few words what bytes look like.
+    """Return the kind of file that bytes look like.
 
     Args:
         content: The bytes of a file.
@@ -46,7 +46,7 @@ def describe_bytes(content):
 
 
 def describe_path(path):
-    """Say in a few words what lies at a path.
+    """Return the kind of file or folder at a path.
 
     Args:
         path: A file or folder.
@@ -69,7 +69,7 @@ def describe_path(path):
 
 
 def _describe_zip(content):
-    zipfile = importlib.import_module("zipfile")  # for errors only: not worth a board's start
+    zipfile = importlib.import_module("zipfile")  # needed for errors only; slow to start on boards
     try:
         members = zipfile.ZipFile(io.BytesIO(content)).namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
@@ -87,7 +87,7 @@ def _describe_text(head):
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        # A character cut in two by the end of the sample is still text.
+        # A character that the end of the sample cuts in two is still text.
         if error.start < len(head) - 4:
             return "data of unknown kind"
         text = head[: error.start].decode("utf-8")

@@ -1,8 +1,8 @@
 """Read a TFLite flatbuffer into plain dataclasses, without TensorFlow.
 
-`read` checks every offset and length that it follows, so that whatever it returns can be used
-without fear, and whatever it cannot follow is a `FlatbufferError`. Weights are numpy views
-into the file's bytes, not copies.
+`read` checks every offset and length that it follows, so that its result is safe to use, and
+raises a `FlatbufferError` for anything that it cannot follow. Weights are numpy views into the
+file's bytes, not copies.
 """
 
 import os
@@ -44,8 +44,8 @@ def read(source: FileSource) -> Model:
         A `Model`.
 
     Raises:
-        FlatbufferError: There is no file, it is none of TFLite's (the message says what it
-            looks like), or it is truncated or corrupt.
+        FlatbufferError: There is no file, it is not a TFLite file (the message says what it looks
+            like), or it is truncated or corrupt.
 
     Example:
         >>> read(b"PK")
@@ -78,13 +78,13 @@ def _size(content):
 
 
 def _content(source):
-    """Return the bytes of a source, and words about where they are from."""
+    """Return the bytes of a source, and a description of where they come from."""
     source = getattr(source, "content", source)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source), ""
     if not isinstance(source, (str, os.PathLike)):
         raise FlatbufferError(
-            "A TFLite model is given as bytes, as a path or as a ConvertedModel. "
+            "A TFLite model must be bytes, a path or a ConvertedModel. "
             f"Received: an object of type {type(source).__name__}."
         )
     try:

@@ -1,4 +1,4 @@
-"""What a TFLite file holds, as a dataclass, JSON, text and HTML: `kc.inspect`."""
+"""`kc.inspect`: the contents of a TFLite file as a dataclass, JSON, text and HTML."""
 
 import collections
 import dataclasses
@@ -12,18 +12,18 @@ from keras_compress.tflite.types import FileSource
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a TFLite file holds.
+    """The contents of a TFLite file.
 
     Args:
         bytes: Size of the file.
         inputs: The inputs, as dictionaries like those of `tensors`.
-        outputs: The outputs, likewise.
+        outputs: The outputs, in the same form.
         operators: How often each operator occurs, the most frequent first.
         float_tensors: Number of floating-point tensors.
-        tensors: One dictionary a tensor: `name`, `shape`, `shape_signature` (-1 where a dimension
-            is dynamic), `dtype`, `scales`, `zero_points`,
-            `axis` (`None` with fewer than two scales), and for stored weights `zeros` (the
-            number of weights that stand for zero) and `sparsity` (their fraction).
+        tensors: One dictionary per tensor: `name`, `shape`, `shape_signature` (-1 where a
+            dimension is dynamic), `dtype`, `scales`, `zero_points`, `axis` (`None` with fewer
+            than two scales), and for stored weights `zeros` (the number of weights that represent
+            zero) and `sparsity` (their fraction).
     """
 
     bytes: int
@@ -51,7 +51,7 @@ class Inspection:
 
 
 def inspect(source: FileSource) -> Inspection:
-    """Read a TFLite file and say what it holds.
+    """Read a TFLite file and return its contents.
 
     Args:
         source: The file's bytes, its path, or a `ConvertedModel`.
@@ -60,7 +60,7 @@ def inspect(source: FileSource) -> Inspection:
         An `Inspection`.
 
     Raises:
-        FlatbufferError: No readable TFLite file.
+        FlatbufferError: The source is not a readable TFLite file.
 
     Example:
         >>> kc.inspect("model.tflite").operators  # doctest: +SKIP

@@ -1,8 +1,8 @@
-"""From operators of a flatbuffer to the Keras layers that they came from.
+"""Find the Keras layers that the operators of a flatbuffer came from.
 
 TensorFlow's converter names a tensor after the TensorFlow operations that it was fused from:
 `stem_relu/Relu;stem_bn/batchnorm/add_1;stem/convolution`. The first parts of each path are the
-name scope that a layer was called in, so whoever knows the scopes knows the layers.
+name scope in which a layer was called, so that the scopes determine the layers.
 """
 
 import collections
@@ -18,8 +18,8 @@ class LayerNames:
         subgraph: A `flatbuffer.Subgraph`.
         scopes: Name scope -> layer name, in the order of the calls in the model; as recorded
             when the model was exported (`ConvertedModel.scopes`). `None` guesses them from the
-            tensors' names, which is right where no two layers differ by a suffix `_1` only.
-        outputs: Names of the layers that make the subgraph's outputs, in order, where known.
+            tensors' names, which is correct unless two layers differ only by a suffix `_1`.
+        outputs: Names of the layers that produce the subgraph's outputs, in order, if known.
 
     Example:
         >>> model = flatbuffer.read("model.tflite")  # doctest: +SKIP
@@ -35,7 +35,7 @@ class LayerNames:
         self._outputs = {tensor.index: layer for tensor, layer in named}
 
     def of_tensor(self, tensor):
-        """Return the layers that a tensor's name tells of, in the order of the model."""
+        """Return the layers that a tensor's name mentions, in the order of the model."""
         layers = set()
         for path in _paths(tensor.name):
             layer = self._layer(path)
@@ -48,14 +48,14 @@ class LayerNames:
     def of_operator(self, operator):
         """Return the layers that an operator was made from, in the order of the model.
 
-        The first is the one that computes (the convolution before its BatchNormalization and
-        activation). An operator without a name of its own, as those that the converter puts in
-        between, belongs to the layer that it serves.
+        The first is the main one (the convolution before its BatchNormalization and activation).
+        An operator without a layer in its name, such as those that the converter inserts, belongs
+        to the layer that it serves.
         """
         return self._own(operator) or self._of_neighbours(operator)
 
     def first(self, operator):
-        """Return the name of the layer that computes, or `None` where nothing tells it."""
+        """Return the name of an operator's main layer, or `None` if it is unknown."""
         layers = self.of_operator(operator)
         return layers[0] if layers else None
 
@@ -76,20 +76,20 @@ class LayerNames:
         return ()
 
     def _of_neighbours(self, operator):
-        """Search the operators around, those that are served before those that serve."""
-        ways = [self._consumers, self._producers]
+        """Search neighbours: of a DEQUANTIZE first its readers, of others first their sources."""
+        directions = [self._consumers, self._producers]
         if operator.name != "DEQUANTIZE":
-            ways.reverse()
-        for neighbours in ways:
-            waiting, seen = collections.deque(neighbours(operator)), {operator.index}
-            while waiting:
-                near = waiting.popleft()
-                layers = self._own(near)
+            directions.reverse()
+        for neighbours in directions:
+            pending, seen = collections.deque(neighbours(operator)), {operator.index}
+            while pending:
+                neighbour = pending.popleft()
+                layers = self._own(neighbour)
                 if layers:
                     return layers
-                if near.index not in seen:
-                    seen.add(near.index)
-                    waiting.extend(neighbours(near))
+                if neighbour.index not in seen:
+                    seen.add(neighbour.index)
+                    pending.extend(neighbours(neighbour))
         return ()
 
     def _consumers(self, operator):
@@ -103,8 +103,8 @@ class LayerNames:
 def guess_scopes(subgraph):
     """Guess the name scopes of layers from the names of a subgraph's tensors.
 
-    A scope that begins every name is the model's own. Keras opens the scope of a layer twice,
-    which leaves a `_1` at its end; it is taken off, unless that would make two scopes one.
+    A scope at the start of every name is the model's own. Keras opens the scope of a layer twice,
+    which leaves a `_1` at its end; it is removed, unless two scopes would become the same.
 
     Args:
         subgraph: A `flatbuffer.Subgraph`.

@@ -1,4 +1,4 @@
-"""Multiplications of an operator, counted from the shapes in the flatbuffer."""
+"""Multiply-accumulate operations (MACs), counted from the shapes in the flatbuffer."""
 
 from keras_compress.tflite import operators
 from keras_compress.tflite.model import Operator
@@ -7,8 +7,8 @@ from keras_compress.tflite.model import Operator
 def count(operator: Operator) -> int:
     """Count the multiply-accumulate operations of an operator, over the file's own batch.
 
-    MACs of a convolution are output positions * output channels * kernel height * kernel width *
-    input channels of a group; of a Dense layer rows * inputs * units; of a matrix product rows *
+    The MACs of a convolution are output positions * output channels * kernel height * kernel width
+    * input channels per group; of a Dense layer, rows * inputs * units; of a matrix product, rows *
     inner * columns. Operators without a matrix product have none.
 
     Args:

@@ -1,4 +1,4 @@
-"""The plain dataclasses that a TFLite flatbuffer is read into."""
+"""Dataclasses for the contents of a TFLite flatbuffer."""
 
 import dataclasses
 import enum
@@ -52,7 +52,7 @@ class DataType(enum.StrEnum):
 
     @property
     def bits(self):
-        """Bits of one stored element; 0 where elements have no fixed width."""
+        """Bits of one stored element; 0 if elements have no fixed width."""
         if self in (DataType.STRING, DataType.RESOURCE, DataType.VARIANT):
             return 0
         if self is DataType.BOOL:
@@ -61,10 +61,10 @@ class DataType(enum.StrEnum):
 
     @property
     def numpy(self):
-        """The numpy dtype that `Tensor.data` has.
+        """The numpy dtype of `Tensor.data`.
 
-        Integers narrower than a byte are unpacked to bytes; float types that numpy lacks are
-        shown as the unsigned integers that hold their bits.
+        Integers narrower than a byte are unpacked to bytes; float types that numpy does not have
+        appear as unsigned integers with the same bits.
         """
         special = {
             DataType.INT4: "int8",
@@ -95,7 +95,7 @@ class Tensor:
         is_variable: Whether the tensor keeps its value from one run to the next.
         is_sparse: Whether the stored values leave zeros out (`data` is then one-dimensional).
         buffer: Index of the buffer with the values in the file.
-        stored: Uint8 view of the stored bytes; empty where the file holds no value.
+        stored: Uint8 view of the stored bytes; empty if the file holds no values.
     """
 
     index: int
@@ -123,9 +123,10 @@ class Tensor:
 
     @functools.cached_property
     def data(self):
-        """The values as a read-only numpy array of `shape`; `None` where the file has none.
+        """The values as a read-only numpy array of `shape`; `None` if the file has none.
 
-        A view of the file's bytes, but for integers narrower than a byte, which are unpacked.
+        It is a view of the file's bytes, except for integers narrower than a byte, which are
+        unpacked.
         """
         if not self.is_constant:
             return None
@@ -138,9 +139,9 @@ class Tensor:
 
     @property
     def zeros(self):
-        """How many stored weights stand for zero; `None` where the file holds no values.
+        """Number of stored weights that represent zero; `None` if the file holds no values.
 
-        An integer stands for zero where it equals the zero point of its channel.
+        An integer represents zero if it equals the zero point of its channel.
         """
         if not self.is_constant or self.is_sparse or not self.dtype.bits:
             return None
@@ -148,9 +149,9 @@ class Tensor:
         if zero_points.size < 2 or self.axis is None:
             zero = int(zero_points[0]) if zero_points.size else 0
             return int(np.count_nonzero(self.data == zero))
-        axis = [1] * len(self.shape)
-        axis[self.axis] = -1
-        return int(np.count_nonzero(self.data == zero_points.reshape(axis)))
+        shape = [1] * len(self.shape)
+        shape[self.axis] = -1
+        return int(np.count_nonzero(self.data == zero_points.reshape(shape)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -158,11 +159,11 @@ class Operator:
     """An operator of a subgraph.
 
     Args:
-        index: Its position in the subgraph, which is its place in the order of execution.
+        index: Its position in the subgraph, which is the order of execution.
         name: The built-in name (`"CONV_2D"`), or a custom operator's own.
         version: The operator version that the interpreter must know.
-        inputs: Its tensors; `None` where an optional one is absent.
-        outputs: Its tensors.
+        inputs: Its input tensors; `None` for an optional one that is absent.
+        outputs: Its output tensors.
         options: Its options by snake_case name; enumerations as names
             (`{"padding": "SAME", "stride_w": 1, "fused_activation_function": "RELU"}`).
         is_custom: Whether the operator is not one of the built-in ones.
@@ -178,21 +179,21 @@ class Operator:
 
     @property
     def activation(self):
-        """Name of the fused activation, `"NONE"` where there is none."""
+        """Name of the fused activation, `"NONE"` if there is none."""
         return self.options.get("fused_activation_function", "NONE")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Subgraph:
-    """One graph of a model; all but the first are bodies of control flow.
+    """One graph of a model; all but the first are the bodies of control-flow operators.
 
     Args:
         index: Its position in the file.
         name: Its name.
         tensors: Its tensors, by index.
         operators: Its operators in the order of execution.
-        inputs: The tensors fed from outside.
-        outputs: The tensors handed out.
+        inputs: The input tensors.
+        outputs: The output tensors.
     """
 
     index: int
@@ -204,7 +205,7 @@ class Subgraph:
 
     @functools.cached_property
     def producers(self):
-        """The operator that makes a tensor, by tensor index."""
+        """The operator that produces a tensor, by tensor index."""
         return {tensor.index: op for op in self.operators for tensor in op.outputs}
 
     @functools.cached_property
@@ -219,7 +220,7 @@ class Subgraph:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Signature:
-    """A named way to call a subgraph: its inputs and outputs by the names that users know.
+    """A named entry point of a subgraph, with the names that users know of inputs and outputs.
 
     Args:
         key: The signature's name (`"serving_default"`).
@@ -241,9 +242,9 @@ class Model:
     Args:
         content: The whole file.
         version: The schema's version, 3.
-        description: What the writer says of itself (`"MLIR Converted."`).
+        description: The description by the program that wrote it (`"MLIR Converted."`).
         subgraphs: The graphs; the first one is the model.
-        signatures: The named ways to call it.
+        signatures: The named entry points.
         metadata: Uint8 views of the metadata buffers by name.
     """
 
@@ -276,7 +277,7 @@ class Model:
 
     @property
     def has_encoded_weights(self):
-        """Whether weights are compressed for TFLite Micro, which alone can decode them."""
+        """Whether weights are compressed for TFLite Micro, the only runtime that decodes them."""
         return any(op.name == DECODE for graph in self.subgraphs for op in graph.operators)
 
     @property

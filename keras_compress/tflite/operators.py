@@ -1,7 +1,7 @@
 """TFLite's operators, one row each: the role of every input, the channel axis, ranks and MACs.
 
-A flatbuffer gives the inputs of an operator by position. This table alone knows the positions:
-everything else asks for an input by its role.
+A flatbuffer lists the inputs of an operator by position. Only this table knows the positions: all
+other code looks up an input by its role.
 
 Source: TensorFlow Lite's operator definitions (`tfl_ops.td`) and reference kernels.
 """
@@ -16,7 +16,7 @@ from keras_compress.tflite.model import DECODE, Operator, Tensor
 
 
 class OperandRole(enum.StrEnum):
-    """What an input is to its operator."""
+    """The role of an input of an operator."""
 
     DATA = "data"
     OTHER = "other"  # the second matrix of a product
@@ -38,7 +38,7 @@ class OperandRole(enum.StrEnum):
     # Of DECODE.
     ENCODED = "encoded"
     ANCILLARY = "ancillary"
-    # Parameters: they say how to compute.
+    # Parameters, which control the computation.
     AXES = "axes"
     BEGIN = "begin"
     BLOCK_SHAPE = "block_shape"
@@ -57,7 +57,7 @@ class OperandRole(enum.StrEnum):
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it says how to compute, and is no feature map even where it is computed."""
+        """Whether the input controls the computation: not a feature map, even if it is computed."""
         return self in _PARAMETERS
 
 
@@ -87,11 +87,11 @@ class Operand:
     """One input of an operator.
 
     Args:
-        role: What it is to the operator.
+        role: Its role in the operator.
         rank: Number of dimensions that kernels require; `None` for any.
-        least_rank: Fewest dimensions that kernels take, where `rank` is `None`.
+        least_rank: Smallest number of dimensions that kernels accept, if `rank` is `None`.
         is_optional: Whether it may be absent.
-        is_trained: Whether it holds weights of the network where it is a constant.
+        is_trained: Whether it holds weights of the network if it is a constant.
     """
 
     role: OperandRole
@@ -103,22 +103,21 @@ class Operand:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What is known of one operator.
+    """The properties of one kind of operator.
 
     Args:
         name: The operator's name in TFLite's schema, or a custom operator's own.
         inputs: Its inputs in the order of the file.
-        repeated: How many of the last inputs come again where an operator has more.
-        channel_axis: Dimension of its weights that counts output channels; `None` where there is
-            none.
+        repeated: How many of the last inputs repeat if an operator has more inputs.
+        channel_axis: Axis of the output channels in its weights; `None` if there is none.
         output_rank: Number of dimensions of its output that kernels require; `None` for any.
-        options: Names of the options that kernels cannot do without.
+        options: Names of the options that kernels require.
         has_inputs: Whether it reads a tensor.
-        has_output: Whether it makes a tensor.
+        has_output: Whether it produces a tensor.
         has_integer_weights: Whether TFLite has a kernel that multiplies integer weights.
-        is_conversion: Whether it only turns a tensor into another number format.
-        macs: Function from an operator to its multiply-accumulate operations; `None` where it
-            makes none.
+        is_conversion: Whether it only converts a tensor to another number format.
+        macs: Function from an operator to its multiply-accumulate operations; `None` if it has
+            none.
     """
 
     name: str
@@ -134,18 +133,18 @@ class Row:
     macs: Callable[[Operator], int] | None = None
 
     def at(self, position: int) -> Operand:
-        """Return the input at a position, from 0 on."""
+        """Return the input at a position, counted from 0."""
         beyond = position - len(self.inputs)
         return self.inputs[position if beyond < 0 else beyond % self.repeated - self.repeated]
 
     def position(self, role: OperandRole) -> int | None:
-        """Return the position of the first input of a role; `None` where there is none.
+        """Return the position of the first input of a role; `None` if there is none.
 
         Example:
             >>> row("TRANSPOSE_CONV").position(OperandRole.DATA)
             2
         """
-        return next((i for i, given in enumerate(self.inputs) if given.role == role), None)
+        return next((i for i, operand in enumerate(self.inputs) if operand.role == role), None)
 
     @property
     def is_convolution_2d(self) -> bool:
@@ -154,13 +153,13 @@ class Row:
 
 
 def row(name: str) -> Row:
-    """Return what is known of an operator.
+    """Return the properties of an operator.
 
     Args:
         name: The operator's name.
 
     Returns:
-        Its `Row`. All inputs of an operator that the table lacks are data.
+        Its `Row`. For an operator that is not in the table, all inputs are data.
 
     Example:
         >>> row("DEPTHWISE_CONV_2D").channel_axis
@@ -175,7 +174,7 @@ def names() -> tuple[str, ...]:
 
 
 def inputs(operator: Operator) -> Iterator[tuple[Operand, Tensor | None]]:
-    """Yield each input of an operator with what it is to it; `None` stands for an absent one.
+    """Yield each input of an operator with its `Operand`; an absent input is `None`.
 
     Args:
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
@@ -185,7 +184,7 @@ def inputs(operator: Operator) -> Iterator[tuple[Operand, Tensor | None]]:
 
 
 def operands(operator: Operator, role: OperandRole) -> tuple[Tensor | None, ...]:
-    """Return all inputs of one role, `None` for each that is absent.
+    """Return all inputs of a role, `None` for each that is absent.
 
     Args:
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
@@ -195,7 +194,7 @@ def operands(operator: Operator, role: OperandRole) -> tuple[Tensor | None, ...]
 
 
 def operand(operator: Operator, role: OperandRole) -> Tensor | None:
-    """Return the first input of a role, `None` where it is absent.
+    """Return the first input of a role, or `None` if it is absent.
 
     Args:
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
@@ -209,7 +208,7 @@ def operand(operator: Operator, role: OperandRole) -> Tensor | None:
 
 
 def required(operator: Operator, role: OperandRole) -> Tensor:
-    """Return the first input of a role that the operator cannot do without.
+    """Return the first input of a role that the operator requires.
 
     Args:
         operator: An operator as `keras_compress.tflite.flatbuffer` reads it.
@@ -228,22 +227,22 @@ def required(operator: Operator, role: OperandRole) -> Tensor:
 
 
 def data(operator: Operator) -> Tensor | None:
-    """Return the feature map that an operator works on, `None` where it has none."""
+    """Return the feature map that an operator processes, or `None` if it has none."""
     return operand(operator, OperandRole.DATA)
 
 
 def weights(operator: Operator) -> Tensor | None:
-    """Return what a convolution or Dense layer multiplies its data with, `None` elsewhere."""
+    """Return the weights of a convolution or Dense layer, or `None` for other operators."""
     return operand(operator, OperandRole.WEIGHTS)
 
 
 def bias(operator: Operator) -> Tensor | None:
-    """Return the bias, `None` where the operator has none."""
+    """Return the bias, or `None` if the operator has none."""
     return operand(operator, OperandRole.BIAS)
 
 
 def trained(operator: Operator) -> tuple[Tensor, ...]:
-    """Return the inputs that hold weights of the network where they are constants."""
+    """Return the inputs that hold weights of the network if they are constants."""
     return tuple(t for declared, t in inputs(operator) if declared.is_trained and t is not None)
 
 
@@ -258,53 +257,53 @@ def feature_maps(operator: Operator) -> tuple[Tensor, ...]:
 
 
 def axes(operator: Operator) -> tuple[int, ...]:
-    """Return the axes that an operator works along, from 0 on; empty where they are unknown."""
+    """Return the axes that an operator works along, counted from 0; empty if they are unknown."""
     tensor = data(operator)
     if tensor is None or not tensor.shape:
         return ()
     rank = len(operator.outputs[0].shape) if operator.name == "PACK" else len(tensor.shape)
     if row(operator.name).position(OperandRole.AXES) is None:
-        given = [operator.options["axis"]] if "axis" in operator.options else []
+        values = [operator.options["axis"]] if "axis" in operator.options else []
     else:
         stored = operand(operator, OperandRole.AXES)
-        given = [] if stored is None or not stored.is_constant else stored.data.ravel().tolist()
-    return tuple(int(axis) % rank for axis in given)
+        values = [] if stored is None or not stored.is_constant else stored.data.ravel().tolist()
+    return tuple(int(axis) % rank for axis in values)
 
 
 def _convolution_macs(operator):
-    """Output values * weights of one output channel."""
+    """Return output values * weights of one output channel."""
     kernel, axis = required(operator, OperandRole.WEIGHTS).shape, row(operator.name).channel_axis
-    rest = (size for place, size in enumerate(kernel) if place != axis)
-    return operator.outputs[0].size * math.prod(rest)
+    per_channel = (size for dimension, size in enumerate(kernel) if dimension != axis)
+    return operator.outputs[0].size * math.prod(per_channel)
 
 
 def _transposed_macs(operator):
-    """Input values * the weights (out, height, width) that each of them meets."""
+    """Return input values * the weights (out, height, width) that each of them is multiplied by."""
     kernel = required(operator, OperandRole.WEIGHTS).shape
     return required(operator, OperandRole.DATA).size * math.prod(kernel[:3])
 
 
 def _dense_macs(operator):
-    """Rows * inputs * units."""
+    """Return rows * inputs * units."""
     units, width = required(operator, OperandRole.WEIGHTS).shape
     return required(operator, OperandRole.DATA).size // width * width * units
 
 
 def _product_macs(operator):
-    """Output values * columns of the left matrix."""
+    """Return output values * columns of the left matrix."""
     left = required(operator, OperandRole.DATA).shape
     inner = left[-2] if operator.options.get("adj_x") else left[-1]
     return operator.outputs[0].size * inner
 
 
 def _lstm_macs(operator):
-    """Time steps * input and recurrent weights of the four gates."""
+    """Return time steps * input and recurrent weights of the four gates."""
     matrices = (
         *operands(operator, OperandRole.INPUT_WEIGHTS),
         *operands(operator, OperandRole.RECURRENT_WEIGHTS),
     )
-    made = operator.outputs[0]
-    return made.size // made.shape[-1] * sum(t.size for t in matrices if t is not None)
+    output = operator.outputs[0]
+    return output.size // output.shape[-1] * sum(t.size for t in matrices if t is not None)
 
 
 _ANY = Operand(OperandRole.DATA, is_optional=True)
@@ -329,8 +328,8 @@ def _optional(operand):
     return dataclasses.replace(operand, is_optional=True)
 
 
-# Gates of an LSTM stand in the order input, forget, cell, output. One with coupled gates lacks
-# what belongs to the input gate.
+# The gates of an LSTM are in the order input, forget, cell, output. An LSTM with coupled gates has
+# no weights for the input gate.
 _LSTM = (
     Operand(OperandRole.DATA, rank=3),
     _optional(_INPUT_WEIGHTS),

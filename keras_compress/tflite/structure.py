@@ -1,4 +1,4 @@
-"""What kind of file it is: integer, float, dynamic range, or integer with float islands."""
+"""Determines the kind of a file: integer, float, dynamic range, or integer with float islands."""
 
 import dataclasses
 import enum
@@ -21,7 +21,7 @@ class Structure:
 
     Args:
         kind: A `Kind`.
-        boundary: Operators that only turn the graph's inputs and outputs into its inner type.
+        boundary: Indices of operators that only convert the graph's inputs and outputs.
         islands: Groups of operators that compute in float between integer ones, each with the
             DEQUANTIZE and QUANTIZE around it, in the order of execution.
     """
@@ -32,7 +32,7 @@ class Structure:
 
 
 def read(graph):
-    """Find out how a graph computes.
+    """Determine how a graph computes.
 
     Args:
         graph: A `keras_compress.tflite.flatbuffer.Subgraph`.
@@ -52,7 +52,7 @@ def read(graph):
 
 
 def shape_operators(graph):
-    """Find the operators that compute with shapes only: SHAPE and what works on its results.
+    """Return the operators that compute with shapes only: SHAPE and operators on its results.
 
     Returns:
         Frozenset of operator indices.
@@ -68,18 +68,18 @@ def shape_operators(graph):
 
 
 def foldable_operators(graph):
-    """Find the operators whose results say nothing but the shape that a RESHAPE makes.
+    """Return the operators whose results only serve as the target shape of a RESHAPE.
 
     Returns:
-        Frozenset of operator indices: what a compiler that knows all shapes removes.
+        Frozenset of operator indices, which a compiler that knows all shapes removes.
     """
     shapes, needed = shape_operators(graph), set()
-    handed = {tensor.index for tensor in graph.outputs}
+    graph_outputs = {tensor.index for tensor in graph.outputs}
     for op in reversed(graph.operators):
         readers = [r for t in op.outputs for r in graph.consumers.get(t.index, ())]
-        elsewhere = [r for r in readers if r.index not in shapes and r.name != "RESHAPE"]
-        elsewhere += [t for t in op.outputs if t.index in handed]
-        if op.index in shapes and (elsewhere or any(r.index in needed for r in readers)):
+        other_uses = [r for r in readers if r.index not in shapes and r.name != "RESHAPE"]
+        other_uses += [t for t in op.outputs if t.index in graph_outputs]
+        if op.index in shapes and (other_uses or any(r.index in needed for r in readers)):
             needed.add(op.index)
     return shapes - needed
 
@@ -102,14 +102,14 @@ def _is_hybrid(op):
 
 
 def _is_boundary(op, graph):
-    """Whether an operator converts between the graph's inputs or outputs and its inner type."""
+    """Return whether an operator only converts one of the graph's inputs or outputs."""
     if not operators.row(op.name).is_conversion:
         return False
-    fed, handed = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
-    if op.name == "QUANTIZE" and operators.required(op, OperandRole.DATA).index in fed:
+    graph_inputs, graph_outputs = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
+    if op.name == "QUANTIZE" and operators.required(op, OperandRole.DATA).index in graph_inputs:
         return True
-    out = op.outputs[0].index
-    return out in handed and out not in graph.consumers
+    output = op.outputs[0].index
+    return output in graph_outputs and output not in graph.consumers
 
 
 def _islands(graph, boundary):

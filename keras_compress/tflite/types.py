@@ -1,4 +1,4 @@
-"""What stands for a TFLite file wherever one is taken."""
+"""The types that functions accept as a TFLite file."""
 
 import os
 from typing import Protocol, TypeAlias

@@ -139,7 +139,7 @@ SHRINK = ["shrink", "--model=model.keras", "--output=new.keras"]
         (
             ["convert", "--model=notes.keras", "--output=new.tflite"]
             + ["--representative_data=samples.npz"],
-            "which is no zip archive",
+            "which is not a zip archive",
         ),
         ([*EVALUATE, "--data=short.npz"], "one entry per sample"),
         ([*EVALUATE, "--data=narrow.npz"], "takes samples of shape"),

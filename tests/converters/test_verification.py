@@ -72,8 +72,8 @@ def test_a_good_file_has_no_findings(dense, by_tensorflow):
             "channel_axis",
             "3 weight scales on axis 1, not 2 on 0",
         ),
-        ({"bias": {"scale": [0.125, 0.2501]}}, "bias_scale", "input scale x weight scale"),
-        ({"bias": {"zero_point": [0, 1]}}, "bias_scale", "input scale x weight scale"),
+        ({"bias": {"scale": [0.125, 0.2501]}}, "bias_scale", "input scale x the weight scale"),
+        ({"bias": {"zero_point": [0, 1]}}, "bias_scale", "input scale x the weight scale"),
         (
             {"bias": {"type": "INT16", "data": np.array([7, 7], np.int16).tobytes()}},
             "bias_type",

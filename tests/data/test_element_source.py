@@ -32,7 +32,7 @@ def test_what_is_kept_does_not_hold_the_batch_it_came_from():
 
 
 def test_no_samples_and_no_end_are_refused():
-    with pytest.raises(InvalidArgumentError, match="used up before"):
+    with pytest.raises(InvalidArgumentError, match="already consumed"):
         ElementSource([], SPEC).whole()
     endless = ElementSource(iter(X), SPEC, endless=True)
     with pytest.raises(InvalidArgumentError, match="dataset.take"):

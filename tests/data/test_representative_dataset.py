@@ -182,7 +182,7 @@ def test_calibration_samples_must_be_a_count(count):
 def test_a_used_up_generator_is_empty():
     generator = (x for x in X)
     list(generator)
-    with pytest.raises(InvalidArgumentError, match="used up before"):
+    with pytest.raises(InvalidArgumentError, match="already consumed"):
         normalize(generator, IMAGE)
 
 

@@ -1,4 +1,4 @@
-"""An untrusted file in a process of its own: same answers, and nothing that it does gets out."""
+"""An untrusted file in a separate process: same answers, and nothing that it does gets out."""
 
 import os
 
@@ -95,7 +95,7 @@ def test_a_baseline_that_crashes_is_an_error_too(handmade, crashing):
 
 
 def test_what_does_not_go_on_is_ended(files, images):
-    with pytest.raises(EvaluationError, match=r"did not go on within 0\.001 seconds"):
+    with pytest.raises(EvaluationError, match=r"made no progress within 0\.001 seconds"):
         kc.evaluate(files.int8, images, untrusted=Isolation(seconds=0.001), **FAST)
 
 

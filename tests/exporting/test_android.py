@@ -89,7 +89,7 @@ def test_metadata_says_how_pixels_are_normalized(handmade):
     [
         ("INT8", {}, "input_type='uint8'"),
         ("FLOAT32", {}, "needs mean and std"),
-        ("FLOAT32", {"mean": 0, "std": 0}, "std is above 0"),
+        ("FLOAT32", {"mean": 0, "std": 0}, "std above 0"),
         ("FLOAT32", {"mean": [0, 0], "std": [1, 1]}, "three channels"),
         ("UINT8", {"mean": 0, "std": 255}, "belong to a float input"),
         ("UINT8", {"labels": ["a", "b"]}, "2 labels for 3 classes"),

@@ -96,8 +96,8 @@ def test_figures_for_people_and_programs(compiler, content, tmp_path):
     [
         ({"log": "ERROR: Model not quantized\n", "code": 1}, "Model not quantized"),
         ({"writes": False}, "could not compile"),
-        ({"log": "Edge TPU Compiler version 17\n"}, "another form than documented"),
-        ({"log": LOG.replace("Mapped to Edge TPU", "Operation not supported")}, "Nothing"),
+        ({"log": "Edge TPU Compiler version 17\n"}, "differs from its documentation"),
+        ({"log": LOG.replace("Mapped to Edge TPU", "Operation not supported")}, "No operator"),
     ],
 )
 def test_failures_are_told(compiler, content, stand_in, words):

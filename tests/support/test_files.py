@@ -31,7 +31,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch
 
 
 def test_folder_is_refused(tmp_path):
-    with pytest.raises(InvalidArgumentError, match="file's path is wanted"):
+    with pytest.raises(InvalidArgumentError, match="path must be that of a file"):
         write_atomically(tmp_path, b"x")
 
 

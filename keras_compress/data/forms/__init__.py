@@ -1,5 +1,5 @@
-"""The forms of data: each module says whether data are of its form, and reads them.
+"""The supported forms of data: each module recognizes and reads one form.
 
-`recognizes(data, inputs)` returns a bool, `read(data, inputs)` a `Source`. No library
-that users may lack is imported to tell a form.
+`recognizes(data, inputs)` returns a bool, `read(data, inputs)` a `Source`. Recognizing a form
+imports no library that users may not have.
 """

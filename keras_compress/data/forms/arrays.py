@@ -11,7 +11,7 @@ from keras_compress.data.structure import is_array, shape_of
 
 
 def recognizes(data: Any, inputs: Inputs) -> bool:
-    """Return whether data are whole arrays, and no list of samples or batches."""
+    """Return whether data are whole arrays rather than a list of samples or batches."""
     return _is_x(data, inputs) or _is_pair(data, inputs)
 
 
@@ -35,7 +35,7 @@ def _is_x(data, inputs):
 
 
 def _is_pair(data, inputs):
-    """Tell (x, y) from a list with one array for each input, and from a list of batches."""
+    """Distinguish (x, y) from a list with one array per input, and from a list of batches."""
     if not isinstance(data, list | tuple) or len(data) not in PAIR_LENGTHS:
         return False
     if inputs is None:

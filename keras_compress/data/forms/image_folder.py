@@ -22,22 +22,22 @@ def recognizes(data: Any, inputs: Inputs) -> bool:
 
 
 def read(data: Any, inputs: Inputs) -> Source:
-    """Return the images of a folder, each decoded when it is needed.
+    """Return the images of a folder, which are decoded on demand.
 
     Args:
         data: Path of a folder with one sub-folder of images for each class; the label of an
-            image is the position of its folder's name among the sorted names. Images that lie
-            in the folder itself have no labels.
+            image is the position of its folder's name among the sorted names. Images directly in
+            the folder have no labels.
         inputs: `InputSpec` of the model's only input, (height, width, channels) with 1 channel
             (grey), 3 (RGB) or 4 (RGBA).
 
     Returns:
         An `ArraySource` of float32 images from 0 to 255, resized to the input's height and width
-        (bilinear, without regard to the aspect ratio), and of int64 labels. A model that was
-        trained on another scale needs it: put a `Rescaling` layer in front of it.
+        (bilinear, ignoring the aspect ratio), and of int64 labels. For a model that was trained on
+        another scale, put a `Rescaling` layer in front of it.
 
     Raises:
-        InvalidArgumentError: No images, or a model that takes something else.
+        InvalidArgumentError: There are no images, or the model does not take images.
         MissingPackageError: Pillow is not installed.
     """
     shape = _image_shape(data, inputs)
@@ -48,15 +48,15 @@ def read(data: Any, inputs: Inputs) -> Source:
     paths = [path for group in groups for path in group]
     if not paths:
         raise InvalidArgumentError(
-            f"A folder of images must hold images ({', '.join(_SUFFIXES)}), in one sub-folder for "
-            f"each class or directly. Received: {folder} without any"
+            f"A folder of images must contain images ({', '.join(_SUFFIXES)}), in one sub-folder "
+            f"for each class or directly. Received: {folder} without any"
         )
     labels = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
     return ArraySource(_Images(paths, shape), labels if classes else None)
 
 
 class _Images(LazyArray):
-    """Images that are decoded when their rows are asked for."""
+    """Images that are decoded when their rows are read."""
 
     def __init__(self, paths, shape):
         super().__init__((len(paths), *shape))
@@ -75,10 +75,10 @@ def _image_shape(data, inputs):
     )
     if len(shape) == 3 and None not in shape and shape[-1] in _MODES:
         return shape
-    takes = "a model that is not known here" if inputs is None else ", ".join(map(str, inputs))
+    target = "an unknown model" if inputs is None else ", ".join(map(str, inputs))
     raise InvalidArgumentError(
-        "A folder of images is for a model with one input of fixed size (height, width, channels) "
-        f"with 1, 3 or 4 channels. Received: folder {data} for {takes}"
+        "A folder of images needs a model with one input of fixed size (height, width, channels) "
+        f"with 1, 3 or 4 channels. Received: folder {data} for {target}"
     )
 
 
@@ -95,7 +95,7 @@ def _import_pillow():
         from PIL import Image
     except ImportError as error:
         raise MissingPackageError(
-            "Pillow reads folders of images, and is not installed: pip install Pillow"
+            "Reading folders of images needs Pillow: pip install Pillow"
         ) from error
     return Image
 
@@ -109,7 +109,7 @@ def _decode(path, shape):
             image = image.resize((width, height), image_module.Resampling.BILINEAR)
             return np.asarray(image, np.float32).reshape(shape)
     except Exception as error:
-        # PIL raises whatever the bytes lead its decoders to.
+        # PIL raises errors of any type on bad bytes.
         raise InvalidArgumentError(
             f"Each file of a folder of images must be an image that Pillow can decode. "
             f"Received: {path} ({' '.join(str(error).split())})"

@@ -1,4 +1,4 @@
-"""Generators, lists of samples or batches, and objects with a length and an index."""
+"""Generators, lists of samples or batches, and objects with `__len__` and `__getitem__`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol, runtime_checkable
@@ -16,7 +16,7 @@ class _Indexed(Protocol):
 
 
 def recognizes(data: Any, inputs: Inputs) -> bool:
-    """Return whether data can be gone through."""
+    """Return whether data can be iterated over."""
     if isinstance(data, str | bytes | bytearray | Mapping):
         return False
     return isinstance(data, Iterable | _Indexed)

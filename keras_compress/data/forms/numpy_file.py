@@ -1,4 +1,4 @@
-"""The paths of `.npz` and `.npy` files, which may come from anybody."""
+"""The paths of `.npz` and `.npy` files, which may be untrusted."""
 
 import math
 import os
@@ -21,12 +21,12 @@ def recognizes(data: Any, inputs: Inputs) -> bool:
 
 
 def read(data: Any, inputs: Inputs) -> Source:
-    """Return the arrays of a file; a `.npy` file stays on the disk and is mapped into memory.
+    """Return the arrays of a file; a `.npy` file is memory-mapped.
 
     Args:
         data: Path of a `.npy` file of samples, or of an `.npz` file with `x`, or one array for
             each input name, and `y` for the targets.
-        inputs: `InputSpec` of each input: an input called `y` leaves no name for targets.
+        inputs: `InputSpec` of each input. If an input is called `y`, there can be no targets.
 
     Returns:
         An `ArraySource`.
@@ -43,36 +43,36 @@ def read(data: Any, inputs: Inputs) -> Source:
 def load_arrays(
     path: str | os.PathLike, labels_name: str | None = "y"
 ) -> tuple[Any, np.ndarray | None]:
-    """Read an `.npz` file; nothing is allocated before sizes are known to fit.
+    """Read an `.npz` file; sizes are checked before memory is allocated.
 
     Args:
-        path: File with `x`, or one array for each input name, and maybe the labels.
-        labels_name: Name of the labels' array; `None` where all arrays are inputs.
+        path: File with `x`, or one array for each input name, and optionally the labels.
+        labels_name: Name of the labels' array; `None` if all arrays are inputs.
 
     Returns:
         Tuple (inputs, labels): an array or a dict of arrays, and an array or `None`.
 
     Raises:
-        InvalidArgumentError: Not an `.npz` of plain arrays, one without inputs, or one that
-            unpacks to more than half of the machine's memory.
+        InvalidArgumentError: The file is not an `.npz` of plain arrays, has no inputs, or unpacks
+            to more than half of the machine's memory.
     """
     sizes = archives.check(path)
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
-            # numpy warns of headers that Python 2 wrote.
+            # numpy warns about headers that Python 2 wrote.
             warnings.simplefilter("ignore")
             arrays = {_name(m): _read(archive, m, size) for m, size in sizes.items()}
     except Exception as error:
-        # zipfile, zlib and numpy raise whatever the bytes lead them to.
+        # zipfile, zlib and numpy raise errors of any type on bad bytes.
         raise InvalidArgumentError(
-            "An .npz file must hold plain arrays, as numpy.savez(path, x=..., y=...) writes "
+            "An .npz file must contain plain arrays, as numpy.savez(path, x=..., y=...) writes "
             f"them. Received: {path} ({' '.join(str(error).split())})"
         ) from error
     labels = arrays.pop(labels_name, None)
     if not arrays:
         raise InvalidArgumentError(
-            "The .npz file must hold x, or one array for each input. "
-            f"Received: {path} with {'y alone' if labels is not None else 'no array'}"
+            "The .npz file must contain x, or one array for each input. "
+            f"Received: {path} with {'only y' if labels is not None else 'no array'}"
         )
     return arrays.get("x") if set(arrays) == {"x"} else arrays, labels
 
@@ -85,14 +85,14 @@ def _map_file(path):
     except Exception as error:
         # As above; an empty array cannot be mapped.
         raise InvalidArgumentError(
-            "A .npy file must hold one plain array with samples in it, as numpy.save(path, x) "
+            "A .npy file must contain one plain array of samples, as numpy.save(path, x) "
             f"writes it. Received: {path} ({' '.join(str(error).split())})"
         ) from error
 
 
 def _name(member):
     if not member.endswith(".npy"):
-        raise ValueError(f"{member!r} is no array")
+        raise ValueError(f"{member!r} is not an array")
     return member.removesuffix(".npy")
 
 
@@ -104,15 +104,15 @@ def _read(archive, member, size):
 
 
 def _checked_header(stream, name, size):
-    """Raise unless the header is that of a plain array of as many bytes as there are."""
+    """Raise an error unless the header is that of a plain array of the available size."""
     shape, kind = _header(stream)
-    # An object's bytes are a pickle, and a pickle is a program.
+    # Objects are stored as pickles, and loading a pickle can run any code.
     if kind.hasobject or not kind.itemsize:
         raise ValueError(f"{name!r} holds values of type {kind}, not plain numbers")
     claimed = math.prod(shape) * kind.itemsize
     if stream.tell() + claimed != size or min(shape, default=0) < 0:
         raise ValueError(
-            f"{name!r} claims {claimed:,} bytes of shape {shape}, and {size:,} are there"
+            f"{name!r} claims {claimed:,} bytes of shape {shape}, but has {size:,} bytes in all"
         )
 
 
@@ -123,6 +123,6 @@ def _header(stream):
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
-        raise ValueError(f"arrays are of version {version} of numpy's format")
+        raise ValueError(f"version {version} of numpy's format is not supported")
     shape, _, kind = readers[version](stream)
     return shape, kind

@@ -1,4 +1,4 @@
-"""`keras.utils.PyDataset` of batches."""
+"""A `keras.utils.PyDataset` of batches."""
 
 import itertools
 from typing import Any
@@ -15,8 +15,8 @@ def recognizes(data: Any, inputs: Inputs) -> bool:
 
 
 def read(data: Any, inputs: Inputs) -> Source:
-    """Return the `ElementSource` of the batches, in the order of their numbers."""
-    # Keras lets a PyDataset say that it has no end, by a length of None.
+    """Return the `ElementSource` of the batches, in order."""
+    # A PyDataset of length None is infinite.
     count = data.num_batches
     numbers = itertools.count() if count is None else range(count)
     return ElementSource((data[number] for number in numbers), inputs, count is None)

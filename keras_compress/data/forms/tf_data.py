@@ -1,4 +1,4 @@
-"""`tf.data.Dataset` of samples or batches."""
+"""A `tf.data.Dataset` of samples or batches."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`torch.utils.data.DataLoader` of samples or batches."""
+"""A `torch.utils.data.DataLoader` of samples or batches."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def recognizes(data: Any, inputs: Inputs) -> bool:
 def read(data: Any, inputs: Inputs) -> Source:
     """Return the `ElementSource` of the batches; tensors become arrays one batch at a time.
 
-    Torch has channels first, Keras last: images must be moved in the data set
-    (`image.permute(1, 2, 0)`), for their shape alone does not always tell.
+    Torch puts channels first, Keras last: images must be transposed in the dataset
+    (`image.permute(1, 2, 0)`), because their shape does not always show their layout.
     """
     return ElementSource(data, inputs)

@@ -1,1 +1,1 @@
-"""Metrics of an evaluation: targets and predictions -> a number. One file a metric."""
+"""Metrics of an evaluation: targets and predictions -> a number. One per module."""

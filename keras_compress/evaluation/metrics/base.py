@@ -1,4 +1,4 @@
-"""What every metric shares: a call on targets and outputs."""
+"""The base class of metrics: a call on targets and outputs."""
 
 import abc
 import dataclasses
@@ -10,7 +10,7 @@ from keras_compress.support.plugins import Plugin
 
 @dataclasses.dataclass(frozen=True)
 class Metric(Plugin, abc.ABC):
-    """A map from targets and a model's outputs to a number."""
+    """Maps targets and a model's outputs to a number."""
 
     @property
     @abc.abstractmethod

@@ -15,9 +15,8 @@ from keras_compress.evaluation.metrics.base import Metric
 class TopKAccuracy(Metric):
     """Fraction of samples whose true class is among the k largest outputs.
 
-    A class that ties with the k-th largest output counts only if it comes first, as in a
-    sorted list of the classes: quantized outputs often tie, and counting every tie would
-    flatter them.
+    Of classes with equal outputs, the first comes first, as in a sorted list of the classes:
+    quantized outputs often tie, and counting every tie as correct would overstate their accuracy.
 
     Args:
         k: How many classes count, at least 1. The name `"top_3_accuracy"` stands for k = 3.

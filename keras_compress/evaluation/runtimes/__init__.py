@@ -1,4 +1,4 @@
-"""Runtimes that execute a TFLite file. One file a runtime.
+"""Runtimes that execute a TFLite file. One per module.
 
 `choose` finds the class of one, `open_file` opens a file in it.
 """
@@ -18,15 +18,15 @@ def choose(runtime: str | type[Runtime] | None = None, model: Model | None = Non
     Args:
         runtime: A runtime's name, a subclass of `Runtime`, or `None` for the first that is
             installed of LiteRT, `tflite_runtime`, `tf.lite` and TFLite Micro.
-        model: The file that is to run, a `flatbuffer.Model`, if it is known: with `None` for
-            the runtime, a file with weights compressed for TFLite Micro gets that one.
+        model: The file to run, a `flatbuffer.Model`, if known: if `runtime` is `None`, a file with
+            weights compressed for TFLite Micro gets that runtime.
 
     Returns:
         A subclass of `Runtime`.
 
     Raises:
         UnknownNameError: No runtime has that name.
-        EvaluationError: The runtime is not installed on this machine; with `None`, none is.
+        EvaluationError: The runtime is not installed on this machine; with `None`, no runtime is.
 
     Example:
         >>> choose("litert").__name__
@@ -58,7 +58,7 @@ def open_file(
         A `Runtime`.
 
     Raises:
-        FlatbufferError: The source is no readable TFLite file.
+        FlatbufferError: The source is not a readable TFLite file.
         EvaluationError: No such runtime on this machine, or it refuses the file.
 
     Example:
@@ -72,8 +72,8 @@ def open_file(
 
 
 def _first_available():
-    known = [plugins.get(__name__, name) for name in plugins.names(__name__)]
-    automatic = [runtime for runtime in known if runtime.priority is not None]
+    runtimes = [plugins.get(__name__, name) for name in plugins.names(__name__)]
+    automatic = [runtime for runtime in runtimes if runtime.priority is not None]
     for runtime in sorted(automatic, key=lambda runtime: runtime.priority):
         if runtime.available():
             return runtime

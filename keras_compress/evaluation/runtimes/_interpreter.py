@@ -11,7 +11,7 @@ from keras_compress.tflite.model import Model
 
 
 class InterpreterRuntime(Runtime):
-    """A runtime whose Python class is TensorFlow Lite's `Interpreter` or its heir."""
+    """A runtime whose Python class is TensorFlow Lite's `Interpreter` or its successor."""
 
     def __init__(
         self, model: Model, *, threads: int = 1, shapes: Sequence[Sequence[int]] | None = None
@@ -38,7 +38,7 @@ class InterpreterRuntime(Runtime):
         self._output_indices = [d["index"] for d in self._interpreter.get_output_details()]
 
     def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run once; the state of recurrent tensors begins anew."""
+        """Run once; the state of recurrent tensors is reset first."""
         interpreter = self._interpreter
         try:
             if self.stateful:
@@ -51,6 +51,6 @@ class InterpreterRuntime(Runtime):
             raise self._refuse(error) from error
 
     def close(self) -> None:
-        """Let go of the interpreter."""
+        """Release the interpreter."""
         self._interpreter = None
         super().close()

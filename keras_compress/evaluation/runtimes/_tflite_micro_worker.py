@@ -1,7 +1,7 @@
-"""The child process in which TFLite Micro runs one file: there it may abort without harm.
+"""The child process in which TFLite Micro runs one file, and may abort without harm.
 
 It answers requests from standard input on standard output (`support/messages.py`). Standard error
-is a file that both processes read: TFLite Micro says only there why it refuses a file.
+is a file that both processes read, because TFLite Micro explains there why it refuses a file.
 """
 
 import os
@@ -14,7 +14,7 @@ from tflite_micro.python.tflite_micro import runtime
 
 from keras_compress.support.messages import answer_stream, receive, send
 
-# The arena's size is needed beforehand; no device that runs TFLite Micro has more than this.
+# The arena's size must be given in advance; no device that runs TFLite Micro has more than this.
 _LARGEST_ARENA = 1 << 30
 _TOO_SMALL = ("Failed to resize buffer", "Failed to allocate")
 
@@ -26,21 +26,21 @@ class Worker:
         self._interpreter: Any = None  # a TFLite Micro interpreter once a file is open
 
     def open(self, arrays, arena_bytes):
-        """Open a file, with twice the arena as long as that is too small."""
+        """Open a file; double the arena until it is large enough."""
         content = arrays[0].tobytes()
         while True:
-            start = _said_so_far()
+            start = _log_size()
             try:
                 self._interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
                 return {}, []
             except RuntimeError:
-                said = _said_since(start)
+                log = _log_since(start)
                 arena_bytes *= 2
-                if arena_bytes > _LARGEST_ARENA or not any(text in said for text in _TOO_SMALL):
+                if arena_bytes > _LARGEST_ARENA or not any(text in log for text in _TOO_SMALL):
                     raise
 
     def run(self, arrays, rows, outputs, stateful):
-        """Run invocation by invocation; stack the results of each output."""
+        """Run the invocations one by one; stack the results of each output."""
         results, seconds = [], []
         for start in range(0, len(arrays[0]), rows):
             if stateful:
@@ -51,21 +51,21 @@ class Worker:
             self._interpreter.invoke()
             results.append([self._interpreter.get_output(k).copy() for k in range(outputs)])
             seconds.append(time.perf_counter() - began)
-        return {"seconds": seconds}, [np.stack(each) for each in zip(*results, strict=True)]
+        return {"seconds": seconds}, [np.stack(arrays) for arrays in zip(*results, strict=True)]
 
     def arena(self, arrays):
-        """Let TFLite Micro print what its arena holds."""
-        start = _said_so_far()
+        """Return TFLite Micro's printed description of its arena."""
+        start = _log_size()
         self._interpreter.print_allocations()
-        return {"text": _said_since(start)}, []
+        return {"text": _log_since(start)}, []
 
 
-def _said_so_far():
+def _log_size():
     return os.fstat(2).st_size
 
 
-def _said_since(start):
-    return os.pread(2, _said_so_far() - start, start).decode("utf-8", "replace").strip()
+def _log_since(start):
+    return os.pread(2, _log_size() - start, start).decode("utf-8", "replace").strip()
 
 
 def serve(requests, answers):
@@ -76,15 +76,15 @@ def serve(requests, answers):
             message, arrays = receive(requests)
         except EOFError:
             return
-        start = _said_so_far()
+        start = _log_size()
         try:
             send(answers, *getattr(worker, message.pop("do"))(arrays, **message))
         except (RuntimeError, ValueError, IndexError) as error:
-            send(answers, {"error": f"{error}. {_said_since(start)}"})
+            send(answers, {"error": f"{error}. {_log_since(start)}"})
 
 
 def main():
-    """Serve on the standard streams, out of the reach of C code that prints."""
+    """Serve on the standard streams, where output that C code prints cannot interfere."""
     serve(sys.stdin.buffer, answer_stream())
 
 

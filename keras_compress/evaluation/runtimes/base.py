@@ -1,4 +1,4 @@
-"""What every runtime shares: a TFLite file opened, its inputs and outputs, and running it."""
+"""The base class of runtimes, and descriptions of a file's inputs and outputs."""
 
 import abc
 import contextlib
@@ -20,11 +20,11 @@ class TensorDetails:
     """An input or an output of an opened file.
 
     Args:
-        name: The name that users know: the signature's, where the file has a signature.
+        name: The name that users know: the signature's, if the file has a signature.
         shape: Its dimensions; the first one is the batch.
-        signature: The same, with -1 where the file takes any length.
-        dtype: The numpy dtype of the array that goes in or comes out.
-        scale: Step of its quantization grid; 0.0 where it is not quantized.
+        signature: Its dimensions, with -1 where the file accepts any length.
+        dtype: The numpy dtype of its array.
+        scale: Step of its quantization grid; 0.0 if it is not quantized.
         zero_point: The integer that stands for 0.0.
     """
 
@@ -51,16 +51,16 @@ class Runtime(abc.ABC):
     Args:
         model: The file, as `keras_compress.tflite.flatbuffer.read` returns it.
         threads: Threads that one invocation may use, at least 1.
-        shapes: One shape per input that takes the place of the file's own, as for a larger
-            batch; `None` keeps the file's.
+        shapes: One shape per input that replaces the file's own, for example for a larger batch;
+            `None` keeps the file's.
 
     Attributes:
         inputs: `TensorDetails` in the order of `run`'s arrays.
         outputs: `TensorDetails` in the order of `run`'s results.
         stateful: Whether the file has tensors that keep their value between invocations.
-        priority: Place among the runtimes that are tried when none is named, the lowest first;
+        priority: Position among the runtimes that are tried if none is named, the lowest first;
             `None` for those that must be named.
-        module: The module whose presence tells that the runtime is installed.
+        module: The module whose presence shows that the runtime is installed.
         package: The installed package, for its version.
         install: The command that installs it.
         resizable: Whether `shapes` may differ from the file's.
@@ -88,8 +88,8 @@ class Runtime(abc.ABC):
         self.outputs = output_details(model)
         if model.has_encoded_weights and not self.decodes:
             raise self._refuse(
-                "its weights are compressed for TFLite Micro (TFLM_DECODE operators), which alone "
-                'can run it: evaluate it with runtime="tflite_micro", or take the dense file'
+                "its weights are compressed for TFLite Micro (TFLM_DECODE operators), the only "
+                'runtime for it: evaluate it with runtime="tflite_micro", or use the dense file'
             )
         if shapes is not None:
             self.inputs = tuple(
@@ -104,7 +104,7 @@ class Runtime(abc.ABC):
 
     @classmethod
     def available(cls) -> bool:
-        """Tell whether the runtime is installed, without importing it."""
+        """Return whether the runtime is installed, without importing it."""
         try:
             return importlib.util.find_spec(cls.module) is not None
         except ImportError:
@@ -113,7 +113,7 @@ class Runtime(abc.ABC):
     @classmethod
     def version(cls) -> str:
         """Return the installed version."""
-        # It reads packages as mails, with a mail client's modules: too much for a board's start.
+        # importlib.metadata imports the email package: too slow for every start on a board.
         metadata = importlib.import_module("importlib.metadata")
         return metadata.version(cls.package)
 
@@ -141,8 +141,8 @@ class Runtime(abc.ABC):
                 `rows`, the others are the input's.
 
         Returns:
-            One array per output. Where an output's first dimension is no batch, the results
-            of the single invocations are stacked.
+            One array per output. If an output's first dimension is not the batch, the results of
+            the single invocations are stacked.
 
         Raises:
             EvaluationError: The runtime fails, or the shape of an output changes.
@@ -151,10 +151,10 @@ class Runtime(abc.ABC):
         results = [
             self.invoke([array[start : start + self.rows] for array in arrays]) for start in starts
         ]
-        return [self.join(each) for each in zip(*results, strict=True)]
+        return [self.join(arrays) for arrays in zip(*results, strict=True)]
 
     def join(self, results: Sequence[np.ndarray]) -> np.ndarray:
-        """Join what single invocations gave for one output, as `run` returns it."""
+        """Join the results of single invocations for one output, as `run` returns them."""
         if results[0].shape[:1] == (self.rows,):
             return results[0] if len(results) == 1 else np.concatenate(results)
         if len({result.shape for result in results}) > 1:
@@ -165,8 +165,8 @@ class Runtime(abc.ABC):
         """Measure single invocations.
 
         Args:
-            arrays: What `invoke` takes.
-            runs: How many.
+            arrays: One array per input, as for `invoke`.
+            runs: Number of invocations.
 
         Returns:
             List of seconds; copying inputs in and outputs out is included.
@@ -183,12 +183,12 @@ class Runtime(abc.ABC):
 
         Returns:
             Dict with `total_bytes`, `head_bytes` (activations and scratch) and `tail_bytes`
-            (persistent structures), or `None` where the runtime has no such arena.
+            (persistent structures), or `None` if the runtime has no such arena.
         """
         return None
 
     def close(self) -> None:
-        """Let go of the interpreter and of what it holds."""
+        """Release the interpreter and its resources."""
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -198,13 +198,13 @@ class Runtime(abc.ABC):
         self.close()
 
     def _refuse(self, reason: object) -> EvaluationError:
-        """Return the error that says the runtime does not run the file."""
+        """Return the error for a file that the runtime does not run."""
         text = " ".join(str(reason).split()).rstrip(".") or "no reason given"
         return EvaluationError(
             f"The runtime {self.name()!r} does not run this file: {text}. "
             f"Received: {len(self.model.content):,} bytes, inputs "
             f"{', '.join(str(tensor) for tensor in self.inputs)}. "
-            "See what it holds with `keras-compress inspect`, or try another runtime."
+            "Look at its contents with `keras-compress inspect`, or try another runtime."
         )
 
 

@@ -1,4 +1,4 @@
-"""LiteRT with Coral's Edge TPU behind it, where a device and its library are present."""
+"""LiteRT with Coral's Edge TPU, if a device and its library are present."""
 
 import ctypes
 import ctypes.util
@@ -10,10 +10,10 @@ _LIBRARY = "libedgetpu.so.1"
 
 
 class EdgeTPU(InterpreterRuntime):
-    """LiteRT's interpreter that hands compiled operators to an Edge TPU.
+    """LiteRT's interpreter with a delegate that runs compiled operators on an Edge TPU.
 
-    It takes the file that `edgetpu_compiler` wrote (`keras_compress.exporting.coral`); of any
-    other file every operator runs on the processor. Unconfirmed: no device was at hand.
+    It runs a file that `edgetpu_compiler` wrote (`keras_compress.exporting.coral`); in any other
+    file every operator runs on the CPU. Not confirmed: no device was available.
 
     Source: Google, "Run inference on the Edge TPU with Python", coral.ai.
     """
@@ -24,7 +24,7 @@ class EdgeTPU(InterpreterRuntime):
 
     @classmethod
     def available(cls) -> bool:
-        """Tell whether LiteRT and the device's library are installed."""
+        """Return whether LiteRT and the device's library are installed."""
         return super().available() and ctypes.util.find_library("edgetpu") is not None
 
     @classmethod
@@ -32,7 +32,7 @@ class EdgeTPU(InterpreterRuntime):
         from ai_edge_litert.interpreter import Interpreter, load_delegate
 
         try:
-            # LiteRT 2.3's Delegate raises in its destructor where its library did not load.
+            # LiteRT 2.3's Delegate raises in its destructor if its library did not load.
             ctypes.CDLL(_LIBRARY)
         except OSError as error:
             raise ValueError(str(error)) from error

@@ -6,11 +6,11 @@ from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
 
 class LiteRT(InterpreterRuntime):
-    """LiteRT's interpreter with its default kernels (XNNPACK's, where it has them).
+    """LiteRT's interpreter with its default kernels (XNNPACK's, if it has them).
 
-    XNNPACK rounds once where the reference kernels round twice, so integers may differ by a
-    few steps from what a microcontroller computes: `litert_reference` and `tflite_micro` run
-    the reference kernels.
+    XNNPACK rounds once where the reference kernels round twice, so that integers may differ by a
+    few steps from those on a microcontroller: `litert_reference` and `tflite_micro` run the
+    reference kernels.
     """
 
     priority = 0

@@ -1,4 +1,4 @@
-"""LiteRT with the reference kernels: slow, and the yardstick for bit-exact comparison."""
+"""LiteRT with the reference kernels: slow, but the reference for bit-exact comparison."""
 
 from typing import Any
 

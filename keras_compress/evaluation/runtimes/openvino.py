@@ -8,8 +8,8 @@ from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support.files import temporary_folder
 from keras_compress.tflite.model import Model
 
-# Its 8-bit kernels saturate sums of two products at 16 bits where the processor has no VNNI: a
-# network of two inputs was 80 steps away from LiteRT with them, and 3 without.
+# OpenVINO's 8-bit kernels saturate sums of two products at 16 bits on processors without VNNI: a
+# network of two inputs differed from LiteRT by 80 steps with them, and by 3 without.
 _SETTINGS = {
     "INFERENCE_PRECISION_HINT": "f32",
     "LP_TRANSFORMS_MODE": "NO",
@@ -20,10 +20,10 @@ _SETTINGS = {
 class OpenVINO(Runtime):
     """OpenVINO on the CPU.
 
-    Here it computes with fake-quantized real numbers, so its answers differ from those of TFLite's
-    kernels by some steps (at most 3 on the networks of the tests), and it is no measure of what a
-    microcontroller computes. Files with 16-bit activations are refused: their results wrap around
-    in it.
+    Here it computes with fake-quantized real numbers, so that its outputs differ from those of
+    TFLite's kernels by some steps (at most 3 on the networks of the tests) and do not show what a
+    microcontroller computes. Files with 16-bit activations are refused, as their results overflow
+    in OpenVINO.
 
     Raises:
         EvaluationError: OpenVINO refuses the file or the shapes, or the file has 16-bit
@@ -40,13 +40,13 @@ class OpenVINO(Runtime):
         super().__init__(model, threads=threads, shapes=shapes)
         if _has_wide_activations(model):
             raise self._refuse(
-                "it has 16-bit activations, which OpenVINO computes wrong. "
-                "Take litert_reference or tflite_micro"
+                "it has 16-bit activations, which OpenVINO computes wrongly. "
+                "Use litert_reference or tflite_micro"
             )
         try:
             compiled = self._compile(shapes)
         except (RuntimeError, ValueError) as error:
-            raise self._refuse(_last_words(error)) from error
+            raise self._refuse(_without_source_location(error)) from error
         self._request = compiled.create_infer_request()
         self._inputs = [_port(compiled.inputs, tensor, i) for i, tensor in enumerate(model.inputs)]
         self._outputs = [
@@ -57,7 +57,7 @@ class OpenVINO(Runtime):
         import openvino
 
         core = openvino.Core()
-        # Its reader of .tflite takes paths only.
+        # OpenVINO reads .tflite files from paths only.
         with temporary_folder() as folder:
             path = folder / "model.tflite"
             path.write_bytes(self.model.content)
@@ -70,17 +70,17 @@ class OpenVINO(Runtime):
         )
 
     def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run once; the state of recurrent tensors begins anew."""
+        """Run once; the state of recurrent tensors is reset first."""
         try:
             if self.stateful:
                 self._request.reset_state()
             results = self._request.infer(dict(zip(self._inputs, arrays, strict=True)))
             return [results[port].copy() for port in self._outputs]
         except (RuntimeError, ValueError) as error:
-            raise self._refuse(_last_words(error)) from error
+            raise self._refuse(_without_source_location(error)) from error
 
     def close(self) -> None:
-        """Let go of the compiled network."""
+        """Release the compiled network."""
         self._request = None
         super().close()
 
@@ -91,12 +91,12 @@ def _has_wide_activations(model):
 
 
 def _port(ports, tensor, position):
-    """Return the port of a tensor: by its name, or, where that was lost, by its place."""
+    """Return the port of a tensor, by its name or, if that was lost, by its position."""
     named = [port for port in ports if tensor.name in port.get_names()]
     return named[0] if named else ports[position]
 
 
-def _last_words(error):
-    """Leave out of OpenVINO's message where in its sources it was raised."""
+def _without_source_location(error):
+    """Return OpenVINO's message without the locations in its source code."""
     lines = [line.strip() for line in str(error).splitlines()]
     return " ".join(line for line in lines if line and not line.startswith("Exception from"))

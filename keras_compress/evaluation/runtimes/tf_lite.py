@@ -1,4 +1,4 @@
-"""TensorFlow's own interpreter, for a machine that has nothing else."""
+"""TensorFlow's own interpreter, for machines without another runtime."""
 
 import warnings
 from typing import Any
@@ -7,7 +7,7 @@ from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
 
 
 class TFLite(InterpreterRuntime):
-    """`tf.lite.Interpreter`: importing it takes seconds, and TensorFlow is to remove it."""
+    """`tf.lite.Interpreter`: its import takes seconds, and TensorFlow plans to remove it."""
 
     priority = 2
     module = "tensorflow"
@@ -19,6 +19,6 @@ class TFLite(InterpreterRuntime):
         import tensorflow as tf
 
         with warnings.catch_warnings():
-            # It announces its removal; whoever has LiteRT never gets here.
+            # It warns of its removal in favour of LiteRT, which is used here if it is installed.
             warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is dep")
             return tf.lite.Interpreter(model_content=content, num_threads=threads)

@@ -11,7 +11,7 @@ from keras_compress.tflite.model import Model
 
 _WORKER = "keras_compress.evaluation.runtimes._tflite_micro_worker"
 _ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
-# The wheel's own first guess; the worker doubles it until the file fits.
+# The wheel's own initial guess; the worker doubles it until the file fits.
 _ARENA_PER_FILE_BYTE = 10
 _LAST_CHARACTERS = 500
 
@@ -19,7 +19,7 @@ _LAST_CHARACTERS = 500
 class TFLiteMicro(Runtime):
     """The `tflite-micro` wheel's interpreter, with the reference kernels.
 
-    It can abort the process on a file that it does not like, so it lives in a child process,
+    It can abort its process on a file that it does not support, so it runs in a child process,
     where an abort becomes an `EvaluationError`. One invocation uses one thread; an evaluation
     uses more cores by opening the file several times.
     """
@@ -38,43 +38,43 @@ class TFLiteMicro(Runtime):
         if shapes is not None and any(
             tensor.shape != tuple(shape) for tensor, shape in zip(self.inputs, shapes, strict=True)
         ):
-            raise self._refuse(f"TFLite Micro takes no other shapes. Received: shapes={shapes}.")
+            raise self._refuse(f"TFLite Micro cannot change shapes. Received: shapes={shapes}.")
         self._child = self._resources.enter_context(processes.Child(_WORKER))
-        self._ask(
+        self._request(
             "open",
             [np.frombuffer(model.content, np.uint8)],
             arena_bytes=_ARENA_PER_FILE_BYTE * len(model.content),
         )
 
     def invoke(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run once; the state of recurrent tensors begins anew."""
+        """Run once; the state of recurrent tensors is reset first."""
         return self.run(arrays)
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run on any multiple of `rows` samples in one exchange with the child."""
+        """Run on any multiple of `rows` samples with one request to the child."""
         _, results = self._run(arrays)
         return [self.join(stacked) for stacked in results]
 
     def time_invocations(self, arrays: Sequence[np.ndarray], runs: int) -> list[float]:
-        """Measure single invocations in the child, without the exchange."""
+        """Measure single invocations in the child, without communication."""
         return [self._run(arrays)[0]["seconds"][0] for _ in range(runs)]
 
     def arena(self) -> dict[str, int]:
         """Return the arena's bytes as TFLite Micro counts them on this host."""
-        answer, _ = self._ask("arena")
+        answer, _ = self._request("arena")
         return {f"{part}_bytes": int(size) for part, size in _ARENA_LINE.findall(answer["text"])}
 
     def _run(self, arrays):
-        return self._ask(
+        return self._request(
             "run", arrays, rows=self.rows, outputs=len(self.outputs), stateful=self.stateful
         )
 
-    def _ask(self, what, arrays=(), **fields):
+    def _request(self, what, arrays=(), **fields):
         try:
             self._child.send({"do": what, **fields}, arrays)
             answer, results = self._child.receive()
         except (OSError, EOFError):
-            reason = self._death()
+            reason = self._end_reason()
             self.close()
             raise self._refuse(reason) from None
         if "error" in answer:
@@ -83,7 +83,7 @@ class TFLiteMicro(Runtime):
             raise self._refuse(answer["error"])
         return answer, results
 
-    def _death(self):
-        """Say how the child ended, with what TFLite Micro printed last."""
+    def _end_reason(self):
+        """Return how the child ended, and the last output of TFLite Micro."""
         reason = processes.exit_reason(self._child.kill())
         return f"it ended its process ({reason}). {self._child.output()[-_LAST_CHARACTERS:]}"

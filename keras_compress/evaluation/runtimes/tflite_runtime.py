@@ -1,4 +1,4 @@
-"""The tflite_runtime wheel, LiteRT's predecessor, for boards that still carry it."""
+"""The tflite_runtime wheel, LiteRT's predecessor, for boards that still have it."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""Output for TFLite Micro on a microcontroller."""
+"""Exports for TFLite Micro on microcontrollers."""

@@ -1,4 +1,4 @@
-"""How large a tensor arena a firmware should set aside."""
+"""The size of the tensor arena that a firmware should reserve."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from keras_compress.tflite import arena, operators
 from keras_compress.tflite.flatbuffer import Model
 
 _ALIGNMENT = 16
-# A share for what the interpreter takes while it plans, and for kernels of other versions.
+# A reserve for the interpreter's planning, and for kernels of other versions.
 _MARGIN = 0.1
 # The im2col columns of CMSIS-NN: two of int16.
 _SCRATCH_PER_FILTER_WEIGHT = 4
@@ -18,15 +18,15 @@ _SCRATCH_PER_FILTER_WEIGHT = 4
 
 @dataclasses.dataclass(frozen=True)
 class ArenaSize:
-    """The arena that a file needs, and what a firmware should set aside for it.
+    """The arena that a file needs, and how much a firmware should reserve for it.
 
     Args:
         head_bytes: Feature maps and scratch memory of the reference kernels.
-        tail_bytes: Structures that live as long as the interpreter; measured on a 64-bit host it
+        tail_bytes: Structures that live as long as the interpreter; measured on a 64-bit host, it
             is an upper bound for a 32-bit device, whose pointers are half as long.
-        margin_bytes: A tenth of both, or the scratch memory that kernels written for a processor
-            want for the largest filter, whichever is more.
-        measured: Whether TFLite Micro said so, or it was estimated from the file.
+        margin_bytes: A tenth of both, or the scratch memory that processor-specific kernels need
+            for the largest filter, whichever is larger.
+        measured: Whether it was measured in TFLite Micro rather than estimated from the file.
     """
 
     head_bytes: int
@@ -36,12 +36,12 @@ class ArenaSize:
 
     @property
     def total_bytes(self) -> int:
-        """Bytes to set aside, a multiple of 16."""
+        """Bytes to reserve, a multiple of 16."""
         return _aligned(self.head_bytes + self.tail_bytes + self.margin_bytes)
 
 
 def arena_size(model: Model) -> ArenaSize:
-    """Measure the arena in TFLite Micro; where that is not installed, estimate it.
+    """Measure the arena in TFLite Micro, or estimate it if TFLite Micro is not installed.
 
     Args:
         model: A `keras_compress.tflite.flatbuffer.Model`.
@@ -59,7 +59,7 @@ def arena_size(model: Model) -> ArenaSize:
 
 
 def _is_compiled(model):
-    """Whether an accelerator executes a part of it, which no interpreter on a PC does."""
+    """Return whether an accelerator runs part of the file, which no interpreter on a PC can."""
     return any(op.name == "ethos-u" for op in model.operators)
 
 
@@ -71,15 +71,15 @@ def _measure(model):
 
 
 def _estimate(model):
-    found = arena.estimate(model)
-    return found.head, found.tail
+    estimate = arena.estimate(model)
+    return estimate.head, estimate.tail
 
 
 def _scratch(model):
-    """Bytes that CMSIS-NN wants for the largest filter."""
+    """Return the scratch bytes that CMSIS-NN needs for the largest filter."""
     convolutions = (op for op in model.operators if operators.row(op.name).is_convolution_2d)
     filters = (operators.weights(op) for op in convolutions)
-    # An output channel's share of the weights; depthwise kernels keep channels last.
+    # The weights of one output channel; depthwise kernels have their channels last.
     sizes = [math.prod(f.shape[1:]) for f in filters if f is not None]
     return _SCRATCH_PER_FILTER_WEIGHT * max(sizes, default=0)
 

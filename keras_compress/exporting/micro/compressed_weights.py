@@ -1,4 +1,4 @@
-"""Store each weight tensor of a file in the form that takes the fewest bytes on the device."""
+"""Store each weight tensor of a file in the encoding that takes the fewest bytes."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ _READ_WHEN_INVOKED = (
     "GATHER",
     "TRANSPOSE_CONV",
 )
-# An encoded tensor brings an operator and two more tensors into the graph, with names or without.
+# An encoded tensor adds an operator and two more tensors to the graph, without or with names.
 _GRAPH_BYTES = 125
 _NAMED_GRAPH_BYTES = 190
 
@@ -35,52 +35,52 @@ _NAMED_GRAPH_BYTES = 190
 def compress_weights(
     content: FileSource, samples: Samples | None = None, *, strip: bool = False
 ) -> CompressedWeights:
-    """Store the weights of a file compressed, for TFLite Micro to decode as it runs.
+    """Compress the weights of a file, for TFLite Micro to decode as it runs.
 
-    Each int8 weight tensor is stored in the form that takes the fewest bytes: dense, a bitmap
-    with the values that are not zero (pruned weights), or look-up tables (clustered weights).
-    The result is run against the dense file in TFLite Micro and refused unless every output
-    integer is the same.
+    Each int8 weight tensor is stored in the encoding that takes the fewest bytes: dense, a bitmap
+    with the nonzero values (pruned weights), or look-up tables (clustered weights). The result is
+    compared with the dense file in TFLite Micro and refused unless every output integer is the
+    same.
 
     The weights of one operator at a time are decoded into the arena, so that its head grows;
-    `CompressedWeights` says by how much. Only TFLite Micro runs such a file.
+    `CompressedWeights` reports by how much. Only TFLite Micro runs such a file.
 
     Args:
         content: Bytes or path of an integer `.tflite`, or a `ConvertedModel`.
-        samples: Inputs to compare answers on, in the units of training, as `kc.evaluate` takes
+        samples: Inputs to compare outputs on, in the units of training, as `kc.evaluate` takes
             them. Default: 16 random samples from the whole range of the inputs' types.
-        strip: Whether names, signatures and metadata are left out too; the device reads none
-            of them.
+        strip: Whether to remove names, signatures and metadata too; the device reads none of
+            them.
 
     Returns:
         A `CompressedWeights`.
 
     Raises:
-        FlatbufferError: No readable TFLite file.
-        InvalidArgumentError: The weights are compressed already.
-        ConversionError: The compressed file does not answer as the dense one does.
+        FlatbufferError: The source is not a readable TFLite file.
+        InvalidArgumentError: The weights are already compressed.
+        ConversionError: The outputs of the compressed file differ from the dense file's.
         EvaluationError: TFLite Micro is not installed or does not run the dense file.
 
     Example:
         >>> result = kc.compress_weights(converted, x_test[:100], strip=True)  # doctest: +SKIP
         >>> result.save("model_micro.tflite")  # doctest: +SKIP
 
-    Source: Han et al. 2016, "Deep Compression", for weights stored sparse and by table;
+    Source: Han et al. 2016, "Deep Compression", for sparse weights and weights in tables;
     tflite-micro, "TFLM DECODE Operator Design", for the format.
     """
     file = flatbuffer.read(content)
     if file.has_encoded_weights:
         raise InvalidArgumentError(
-            "The weights of this file are compressed already: it holds TFLM_DECODE operators. "
-            f"Received: {len(file.content):,} bytes. Give the dense file."
+            "The weights of this file are already compressed: it has TFLM_DECODE operators. Pass "
+            f"the dense file. Received: {len(file.content):,} bytes"
         )
     encoded, tensors = {}, []
-    for place, tensor, described in _weights(file, getattr(content, "scopes", None)):
-        found = _encode_all(tensor)
-        chosen = _smallest(found, tensor, _GRAPH_BYTES if strip else _NAMED_GRAPH_BYTES)
+    for index, tensor, owner in _weights(file, getattr(content, "scopes", None)):
+        encodings = _encode_all(tensor)
+        chosen = _smallest(encodings, tensor, _GRAPH_BYTES if strip else _NAMED_GRAPH_BYTES)
         if chosen != "dense":
-            encoded[place] = found[chosen]
-        tensors.append(_describe(tensor, found, chosen, described))
+            encoded[index] = encodings[chosen]
+        tensors.append(_describe(tensor, encodings, chosen, owner))
     model = unpack(file.content)
     insert_decoders(model, encoded)
     if strip:
@@ -108,8 +108,8 @@ def _weights(file, scopes):
         names = LayerNames(graph, scopes)
         for index, consumers in sorted(graph.consumers.items(), key=lambda c: c[1][0].index):
             tensor = graph.tensors[index]
-            alone = len(readers[tensor.buffer]) == 1 and tensor not in graph.outputs
-            if alone and _is_weight(tensor) and all(_reads(op, tensor) for op in consumers):
+            unshared = len(readers[tensor.buffer]) == 1 and tensor not in graph.outputs
+            if unshared and _is_weight(tensor) and all(_reads(op, tensor) for op in consumers):
                 layer = names.first(consumers[0]) or tensor.name
                 yield (graph.index, index), tensor, (layer, consumers[0].name)
 
@@ -119,13 +119,13 @@ def _is_weight(tensor):
 
 
 def _reads(operator, tensor):
-    """Whether an operator reads a tensor as its weights, and nowhere else."""
+    """Return whether an operator reads a tensor as its weights, and as nothing else."""
     read_as = [operand.is_trained for operand, t in operators.inputs(operator) if t is tensor]
     return operator.name in _READ_WHEN_INVOKED and read_as == [True]
 
 
 def _encode_all(tensor):
-    """Return what each encoding makes of a tensor, by the encoding's name."""
+    """Return a tensor in each encoding, by the encoding's name."""
     zero_points = tensor.zero_points if tensor.zero_points.size else np.zeros(1, np.int64)
     return {
         name: plugins.get(ENCODINGS, name)().encode(tensor.data, zero_points, tensor.axis)
@@ -133,14 +133,14 @@ def _encode_all(tensor):
     }
 
 
-def _smallest(found, tensor, overhead):
-    sizes = {name: len(e) + overhead for name, e in found.items() if e is not None}
+def _smallest(encodings, tensor, overhead):
+    sizes = {name: len(e) + overhead for name, e in encodings.items() if e is not None}
     sizes["dense"] = tensor.size
     return min(sizes, key=sizes.__getitem__)
 
 
-def _describe(tensor, found, chosen, described):
-    layer, operator = described
+def _describe(tensor, encodings, chosen, owner):
+    layer, operator = owner
     values = tensor.data
     channels = values[None] if tensor.axis is None else np.moveaxis(values, tensor.axis, 0)
     return TensorCompression(
@@ -150,7 +150,7 @@ def _describe(tensor, found, chosen, described):
         sparsity=tensor.zeros / tensor.size,
         distinct=max(len(np.unique(channel)) for channel in channels),
         dense_bytes=values.size,
-        encoded_bytes={name: None if e is None else len(e) for name, e in found.items()},
+        encoded_bytes={name: None if e is None else len(e) for name, e in encodings.items()},
         chosen=chosen,
         entropy_bytes=zero_order_entropy_bytes(values),
     )

@@ -1,4 +1,4 @@
-"""What compressing the weights of a file came to, tensor by tensor."""
+"""The result of compressing the weights of a file, tensor by tensor."""
 
 import dataclasses
 import html
@@ -11,16 +11,16 @@ from keras_compress.support.types import Json, StrPath
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorCompression:
-    """How one weight tensor is stored, and what the other ways would have taken.
+    """How one weight tensor is stored, and how many bytes each encoding takes.
 
     Args:
-        layer: The Keras layer, where the file tells, else the tensor's name.
+        layer: The Keras layer if known, else the tensor's name.
         operator: The operator that reads it.
         shape: Its dimensions.
         sparsity: Fraction of its weights that are zero.
-        distinct: Most values that occur in one channel, or in the tensor if it has one scale.
+        distinct: Number of distinct values in the tensor, or in its channel with the most.
         dense_bytes: Bytes of the plain integers.
-        encoded_bytes: Bytes by name of the encoding, `None` where it cannot hold the tensor.
+        encoded_bytes: Bytes by name of the encoding; `None` if it cannot hold the tensor.
         chosen: Name of the encoding in the file, or `"dense"`.
         entropy_bytes: Zero-order entropy of the integers.
     """
@@ -50,18 +50,18 @@ class TensorCompression:
 class CompressedWeights:
     """A file whose weights TFLite Micro decodes as it runs.
 
-    Its answers were compared with those of the dense file, integer by integer. LiteRT and other
+    Its outputs were compared with those of the dense file, integer by integer. LiteRT and other
     runtimes cannot run it.
 
     Args:
         content: The file's bytes.
-        dense_bytes: Size of the file that it was made from.
+        dense_bytes: Size of the original file.
         tensors: One `TensorCompression` for each weight tensor.
         samples: Number of samples on which both files gave the same integers.
         arena: Bytes of TFLite Micro's arena with this file: `total_bytes`, `head_bytes`,
             `tail_bytes`. A 64-bit host inflates the tail.
         dense_arena: The same with the dense file.
-        runtime: Version of TFLite Micro that was asked.
+        runtime: Version of TFLite Micro that ran both files.
     """
 
     content: bytes = dataclasses.field(repr=False)
@@ -79,7 +79,7 @@ class CompressedWeights:
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of the weights as stored, codes and tables together."""
+        """Bytes of the weights as stored, including tables."""
         return sum(tensor.bytes for tensor in self.tensors)
 
     @property
@@ -89,7 +89,7 @@ class CompressedWeights:
 
     @property
     def other_bytes(self) -> int:
-        """Bytes of the file that are no weights: graph, scales, biases, headers of the file."""
+        """Bytes of everything but the weights: graph, scales, biases, headers."""
         return self.bytes - self.weight_bytes
 
     def save(self, path: StrPath) -> Path:
@@ -139,8 +139,8 @@ def _summary(result):
 
 def _table(result):
     names = list(result.tensors[0].encoded_bytes) if result.tensors else []
-    spoken = [name.replace("_", " ") for name in names]
-    yield ("layer", "zeros", "distinct", "dense", *spoken, "entropy", "stored as")
+    headings = [name.replace("_", " ") for name in names]
+    yield ("layer", "zeros", "distinct", "dense", *headings, "entropy", "stored as")
     for tensor in result.tensors:
         sizes = (tensor.encoded_bytes[name] for name in names)
         yield (

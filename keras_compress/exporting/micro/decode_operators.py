@@ -1,4 +1,4 @@
-"""Put encoded weights into a file, each with a DECODE operator before its reader."""
+"""Insert encoded weights into a file, each with a DECODE operator before its reader."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from keras_compress.tflite.operators import OperandRole
 
 
 def insert_decoders(model, encoded):
-    """Replace weight tensors by encoded ones and decode them where they are read.
+    """Replace weight tensors with encoded ones, and decode them where they are read.
 
-    TFLite Micro frees what DECODE made when the next operator has run, so that only one decoded
-    tensor at a time takes memory; a tensor that two operators read is decoded twice.
+    TFLite Micro frees the output of DECODE after the next operator has run, so that only one
+    decoded tensor at a time takes memory; a tensor that two operators read is decoded twice.
 
     Args:
         model: A `ModelT`; it is changed.
@@ -28,16 +28,17 @@ def insert_decoders(model, encoded):
 
 def _insert(model, graph, encoded, code):
     ancillary = {index: _add(model, graph, e.ancillary, index) for index, e in encoded.items()}
-    decoded = []
+    operators_with_decoders = []
     for operator in graph.operators:
         inputs = np.array(operator.inputs)
-        for place, index in enumerate(operator.inputs):
+        for position, index in enumerate(operator.inputs):
             if index in encoded:
-                inputs[place] = _add_decoded(graph, index)
-                decoded.append(_decoder(code, index, ancillary[index], inputs[place]))
+                inputs[position] = _add_decoded(graph, index)
+                decoder = _decoder(code, index, ancillary[index], inputs[position])
+                operators_with_decoders.append(decoder)
         operator.inputs = inputs
-        decoded.append(operator)
-    graph.operators = decoded
+        operators_with_decoders.append(operator)
+    graph.operators = operators_with_decoders
     for index, e in encoded.items():
         tensor = graph.tensors[index]
         graph.tensors[index] = _stored(model, e.data, tensor.name, tensor.buffer)
@@ -62,7 +63,7 @@ def _decoder(code, encoded, ancillary, output):
 
 
 def _add(model, graph, data, source):
-    """Add a tensor of bytes of its own buffer; return its index."""
+    """Add a tensor of bytes with a buffer of its own; return its index."""
     model.buffers.append(schema().BufferT())
     name = _derived_name(graph.tensors[source].name, "ancillary")
     graph.tensors.append(_stored(model, data, name, len(model.buffers) - 1))
@@ -78,7 +79,7 @@ def _stored(model, data, name, buffer):
 
 
 def _add_decoded(graph, index):
-    """Add a tensor like one that is encoded, for DECODE to fill; return its index."""
+    """Add the tensor that DECODE fills, like the encoded one was; return its index."""
     source, tensor = graph.tensors[index], schema().TensorT()
     tensor.name = _derived_name(source.name, "decoded")
     tensor.shape, tensor.type, tensor.buffer = source.shape, source.type, 0

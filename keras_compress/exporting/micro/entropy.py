@@ -1,15 +1,15 @@
-"""The least that a code for single weights could take."""
+"""A lower bound on the size of weights that are encoded one by one."""
 
 import numpy as np
 
 
 def zero_order_entropy_bytes(values):
-    """Return the bytes of the best code that sees each value by itself.
+    """Return the bytes of the best code that encodes each value independently.
 
         H = -sum over values v of p(v) * log2 p(v), with p(v) the frequency of v
 
-    times the number of values, in bytes. A code that knows of structure (places of zeros,
-    channels of different spread) may take less.
+    times the number of values, in bytes. A code that uses structure (positions of zeros, channels
+    of different spread) may take less.
 
     Args:
         values: Array of integers.

@@ -1,4 +1,4 @@
-"""C++ source for a firmware with TFLite Micro: the model, its arena, its operators, its scales."""
+"""C++ source for a firmware with TFLite Micro: the model, its arena, operators and scales."""
 
 import dataclasses
 import functools
@@ -41,7 +41,7 @@ typedef typeid typename union unsigned using virtual void volatile while xor
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Firmware:
-    """What a firmware needs of a file.
+    """A file together with what a firmware needs to run it.
 
     Args:
         name: Name of the files and of the C++ namespace.
@@ -49,7 +49,7 @@ class Firmware:
         arena: An `ArenaSize`.
         methods: Names of the resolver's methods that register the file's operators.
         inputs: `TensorDetails` of the inputs, in the file's order.
-        outputs: `TensorDetails` of the outputs, likewise.
+        outputs: `TensorDetails` of the outputs, in the file's order.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Firmware:
         }
 
     def save(self, folder: StrPath) -> tuple[Path, ...]:
-        """Write the files into a folder, which is made where it is not there.
+        """Write the files into a folder, which is created if it does not exist.
 
         Returns:
             Tuple of their paths.
@@ -100,7 +100,7 @@ class Firmware:
 
 
 def build_firmware(model: FileSource, name: str = "model") -> Firmware:
-    """Gather what a firmware with TFLite Micro needs of a file.
+    """Collect what a firmware with TFLite Micro needs to run a file.
 
     Args:
         model: Path or bytes of a `.tflite`, or a `ConvertedModel`.
@@ -110,9 +110,9 @@ def build_firmware(model: FileSource, name: str = "model") -> Firmware:
         A `Firmware`; its `save(folder)` writes `name.h`, `name.cc` and `name_operators.h`.
 
     Raises:
-        InvalidArgumentError: The name is no C++ identifier.
-        FlatbufferError: No readable TFLite file.
-        ConversionError: TFLite Micro lacks an operator.
+        InvalidArgumentError: The name is not a C++ identifier.
+        FlatbufferError: The source is not a readable TFLite file.
+        ConversionError: TFLite Micro does not have an operator of the file.
         EvaluationError: TFLite Micro refuses the file.
 
     Example:
@@ -121,7 +121,7 @@ def build_firmware(model: FileSource, name: str = "model") -> Firmware:
     if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name) or name in _CPP_KEYWORDS.split():
         raise InvalidArgumentError(
             "The name of a firmware's model must be a C++ identifier: letters, digits and "
-            f"single '_', beginning with a letter, and no keyword. Received: {name!r}"
+            f"single '_', beginning with a letter, and not a keyword. Received: {name!r}"
         )
     read = flatbuffer.read(model)
     return Firmware(
@@ -140,7 +140,7 @@ def _environment():
         import jinja2
     except ImportError as error:
         raise MissingPackageError(
-            'C++ source is written with Jinja2: pip install "keras-compress[micro]"'
+            'Writing C++ source needs Jinja2: pip install "keras-compress[micro]"'
         ) from error
 
     folder = importlib.resources.files("keras_compress.exporting.micro")
@@ -168,7 +168,7 @@ def _byte_lines(content):
 
 
 def _cpp_float(value):
-    """Write a float32 so that a compiler reads the same one."""
+    """Return a float32 as C++ text from which a compiler reads the same value."""
     text = f"{np.float32(value):.9g}"
     return f"{text}f" if re.search("[.e]", text) else f"{text}.0f"
 
@@ -178,5 +178,5 @@ def _cpp_type(details):
 
 
 def _comment(text):
-    """Keep a name from ending or continuing the comment that it stands in."""
+    """Return a name without characters that would end or continue a C++ comment."""
     return re.sub(r"[^\x20-\x5b\x5d-\x7e]", "?", str(text))

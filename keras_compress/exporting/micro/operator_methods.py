@@ -1,9 +1,9 @@
-"""The methods by which a `MicroMutableOpResolver` learns a file's operators."""
+"""The methods that register a file's operators with a `MicroMutableOpResolver`."""
 
 from keras_compress.edge_profiles import profile
 from keras_compress.errors import ConversionError
 
-# Words that are no single word in TFLite Micro's names, and custom operators' own names.
+# Spellings of TFLite Micro that do not follow from the operator's name, and custom operators.
 _SPELLINGS = {"MATMUL": "MatMul", "CUMSUM": "CumSum", "PADV2": "PadV2", "LSTM": "LSTM"}
 _CUSTOM = {
     "CIRCULAR_BUFFER": "AddCircularBuffer",
@@ -23,24 +23,24 @@ def operator_methods(model):
         Sorted tuple of method names, one for each kind of operator.
 
     Raises:
-        ConversionError: TFLite Micro has no such operator.
+        ConversionError: TFLite Micro does not have an operator of the file.
 
     Example:
         >>> operator_methods(flatbuffer.read("model.tflite"))  # doctest: +SKIP
         ('AddConv2D', 'AddFullyConnected', 'AddSoftmax')
     """
     operators = [op for graph in model.subgraphs for op in graph.operators]
-    known = profile.get("cortex_m4").operators
-    missing = sorted({op.name for op in operators if not _is_known(op, known)})
+    table = profile.get("cortex_m4").operators
+    missing = sorted({op.name for op in operators if not _is_supported(op, table)})
     if missing:
         raise ConversionError(
-            "A firmware can hold only operators that TFLite Micro has. "
-            f"Received: {', '.join(missing)}. See what to change: kc.check(model, 'cortex_m4')."
+            "A firmware can only have operators that TFLite Micro supports. To see what to change: "
+            f"kc.check(model, 'cortex_m4'). Received: {', '.join(missing)}"
         )
     return tuple(sorted({_CUSTOM.get(op.name) or _method(op.name) for op in operators}))
 
 
-def _is_known(operator, table):
+def _is_supported(operator, table):
     return operator.name in (_CUSTOM if operator.is_custom else table)
 
 
@@ -49,5 +49,5 @@ def _method(name):
 
 
 def _capitalized(word):
-    """`CONV` becomes `Conv`, `2D` stays."""
+    """Return a word in TFLite Micro's capitals: `CONV` becomes `Conv`, `2D` stays."""
     return word if word[0].isdigit() else word.capitalize()

@@ -1,4 +1,4 @@
-"""Run two files in TFLite Micro and demand the same integers of both."""
+"""Run two files in TFLite Micro and require the same output integers."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ RANDOM_SAMPLES = 16
 
 
 def require_same_answers(dense, compressed, samples=None):
-    """Run a file and its compressed form on the same inputs and compare every output integer.
+    """Run a file and its compressed form on the same inputs, and compare every output integer.
 
     Args:
         dense: Bytes of the dense file.
@@ -25,7 +25,7 @@ def require_same_answers(dense, compressed, samples=None):
         Tuple (number of samples, arena of the dense file, arena of the compressed one).
 
     Raises:
-        ConversionError: The answers differ, or the compressed file does not run.
+        ConversionError: The outputs differ, or the compressed file does not run.
         EvaluationError: TFLite Micro is not installed, or does not run the dense file.
     """
     runtime = choose("tflite_micro")
@@ -33,15 +33,16 @@ def require_same_answers(dense, compressed, samples=None):
     inputs = _random_inputs(model) if samples is None else _encoded(model, samples)
     expected, dense_arena = _run(runtime, model, inputs)
     try:
-        found, arena = _run(runtime, flatbuffer.read(compressed), inputs)
+        actual, arena = _run(runtime, flatbuffer.read(compressed), inputs)
     except Exception as error:
         raise ConversionError(f"The compressed file does not run. {error}") from error
-    for place, (wanted, got) in enumerate(zip(expected, found, strict=True)):
-        if not np.array_equal(wanted, got):
+    for index, (dense_output, output) in enumerate(zip(expected, actual, strict=True)):
+        if not np.array_equal(dense_output, output):
+            different = int((dense_output != output).sum())
             raise ConversionError(
-                "The compressed file must answer as the dense one does, and does not: "
-                f"{int((wanted != got).sum()):,} of {wanted.size:,} values of output {place} "
-                f"differ over {len(inputs[0])} samples. Keep the dense file, and report this one."
+                "The compressed file must give the same outputs as the dense one. Keep the dense "
+                f"file, and report this one. Received: {different:,} of {dense_output.size:,} "
+                f"values of output {index} differ over {len(inputs[0])} samples"
             )
     return len(inputs[0]), dense_arena, arena
 
@@ -56,8 +57,8 @@ def _encoded(model, samples):
     details = input_details(model)
     arrays = arrange_inputs(read_samples(samples, None, details)[0], details)
     rows = details[0].shape[0]
-    whole = len(arrays[0]) // rows * rows
-    return Encoder(details, whole)([array[:whole] for array in arrays])
+    count = len(arrays[0]) // rows * rows
+    return Encoder(details, count)([array[:count] for array in arrays])
 
 
 def _random_inputs(model):
@@ -70,7 +71,7 @@ def _random(tensor, random):
     if tensor.dtype.kind == "f":
         return random.standard_normal(shape).astype(tensor.dtype)
     if not tensor.is_quantized:
-        # Indices, say: only zero is sure to be one.
+        # These may be indices, of which only zero is certain to be valid.
         return np.zeros(shape, tensor.dtype)
     limits = np.iinfo(tensor.dtype)
     return random.integers(limits.min, limits.max, shape, tensor.dtype, endpoint=True)

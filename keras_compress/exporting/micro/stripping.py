@@ -1,13 +1,13 @@
-"""Take out of a file what no microcontroller reads."""
+"""Remove everything from a file that no microcontroller reads."""
 
 import numpy as np
 
 
 def strip_names(model):
-    """Take out the names of tensors, graphs and signatures, the description and all metadata.
+    """Remove the names of tensors, graphs and signatures, the description and all metadata.
 
-    TFLite Micro finds tensors by their place. What goes with the names: a runtime that runs
-    signatures by name, and a tool that leads from tensors back to layers.
+    TFLite Micro finds tensors by index. Without names, runtimes cannot call signatures by name,
+    and tools cannot find the layer of a tensor.
 
     Args:
         model: A `ModelT`; it is changed.
@@ -21,7 +21,7 @@ def strip_names(model):
 
 
 def drop_unused(model):
-    """Take out tensors and buffers that nothing refers to, and ranges that only a tool reads.
+    """Remove tensors and buffers that nothing refers to, and ranges that only tools read.
 
     Args:
         model: A `ModelT`; it is changed.
@@ -40,14 +40,15 @@ def _drop_tensors(graph):
         {int(index) for operator in graph.operators for index in _tensors_of(operator)}
         | {int(index) for index in (*graph.inputs, *graph.outputs)}
     )
-    place = np.full(len(graph.tensors) + 1, -1, np.int32)
-    place[used] = np.arange(len(used))
-    # Index -1 stands for an absent input, and the last place of the table holds -1 for it.
+    new_index = np.full(len(graph.tensors) + 1, -1, np.int32)
+    new_index[used] = np.arange(len(used))
+    # Index -1 stands for an absent input; the last entry of the table keeps it at -1.
     for operator in graph.operators:
-        operator.inputs, operator.outputs = place[operator.inputs], place[operator.outputs]
+        operator.inputs = new_index[operator.inputs]
+        operator.outputs = new_index[operator.outputs]
         if isinstance(operator.intermediates, np.ndarray):
-            operator.intermediates = place[operator.intermediates]
-    graph.inputs, graph.outputs = place[graph.inputs], place[graph.outputs]
+            operator.intermediates = new_index[operator.intermediates]
+    graph.inputs, graph.outputs = new_index[graph.inputs], new_index[graph.outputs]
     graph.tensors = [graph.tensors[index] for index in used]
 
 
@@ -57,13 +58,13 @@ def _tensors_of(operator):
 
 
 def _drop_buffers(model):
-    """Keep the buffers that are read, and buffer 0, which stands for none."""
+    """Keep the buffers that are read, and buffer 0, which by convention is empty."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     empty = {i for i, buffer in enumerate(model.buffers) if buffer.data is None}
     entries = model.metadata or []
     used = {tensor.buffer for tensor in tensors} | {entry.buffer for entry in entries}
     kept = [0, *sorted(used - empty - {0})]
-    place = {old: new for new, old in enumerate(kept)}
+    new_index = {old: new for new, old in enumerate(kept)}
     for reader in (*tensors, *entries):
-        reader.buffer = place.get(reader.buffer, 0)
+        reader.buffer = new_index.get(reader.buffer, 0)
     model.buffers = [model.buffers[index] for index in kept]

@@ -1,1 +1,1 @@
-"""Encodings of weights that TFLite Micro's DECODE operator undoes. One file an encoding."""
+"""Encodings of weights that TFLite Micro's DECODE operator decodes. One per module."""

@@ -1,4 +1,4 @@
-"""What every encoding of weights shares: the call, and the header that DECODE reads."""
+"""The base class of weight encodings, and the header that DECODE reads."""
 
 import abc
 import dataclasses
@@ -13,7 +13,7 @@ _OWN_BYTES = 4
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """The two tensors that take the place of one.
+    """The two tensors that replace one weight tensor.
 
     Args:
         data: Bytes of the encoded tensor.
@@ -56,7 +56,7 @@ class Encoding(abc.ABC):
     def decode(
         self, encoded: Encoded, values: np.ndarray, zero_points: np.ndarray, axis: int | None
     ) -> None:
-        """Undo `encode`, as the device does.
+        """Decode a tensor, as the device does.
 
         Args:
             encoded: An `Encoded`.
@@ -66,7 +66,7 @@ class Encoding(abc.ABC):
         """
 
     def header(self, *own: int) -> bytes:
-        """Return the 16 bytes that begin the ancillary tensor.
+        """Return the 16 bytes at the start of the ancillary tensor.
 
         Byte 0 is the encoding, byte 1 the header's version, bytes 4 to 15 the encoding's own.
 
@@ -80,12 +80,12 @@ class Encoding(abc.ABC):
 
     @staticmethod
     def body(encoded: Encoded) -> bytes:
-        """Return what follows the header in the ancillary tensor, as bytes."""
+        """Return the bytes after the header in the ancillary tensor."""
         return encoded.ancillary[_HEADER_BYTES:]
 
 
 def along(axis: int | None, values: ArrayLike, ndim: int) -> np.ndarray:
-    """Shape one value for each channel so that it broadcasts to a tensor.
+    """Reshape one value per channel so that it broadcasts to a tensor.
 
     Args:
         axis: Axis of the channels, `None` for a single value.
@@ -98,7 +98,7 @@ def along(axis: int | None, values: ArrayLike, ndim: int) -> np.ndarray:
 
 
 def unpack_bits(data: bytes, bits: int, count: int) -> np.ndarray:
-    """Undo `pack_bits`.
+    """Unpack codes that `pack_bits` packed.
 
     Args:
         data: Bytes.
@@ -108,12 +108,12 @@ def unpack_bits(data: bytes, bits: int, count: int) -> np.ndarray:
     Returns:
         Uint8 array of length `count`.
     """
-    places = np.unpackbits(np.frombuffer(data, np.uint8), count=bits * count).reshape(-1, bits)
-    return np.packbits(np.pad(places, ((0, 0), (8 - bits, 0))), axis=1)[:, 0]
+    digits = np.unpackbits(np.frombuffer(data, np.uint8), count=bits * count).reshape(-1, bits)
+    return np.packbits(np.pad(digits, ((0, 0), (8 - bits, 0))), axis=1)[:, 0]
 
 
 def pack_bits(codes: ArrayLike, bits: int) -> bytes:
-    """Write codes behind each other, most significant bit first, without gaps.
+    """Pack codes one after the other, most significant bit first, without gaps.
 
     Args:
         codes: Array of integers in 0 … 2**bits - 1, read row by row.

@@ -1,4 +1,4 @@
-"""A bit for each weight, and the weights that are not zero."""
+"""An encoding of weights as one bit for each weight, and the nonzero weights."""
 
 import numpy as np
 

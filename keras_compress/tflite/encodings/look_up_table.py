@@ -1,4 +1,4 @@
-"""A table of the values that occur, and for each weight its place in the table."""
+"""An encoding of weights as a table of their distinct values, and an index for each weight."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from keras_compress.tflite.encodings.base import (
 
 _LARGEST_WIDTH = 7
 _ONE_TABLE = 15
-# Places of the header's own bytes in the ancillary tensor: the width with the axis, the stride.
+# Positions of this header's bytes in the ancillary tensor: the width with the axis, the stride.
 _WIDTH, _STRIDE = 5, 6
 
 
@@ -20,9 +20,9 @@ class LookUpTable(Encoding):
     """TFLite Micro's encoding of clustered weights.
 
     The encoded tensor holds indices of equal width, most significant bit first. The ancillary
-    tensor holds the tables: one where one scale serves the tensor, else one for each channel,
-    for the runtime takes as many tables as the tensor has scales. All tables have the length of
-    the longest.
+    tensor holds the tables: one if the tensor has one scale, else one for each channel, because
+    the runtime expects as many tables as the tensor has scales. All tables have the length of the
+    longest.
 
     Source: tflite-micro, "TFLM DECODE Operator Design", decode type 0.
     """
@@ -42,8 +42,8 @@ class LookUpTable(Encoding):
             return None
         indices = indices.reshape(channels.shape)
         indices = indices[0] if axis is None else np.moveaxis(indices, 0, axis)
-        place = _ONE_TABLE if axis is None else axis
-        header = self.header(1, place << 4 | width, tables.shape[1])
+        table_axis = _ONE_TABLE if axis is None else axis
+        header = self.header(1, table_axis << 4 | width, tables.shape[1])
         return Encoded(pack_bits(indices, width), header + tables.tobytes())
 
     def decode(
@@ -58,9 +58,9 @@ class LookUpTable(Encoding):
 
 
 def _tables(channels):
-    """Return the sorted values of each row, filled up with zeros, and the place of each value."""
-    found = [np.unique(row, return_inverse=True) for row in channels]
-    tables = np.zeros((len(found), max(len(table) for table, _ in found)), channels.dtype)
-    for row, (table, _) in zip(tables, found, strict=True):
+    """Return the sorted values of each row, padded with zeros, and the index of each value."""
+    distinct = [np.unique(row, return_inverse=True) for row in channels]
+    tables = np.zeros((len(distinct), max(len(table) for table, _ in distinct)), channels.dtype)
+    for row, (table, _) in zip(tables, distinct, strict=True):
         row[: len(table)] = table
-    return tables, np.stack([inverse.reshape(-1) for _, inverse in found])
+    return tables, np.stack([inverse.reshape(-1) for _, inverse in distinct])

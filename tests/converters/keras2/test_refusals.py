@@ -86,7 +86,7 @@ def test_weights_that_were_never_written(tmp_path):
 def test_weights_alone(tmp_path):
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         file.attrs["layer_names"] = [b"dense"]
-    with pytest.raises(InvalidArgumentError, match="load_weights.*holds weights alone"):
+    with pytest.raises(InvalidArgumentError, match="load_weights.*holds only weights"):
         kc.load_model(tmp_path / "weights.h5")
 
 

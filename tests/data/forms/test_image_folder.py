@@ -58,7 +58,7 @@ def test_only_the_images_that_are_asked_for_are_decoded(folder):
 def test_a_model_that_takes_no_images_is_refused(folder, shape):
     with pytest.raises(InvalidArgumentError, match="one input of fixed size"):
         image_folder.read(folder, spec(*shape))
-    with pytest.raises(InvalidArgumentError, match="not known here"):
+    with pytest.raises(InvalidArgumentError, match="unknown model"):
         image_folder.read(folder, None)
 
 

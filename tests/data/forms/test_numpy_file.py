@@ -36,5 +36,5 @@ def test_npy_that_claims_or_carries_what_it_must_not(kind, tmp_path):
         np.save(path, X)
         content = path.read_bytes()
         path.write_bytes({"short": content[:-8], "text": b"no array", "empty": b""}[kind])
-    with pytest.raises(InvalidArgumentError, match="must hold one plain array"):
+    with pytest.raises(InvalidArgumentError, match="must contain one plain array"):
         numpy_file.read(path, None)

@@ -137,12 +137,12 @@ def test_another_answer_is_refused(monkeypatch, pruned):
         return honest(self, values, *others)
 
     monkeypatch.setattr(Bitmap, "encode", lose_a_weight)
-    with pytest.raises(ConversionError, match="must answer as the dense one does"):
+    with pytest.raises(ConversionError, match="same outputs as the dense one"):
         compress_weights(pruned)
 
 
 def test_compressing_twice_is_refused(compressed):
-    with pytest.raises(InvalidArgumentError, match="compressed already"):
+    with pytest.raises(InvalidArgumentError, match="already compressed"):
         compress_weights(compressed.content)
 
 
