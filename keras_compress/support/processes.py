@@ -40,7 +40,7 @@ def python_command(module: str, *arguments: str | os.PathLike) -> list[str]:
         >>> python_command("this")[1:]
         ['-P', '-m', 'this']
     """
-    return [sys.executable, "-P", "-m", module, *map(os.fspath, arguments)]
+    return [sys.executable, "-P", "-m", module, *(os.fspath(each) for each in arguments)]
 
 
 def child_environment(**changes: str | None) -> dict[str, str]:
