@@ -10,6 +10,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.edge_profiles import profile
+from keras_compress.layers import base as layer_types
 from keras_compress.support import plugins
 from keras_compress.tflite import flatbuffer
 from tests.conftest import ROOT
@@ -48,8 +49,10 @@ def lay(tmp_path, monkeypatch):
 
 
 def _forget():
+    """A new file is found by a new process; here what was looked up before is forgotten."""
     plugins.names.cache_clear()
     plugins.get.cache_clear()
+    layer_types._name_of.cache_clear()
 
 
 def network():

@@ -160,6 +160,7 @@ reveal_type(kc.convert)
 """
 
 
+@pytest.mark.verify("type-checks the package")
 def test_mypy_sees_types_through_converters_and_edge_profiles(tmp_path):
     pytest.importorskip("mypy", reason="mypy is not installed (extra dev)")
     (tmp_path / "user.py").write_text(CODE)
