@@ -66,13 +66,22 @@ def conversion():
     return lambda: convert(model, "cortex_m4")
 
 
+def conversion_with_samples():
+    """Return the same job with samples given as well: data are read and checked too."""
+    x = np.random.default_rng(0).normal(size=(32, 8, 8, 3)).astype("float32")
+    model = kc.calibrate(kc.compress(network(), quantization="cortex_m4"), x)
+    convert = kc.convert
+    return lambda: convert(model, "cortex_m4", x)
+
+
 def shrink():
     """Return the job of half of the channels, removed."""
     model, shrink_model = network(), kc.shrink
     return lambda: shrink_model(model, channels=0.5)
 
 
-LIMITS = {training_step: 12, conversion: 40, shrink: 23}
+# The last is measured and has no limit of its own.
+LIMITS = {training_step: 12, conversion: 40, shrink: 23, conversion_with_samples: None}
 
 
 def main():
@@ -80,7 +89,7 @@ def main():
     for make, limit in LIMITS.items():
         job = make()
         files = files_of(job)
-        rows.append({"job": make.__name__, "files": len(files), "limit": limit})
+        rows.append({"job": make.__name__, "files": len(files), "limit": limit or "none"})
         print(make.__name__, len(files), *files, sep="\n  ", flush=True)
     results.write_section(
         "Files to open",
@@ -88,7 +97,11 @@ def main():
         results.table(rows),
     )
     print("\n" + results.table(rows))
-    sys.exit(any(row["files"] > row["limit"] for row in rows))
+    sys.exit(
+        any(
+            limit and row["files"] > limit for row, limit in zip(rows, LIMITS.values(), strict=True)
+        )
+    )
 
 
 if __name__ == "__main__":
