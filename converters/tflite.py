@@ -109,6 +109,7 @@ def convert(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
     carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
+    zeros = expected_zeros(deployable)
     with temporary_folder() as folder:
         path = os.path.join(folder, "saved_model")
         exported = export.export(deployable.model, path, inputs, batch_size)
@@ -123,7 +124,7 @@ def convert(
                 options,
                 scopes=exported.scopes,
                 outputs=exported.output_layers,
-                zeros=expected_zeros(deployable),
+                zeros=zeros,
                 kernels=deployable.kernels,
             )
             findings = verify(emitted)
