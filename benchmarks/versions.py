@@ -1,14 +1,15 @@
-"""The tests that touch TensorFlow and Keras most, in an environment for each pair of versions.
+"""`make test` in an environment for each row of README's table of versions.
 
-    python benchmarks/versions.py [--stacks 2.19 2.20 2.21] [--pythons python3.11 ...]
-                                  [--folder DIR] [--tests FILE ...]
+    python benchmarks/versions.py [--only NAME ...] [--folder DIR] [--workers N] [--tests FILE ...]
 
-Environments are laid in the folder and used again: 2 GB each. A few minutes an environment to
-install, and several more for the tests. Ends with status 1 if a test failed or an environment
-could not be made. All stacks with all tests write their section of RESULTS.md.
+Environments are made in the folder and used again, 2.5 GB each: a few minutes to install, then
+as long as the tests take. `--only` runs some rows; the others keep what the last run found. A row
+that ran the whole quick suite goes into RESULTS.md and README.md. Ends with status 1 if a test
+failed or an environment could not be made.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -17,103 +18,128 @@ import sys
 import tempfile
 from pathlib import Path
 
+import readme_tables
 import results
 
 ROOT = Path(__file__).resolve().parents[1]
-# The lowest of everything, the newest of everything, and what lies between.
-STACKS = {
-    "2.19": ["tensorflow==2.19.*", "keras==3.9.*", "tf_keras==2.19.*", "ai-edge-litert==2.0.*"],
-    "2.20": ["tensorflow==2.20.*", "keras==3.12.*", "tf_keras==2.20.*"],
-    "2.21": ["tensorflow==2.21.*", "keras", "tf_keras==2.21.*"],
+# Each row: the interpreter, and what pip is held to. Without a pin pip takes the newest release.
+ENVIRONMENTS = {
+    "newest, Python 3.11": ("3.11", []),
+    "newest, Python 3.12": ("3.12", []),
+    "newest, Python 3.13": ("3.13", []),
+    "oldest": (
+        "3.11",
+        ["tensorflow==2.19.0", "keras==3.9.0", "tf_keras==2.19.0", "numpy==1.26.*"],
+    ),
+    "Colab": (
+        "3.12",
+        ["tensorflow==2.19.*", "keras==3.10.*", "tf_keras==2.19.*", "numpy==2.0.*"],
+    ),
 }
-TESTS = [
-    "tests/converters/test_tflite.py",
-    "tests/evaluation/test_comparison.py",
-    "tests/evaluation/test_isolation.py",
-    "tests/shrinking/test_shrinking.py",
-    "tests/callbacks/test_pruning.py",
-    "tests/callbacks/test_quantization.py",
-    "tests/quantization/test_range_placement.py",
-    "tests/compression/test_apply.py",
-    "tests/callbacks/test_backup.py",
-    "tests/test_parity.py",
-    "tests/test_serialization.py",
-    "tests/wrappers/test_compressed_layer.py",
-]
-_PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
+PACKAGES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+PROGRAM = (
+    "import importlib.metadata as m, platform, sys; "
+    "print(platform.python_version(), *(m.version(name) for name in sys.argv[1:]))"
+)
 
 
-def make(python, stack, folder):
+def interpreter_of(python):
+    """Return the command of a Python version: on the PATH, or where pyenv keeps it."""
+    kept = sorted(Path.home().glob(f".pyenv/versions/{python}.*/bin/python"))
+    for command in (f"python{python}", *map(str, kept)):
+        path = shutil.which(command)
+        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
+            return path
+    raise OSError(f"no Python {python} on the PATH; install one, with venv")
+
+
+def file_name(name):
+    """Return the name of a row's environment and files."""
+    return re.sub(r"\W+", "_", name)
+
+
+def make(name, folder):
     """Make an environment, or take the one that is there; return its interpreter."""
-    place = Path(folder) / f"{Path(python).name}_{stack}"
+    python, pins = ENVIRONMENTS[name]
+    place = Path(folder) / file_name(name)
     interpreter = place / "bin/python"
-    if (place / "whole").exists():
+    if (place / "complete").exists():
         return interpreter
     shutil.rmtree(place, ignore_errors=True)
-    subprocess.run([python, "-m", "venv", place], check=True)
+    subprocess.run([interpreter_of(python), "-m", "venv", place], check=True)
     constraints = place / "constraints.txt"
-    constraints.write_text("\n".join(STACKS[stack]) + "\n")
-    wanted = [f"{ROOT}[tensorflow,report]", "pytest", "hypothesis"]
+    constraints.write_text("".join(f"{pin}\n" for pin in pins))
     install = [interpreter, "-m", "pip", "install", "--quiet", "-c", constraints]
-    subprocess.run([*install, "--editable", *wanted], check=True)
-    (place / "whole").touch()
+    subprocess.run([*install, "--editable", f"{ROOT}[dev]"], check=True)
+    (place / "complete").touch()
     return interpreter
 
 
 def versions(interpreter):
-    """Return what an environment holds."""
-    program = "import importlib.metadata as m, platform, sys; print(platform.python_version(), "
-    program += "*(m.version(name) for name in sys.argv[1:]))"
-    said = subprocess.run(
-        [interpreter, "-c", program, *_PACKAGES], capture_output=True, text=True, check=True
+    """Return the versions of Python and of PACKAGES in an environment."""
+    answer = subprocess.run(
+        [interpreter, "-c", PROGRAM, *PACKAGES], capture_output=True, text=True, check=True
     )
-    return dict(zip(("python", *_PACKAGES), said.stdout.split(), strict=True))
+    return dict(zip(("Python", *PACKAGES), answer.stdout.split(), strict=True))
 
 
-def run_tests(interpreter, tests, log):
-    """Run tests; return pytest's last line and its exit code."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+def run_tests(interpreter, tests, workers, log):
+    """Run tests; return the words of pytest's last line, without its time, and its exit code."""
+    path = f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "PATH": path}
+    command = [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not verify"]
+    command += ["-n", str(workers), "--dist", "worksteal", *tests]
     with open(log, "w") as file:
         done = subprocess.run(
-            [interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
-            cwd=ROOT,
-            env=environment,
-            stdout=file,
-            stderr=subprocess.STDOUT,
+            command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         )
-    lines = [
-        line for line in log.read_text().splitlines() if re.search(r"passed|failed|error", line)
-    ]
-    return (lines[-1].strip("= ") if lines else "no test ran"), done.returncode
+    counts = re.findall(r"\d+ (?:passed|failed|skipped|errors?)\b", log.read_text()[-400:])
+    return ", ".join(counts) or "no test ran", done.returncode
+
+
+def row_of(name, arguments):
+    """Return a row of the table, and whether it is green."""
+    try:
+        interpreter = make(name, arguments.folder)
+        row = {"environment": name, **versions(interpreter)}
+        log = interpreter.parents[1] / "tests.log"
+        row["`make test`"], code = run_tests(interpreter, arguments.tests, arguments.workers, log)
+    except (subprocess.CalledProcessError, OSError) as error:
+        row = {"environment": name, **dict.fromkeys(["Python", *PACKAGES], "-")}
+        row["`make test`"], code = f"no environment: {error}", 1
+    return row, code == 0
+
+
+def publish(folder):
+    """Write the rows of all environments into RESULTS.md and README.md."""
+    kept = [Path(folder) / f"{file_name(name)}.json" for name in ENVIRONMENTS]
+    if not all(path.exists() for path in kept):
+        return
+    table = results.table([json.loads(path.read_text()) for path in kept])
+    about = "The quick suite (`make test`, without the linter) in each environment."
+    results.write_section("Versions", about, table, results.provenance({}))
+    readme_tables.main()
 
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--stacks", nargs="+", default=list(STACKS), choices=list(STACKS))
-    parser.add_argument("--pythons", nargs="+", default=[sys.executable])
+    parser.add_argument("--only", nargs="+", default=list(ENVIRONMENTS), choices=ENVIRONMENTS)
     parser.add_argument("--folder", default=os.path.join(tempfile.gettempdir(), "versions"))
-    parser.add_argument("--tests", nargs="+", default=TESTS)
+    parser.add_argument("--workers", type=int, default=3)
+    parser.add_argument("--tests", nargs="+", default=[])
     arguments = parser.parse_args()
-    rows, failed = [], False
-    for python in arguments.pythons:
-        for stack in arguments.stacks:
-            print(f"{python}, TensorFlow {stack}", flush=True)
-            try:
-                interpreter = make(python, stack, arguments.folder)
-                row = {"stack": stack, **versions(interpreter)}
-                log = interpreter.parents[1] / "tests.log"
-                row["tests"], code = run_tests(interpreter, arguments.tests, log)
-            except (subprocess.CalledProcessError, OSError) as error:
-                row = {"stack": stack, **dict.fromkeys(["python", *_PACKAGES], "-")}
-                row["tests"], code = f"no environment: {error}", 1
-            failed |= code != 0
-            rows.append(row)
-            print(row, flush=True)
-    if list(arguments.stacks) == list(STACKS) and arguments.tests == TESTS:
-        about = f"{len(TESTS)} files of tests, those that touch TensorFlow and Keras most."
-        provenance = results.provenance(results.package_versions("pip"))
-        results.write_section("Versions", about, results.table(rows), provenance)
-    sys.exit(failed)
+    Path(arguments.folder).mkdir(parents=True, exist_ok=True)
+    all_green = True
+    for name in arguments.only:
+        print(name, flush=True)
+        row, green = row_of(name, arguments)
+        all_green &= green
+        print(row, flush=True)
+        if not arguments.tests:
+            path = Path(arguments.folder) / f"{file_name(name)}.json"
+            path.write_text(json.dumps(row))
+    publish(arguments.folder)
+    sys.exit(not all_green)
 
 
 if __name__ == "__main__":
