@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_compress.tflite import flatbuffer
+from tests.fixtures.versions import NEWER_FILES
 
 FOLDER = Path(__file__).with_name("fixtures") / "networks"
 NAMES = ["plain", "residual", "depthwise", "attention", "recurrent", "multi_output"]
@@ -25,6 +26,7 @@ def test_all_networks_are_here(make):
     assert [network.__name__ for network in make.NETWORKS] == NAMES
 
 
+@NEWER_FILES
 @pytest.mark.parametrize("name", NAMES)
 def test_a_saved_network_answers_and_converts_as_before(name, make):
     keras.utils.clear_session()  # Names that Keras gives by itself are counted from the first.

@@ -175,7 +175,7 @@ LAYERS = {
     **_unknown("Layer Merge BaseConv BaseConvTranspose BaseDepthwiseConv BaseSeparableConv", _BASE),
     **_unknown("BasePooling BaseGlobalPooling BaseAdaptivePooling BaseSpatialDropout", _BASE),
     **_unknown("BaseAdaptiveAveragePooling BaseAdaptiveMaxPooling DataLayer IndexLookup", _BASE),
-    **_unknown("BaseImagePreprocessingLayer", _BASE),
+    **_unknown("BaseImagePreprocessingLayer TFDataLayer", _BASE),
     **_unknown("CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup", _SAMPLES),
     **_unknown("StringLookup TextVectorization FeatureSpace TFDConcat TFDIdentity", _SAMPLES),
     **_unknown("AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix", _SAMPLES),

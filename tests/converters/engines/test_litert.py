@@ -5,6 +5,7 @@ import keras_compress as kc
 from keras_compress.converters.engines.litert import Litert
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.tflite import flatbuffer
+from tests.fixtures.versions import NAMED_CONSTANTS
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,7 @@ def test_loops_are_refused_by_layer():
         kc.convert(model, representative_dataset=x, engine="litert")
 
 
+@NAMED_CONSTANTS
 def test_operators_without_a_recipe_are_refused_by_layer():
     import keras
     from keras import layers

@@ -14,6 +14,7 @@ import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
+from tests.fixtures.versions import NEWER_FILES
 
 SOURCES = pathlib.Path(__file__).parent / "sources"
 # Name -> (file, whose answers are the oracle, how far the rebuilt Keras model may be from them).
@@ -33,7 +34,9 @@ def answers(name):
         return found["x"], found[name]
 
 
-@pytest.fixture(scope="module", params=FILES)
+@pytest.fixture(
+    scope="module", params=[pytest.param(n, marks=NEWER_FILES if n == "jax" else ()) for n in FILES]
+)
 def source(request):
     file, oracle, tolerance = FILES[request.param]
     return kc.load_model(SOURCES / file, compile=False), *answers(oracle), tolerance
