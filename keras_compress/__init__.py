@@ -21,6 +21,7 @@ _HOMES = {
     "ConvertedModel": "keras_compress.converters.converted_model",
     "CosineDecay": "keras_compress.pruning.schedules.cosine_decay",
     "Distillation": "keras_compress.distilling.distillation",
+    "Epochs": "keras_compress.support.steps",
     "Isolation": "keras_compress.evaluation.isolation",
     "OneShot": "keras_compress.pruning.schedules.one_shot",
     "PolynomialDecay": "keras_compress.pruning.schedules.polynomial_decay",

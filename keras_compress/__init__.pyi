@@ -50,4 +50,5 @@ from keras_compress.shrinking.slimming import slim_prune as slim_prune
 from keras_compress.spec import Clustering as Clustering
 from keras_compress.spec import Pruning as Pruning
 from keras_compress.spec import Quantization as Quantization
+from keras_compress.support.steps import Epochs as Epochs
 from keras_compress.tflite.inspection import inspect as inspect

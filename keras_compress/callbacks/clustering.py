@@ -16,7 +16,8 @@ class ClusteringCallback(PhaseCallback):
     values are trained. With pruning, begin after the schedule ends: values are then chosen for the
     remaining weights, and zeros stay zero.
 
-    Steps are the optimizer's updates since compression began, across several fits and restarts.
+    Steps are numbers of the optimizer's updates since compression began, across several fits and
+    restarts, or fractions of this training (`0.5`), or `kc.Epochs(3)`.
 
     Args:
         begin_step: Step at which clustering begins. Default 0.
@@ -32,6 +33,9 @@ class ClusteringCallback(PhaseCallback):
 
     Source: Han et al. 2016, "Deep Compression", section 3.
     """
+
+    subject = "clustering"
+    frozen = "assignments"
 
     def begin(self) -> None:
         """Find the layers to cluster."""

@@ -1,9 +1,12 @@
 """The base class of callbacks that begin a phase at one step of `fit` and freeze at another."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from absl import logging
+
 from keras_compress.callbacks.step_callback import FAR, StepCallback
-from keras_compress.errors import InvalidArgumentError
+from keras_compress.support.steps import Step, as_step, check_order
 from keras_compress.wrappers.phase import Phase
 
 
@@ -13,26 +16,60 @@ class PhaseCallback(StepCallback):
     A subclass finds its layers in `begin` and changes them in `update`.
 
     Args:
-        begin_step: Step at which the learning phase begins. Default 0.
+        begin_step: Step at which the learning phase begins, a number, a fraction of the training
+            or `kc.Epochs`. Default 0.
         freeze_step: Step at which the frozen phase begins; `None` for never.
+
+    Attributes:
+        subject: What begins, for messages.
+        frozen: What freezes, for messages.
 
     Raises:
         InvalidArgumentError: Negative steps, or `freeze_step` before `begin_step`.
     """
 
-    def __init__(self, begin_step=0, freeze_step=None):
+    subject = "the phase"
+    frozen = "its values"
+
+    def __init__(self, begin_step: Step = 0, freeze_step: Step | None = None):
         super().__init__()
-        if begin_step < 0:
-            raise InvalidArgumentError(
-                f"begin_step must be 0 or more. Received: begin_step={begin_step}"
+        self.begin_step = as_step("begin_step", begin_step)
+        self.freeze_step = None if freeze_step is None else as_step("freeze_step", freeze_step)
+        if self.freeze_step is not None:
+            check_order(begin_step=self.begin_step, freeze_step=self.freeze_step)
+
+    def steps(self) -> dict[str, Step]:
+        """Return the steps at which something changes, by what then happens."""
+        freeze = {} if self.freeze_step is None else {f"{self.frozen} freeze": self.freeze_step}
+        return {f"{self.subject} begins": self.begin_step, **freeze}
+
+    def check_length(self) -> None:
+        """See `StepCallback.check_length`."""
+        for event, step in self.steps().items():
+            self.length.require(f"The step at which {event}", step)
+
+    def fix_steps(self) -> None:
+        """See `StepCallback.fix_steps`; checks the order of steps of different kinds."""
+        if self.freeze_step is not None and self.length.is_known:
+            begin, freeze = map(self.length.step, (self.begin_step, self.freeze_step))
+            check_order(begin_step=begin, freeze_step=freeze)
+
+    def too_late(self, end: int) -> Iterable[str]:
+        """See `StepCallback.too_late`; what is due after the last update never happens."""
+        for event, step in self.steps().items():
+            if self.length.step(step) >= end:
+                yield f"{event} at step {self.length.step(step)}"
+
+    def end(self) -> None:
+        """Warn if the training ended before its phase began."""
+        begin = self.length.step(self.begin_step) if self.running else 0
+        if self.running and max(0, self.step - 1) < begin:
+            logging.warning(
+                "Training ended at step %d, before %s began at step %d.",
+                self.step,
+                self.subject,
+                begin,
             )
-        if freeze_step is not None and freeze_step < begin_step:
-            raise InvalidArgumentError(
-                "freeze_step must not come before begin_step. "
-                f"Received: begin_step={begin_step}, freeze_step={freeze_step}"
-            )
-        self.begin_step = begin_step
-        self.freeze_step = freeze_step
 
     def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`."""
@@ -45,7 +82,7 @@ class PhaseCallback(StepCallback):
 
     def changes(self) -> list[int]:
         """List the steps at which something changes."""
-        return [self.begin_step, self.freeze_step or 0]
+        return [self.length.step(step) for step in self.steps().values()]
 
     def phase_at(self, step):
         """Return the phase at a step.
@@ -56,8 +93,8 @@ class PhaseCallback(StepCallback):
         Returns:
             A `Phase`.
         """
-        if step < self.begin_step:
+        if step < self.length.step(self.begin_step):
             return Phase.OFF
-        if self.freeze_step is None or step < self.freeze_step:
+        if self.freeze_step is None or step < self.length.step(self.freeze_step):
             return Phase.LEARNING
         return Phase.FROZEN

@@ -1,6 +1,5 @@
 """Updates masks along a schedule during `fit`."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -162,14 +161,15 @@ class PruningCallback(ScheduleCallback):
             if self.pending(schedule, step) is not None:
                 yield step
                 continue
-            next_update = schedule.next_update(step)
-            is_update = schedule.should_update(next_update)
+            fixed = self._fixed[schedule]
+            next_update = fixed.next_update(step)
+            is_update = fixed.should_update(next_update)
             yield next_update - self.observed_steps if is_update else next_update
 
     def _check_group(self, schedule, targets):
         check_schedule(schedule)
         weights = [self._observation.weights(target) for target in targets]
-        check_items(weights, schedule(sys.maxsize))
+        check_items(weights, schedule.last_sparsity)
 
 
 def _by_schedule(targets, default):

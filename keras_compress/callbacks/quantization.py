@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 from keras_compress.callbacks.phase_callback import PhaseCallback
 from keras_compress.callbacks.step_callback import remake_functions
-from keras_compress.callbacks.xla import compiled_by_xla
+from keras_compress.callbacks.xla import compiled_by_xla, say_that_phases_are_compiled
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 from keras_compress.quantization.calibrators.base import RunningCalibrator
+from keras_compress.support.steps import Step, as_step
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.phase import PhasedLayer
 
@@ -20,7 +21,8 @@ class QuantizationCallback(PhaseCallback):
     and BatchNormalization statistics are those that will be deployed, and the weights adapt to
     them (Krishnamoorthi 2018, section 3.2; Jacob et al. 2018, section 3).
 
-    Steps are the optimizer's updates since compression began, across several fits and restarts.
+    Steps are numbers of the optimizer's updates since compression began, across several fits and
+    restarts, or fractions of this training (`0.5`), or `kc.Epochs(3)`.
 
     Args:
         begin_step: Step at which fake quantization begins. Default 0.
@@ -40,15 +42,17 @@ class QuantizationCallback(PhaseCallback):
         400
     """
 
+    subject = "quantization"
+    frozen = "ranges"
+
     def __init__(
         self,
-        begin_step: int = 0,
-        freeze_step: int | None = None,
-        weight_bits: Mapping[int, int] | None = None,
+        begin_step: Step = 0,
+        freeze_step: Step | None = None,
+        weight_bits: Mapping[Step, int] | None = None,
     ):
         super().__init__(begin_step, freeze_step)
-        _check_widths(weight_bits)
-        self.weight_bits = dict(sorted((weight_bits or {}).items()))
+        self.weight_bits = _by_step(weight_bits or {})
 
     def begin(self) -> None:
         """Find the layers to quantize."""
@@ -64,9 +68,11 @@ class QuantizationCallback(PhaseCallback):
             )
         _check_calibrated(self._layers)
         self._set_compiled_by_xla(compiled_by_xla(self.model))
+        say_that_phases_are_compiled(self.model)
 
     def end(self) -> None:
         """Reset `compiled_by_xla`, because XLA may compile what is traced after this training."""
+        super().end()
         self._set_compiled_by_xla(True)
 
     def _set_compiled_by_xla(self, compiled):
@@ -83,12 +89,20 @@ class QuantizationCallback(PhaseCallback):
         Returns:
             The width, or 0 to use each layer's own.
         """
-        reached = [bits for begin, bits in self.weight_bits.items() if begin <= step]
-        return reached[-1] if reached else max(self.weight_bits.values(), default=0)
+        widths = {self.length.step(begin): bits for begin, bits in self.weight_bits.items()}
+        reached = [begin for begin in widths if begin <= step]
+        return widths[max(reached)] if reached else max(widths.values(), default=0)
 
-    def changes(self) -> list[int]:
-        """See `PhaseCallback.changes`; includes the changes of width."""
-        return [*super().changes(), *self.weight_bits]
+    def steps(self) -> dict[str, Step]:
+        """See `PhaseCallback.steps`; includes the changes of width."""
+        widths = {f"{bits}-bit weights begin": step for step, bits in self.weight_bits.items()}
+        return super().steps() | widths
+
+    def fix_steps(self) -> None:
+        """See `PhaseCallback.fix_steps`; checks the order of the widths too."""
+        super().fix_steps()
+        if self.length.is_known:
+            _by_step({self.length.step(step): bits for step, bits in self.weight_bits.items()})
 
     def update(self, step: int) -> None:
         """See `StepCallback.update`; sets phases and widths."""
@@ -102,18 +116,23 @@ class QuantizationCallback(PhaseCallback):
             remake_functions(self.model)
 
 
-def _check_widths(weight_bits):
-    widths = [bits for _, bits in sorted((weight_bits or {}).items())]
-    if any(step < 0 for step in weight_bits or {}) or any(b not in range(2, 9) for b in widths):
+def _by_step(weight_bits):
+    """Return the widths in the order of their steps, as far as these can be compared."""
+    if any(bits not in range(2, 9) for bits in weight_bits.values()):
         raise InvalidArgumentError(
-            "weight_bits must map steps, 0 or more, to widths from 2 to 8. "
-            f"Received: weight_bits={weight_bits}"
+            f"weight_bits must map steps to widths from 2 to 8. Received: weight_bits={weight_bits}"
         )
-    if widths != sorted(widths, reverse=True):
+    widths = {as_step("each step in weight_bits", step): b for step, b in weight_bits.items()}
+    if len({type(step) for step in widths if step}) > 1:
+        return widths
+    # A 0 comes before steps of any kind.
+    ordered = sorted(widths.items(), key=lambda item: (item[0] != 0, item[0]))
+    if [bits for _, bits in ordered] != sorted(widths.values(), reverse=True):
         raise InvalidArgumentError(
             "The widths in weight_bits must not grow from one step to the next. "
             f"Received: weight_bits={weight_bits}"
         )
+    return dict(ordered)
 
 
 def _check_calibrated(layers):

@@ -1,5 +1,6 @@
 """The base class of callbacks that mask more and more of a model along a schedule."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -51,6 +52,25 @@ class ScheduleCallback(StepCallback):
         """
         raise NotImplementedError
 
+    def check_length(self) -> None:
+        """See `StepCallback.check_length`."""
+        for schedule in self.schedules:
+            schedule.check_length(self.length)
+
+    def fix_steps(self) -> None:
+        """See `StepCallback.fix_steps`."""
+        self._fixed = {schedule: schedule.at(self.length) for schedule in self.schedules}
+
+    def too_late(self, end: int) -> Iterable[str]:
+        """See `StepCallback.too_late`; a mask may still follow the last step."""
+        for schedule in dict.fromkeys(self._fixed.values()):
+            complete_at = schedule.complete_at
+            if complete_at is not None and complete_at > end:
+                yield (
+                    f"{type(schedule).__name__} reaches {schedule.last_sparsity:g} at step "
+                    f"{complete_at}"
+                )
+
     def measure(self) -> None:
         """Measure for the logs how much masks set to zero."""
 
@@ -80,11 +100,11 @@ class ScheduleCallback(StepCallback):
 
     def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`."""
-        return min(schedule.next_update(step) for schedule in self.schedules)
+        return min(schedule.next_update(step) for schedule in self._fixed.values())
 
     def pending(self, schedule: Schedule, step: int) -> int | None:
         """Return the update step of a schedule that is due but not yet made, or `None`."""
-        return schedule.last_update(self._followed_until[schedule], step)
+        return self._fixed[schedule].last_update(self._followed_until[schedule], step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the masks that are due."""
@@ -108,19 +128,20 @@ class ScheduleCallback(StepCallback):
         self._followed_until[schedule] = step
         if due is None:
             return False
-        self.apply(schedule, schedule(due))
+        self.apply(schedule, self._fixed[schedule](due))
         return True
 
     def _warn_if_cut_short(self):
-        end = getattr(self.schedule, "end_step", None)
-        if end is not None and self.step < end:
-            logging.warning(
-                "Training ended at step %d, before the end_step=%d of %s: %s.",
-                self.step,
-                end,
-                type(self.schedule).__name__,
-                ", ".join(f"{name} is {value:.3f}" for name, value in self.logs().items()),
-            )
+        for schedule in dict.fromkeys(self._fixed.values()):
+            end = schedule.complete_at
+            if end is not None and self.step < end:
+                logging.warning(
+                    "Training ended at step %d, before the last mask of %s at step %d: %s.",
+                    self.step,
+                    type(schedule).__name__,
+                    end,
+                    ", ".join(f"{name} is {value:.3f}" for name, value in self.logs().items()),
+                )
 
 
 def check_schedule(schedule: Schedule) -> None:

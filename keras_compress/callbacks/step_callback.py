@@ -1,11 +1,15 @@
 """The base class of callbacks that act at training steps."""
 
+import dataclasses
+import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 
 from keras_compress.callbacks.training_step import StepWatch, TrainingStep
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.support.steps import Epochs, TrainingLength
 
 # Number of updates to wait if nothing is due.
 FAR = 1_000_000
@@ -17,20 +21,25 @@ class StepCallback(keras.callbacks.Callback):
     A subclass overrides hooks, which `fit` calls in this order:
 
     1. `begin()`: training begins; checkpoints may not be restored yet.
-    2. `resume(step)`: the first batch begins; all callbacks have restored their checkpoints.
-    3. `update(step)`: something is due by `next_change`, when the subclass calls `look()` once per
+    2. `check_length()`: refuse steps that will not be known in time.
+    3. `fix_steps()`: the first batch begins, and steps that depend on `length` become numbers; once
+       more at the end of the first epoch if only that tells how long an epoch is.
+    4. `resume(step)`: the first batch begins; all callbacks have restored their checkpoints.
+    5. `update(step)`: something is due by `next_change`, when the subclass calls `look()` once per
        batch. Not called while `AccuracyGuard` pauses the step.
-    4. `logs()`: the entries for the logs of each batch and epoch.
-    5. `end()`: training ends; `running` tells whether there was a batch.
+    6. `logs()`: the entries for the logs of each batch and epoch.
+    7. `end()`: training ends; `running` tells whether there was a batch.
 
     The step is recorded in the model before validation and at the end of each epoch and of the
     training, so a saved model contains the step.
 
     Attributes:
         running: Whether a batch of this training has begun.
+        length: How long `fit` trains, a `TrainingLength`.
     """
 
     running = False
+    length = TrainingLength()
 
     @property
     def step(self) -> int:
@@ -39,6 +48,24 @@ class StepCallback(keras.callbacks.Callback):
 
     def begin(self) -> None:
         """Find the layers or kernels to act on in `self.model`."""
+
+    def check_length(self) -> None:
+        """Check that every step will be known in time.
+
+        Raises:
+            InvalidArgumentError: One will not.
+        """
+
+    def fix_steps(self) -> None:
+        """Turn steps given as fractions or epochs into numbers, by `self.length`."""
+
+    def too_late(self, end: int) -> Iterable[str]:
+        """Yield what comes too late in a training, such as "quantization begins at step 2000".
+
+        Args:
+            end: The step at which the training ends.
+        """
+        return ()
 
     def resume(self, step: int) -> None:
         """Bring the model to the state of a step before the first batch.
@@ -92,12 +119,17 @@ class StepCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Call `begin` and start watching the step."""
         self.running = False
+        self._first_epoch = 0
+        self.length = TrainingLength.of(self.params, _accumulation(self.model))
         self.begin()
+        self.check_length()
         self._step.begin()
         self._watch = StepWatch(self._step)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Read the step again, because it may have been paused or set between epochs."""
+        if not self.running:
+            self._first_epoch = epoch
         self._watch.wake()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -105,10 +137,16 @@ class StepCallback(keras.callbacks.Callback):
         if not self.running:
             self.running = True
             self._step.resolve()
+            self._first_step = self._step.current
+            self.length = dataclasses.replace(
+                self.length, first_epoch=self._first_epoch, first_step=self._first_step
+            )
+            self._fix_steps()
             self.resume(self._step.current)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the logs of the batch."""
+        self._last_batch = batch
         self._write(logs)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -118,6 +156,9 @@ class StepCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the step in the model and write the logs of the epoch."""
+        if self.running and self.length.epochs is not None and not self.length.is_known:
+            self._measure_length()
+            self._fix_steps()
         self._step.record()
         self._write(logs)
 
@@ -127,6 +168,37 @@ class StepCallback(keras.callbacks.Callback):
             self._step.record()
         self.end()
         self.running = False
+
+    def _measure_length(self):
+        """Learn the length of an epoch from its batches, when an epoch has ended.
+
+        The optimizer's count is no measure: TensorFlow also counts the update that finds no data.
+        """
+        batches = self._last_batch + 1
+        self.length = dataclasses.replace(
+            self.length,
+            updates_per_epoch=batches / _accumulation(self.model),
+            first_epoch=self._first_epoch + 1,
+            first_step=self._step.current,
+        )
+
+    def _fix_steps(self):
+        """Fix the steps for the training that has begun, and say what comes too late in it."""
+        self.check_length()
+        self.fix_steps()
+        late = list(self.too_late(self.length.end)) if self.length.is_known else ()
+        if late:
+            warnings.warn(self._late_message(late), stacklevel=2)
+
+    def _late_message(self, late):
+        end = self.length.end
+        steps = self.length.duration(Epochs(self.length.epochs - self._first_epoch))
+        span = f", {self._first_step} to {end}" if self._first_step else ""
+        return (
+            f"{type(self).__name__}: fit will run {steps} steps{span}; "
+            f"{', '.join(late)}. Train longer, or give steps as fractions of the training (0.5) or "
+            "as kc.Epochs(3)."
+        )
 
     def _write(self, logs):
         if logs is not None:
@@ -154,6 +226,14 @@ def check_built(model: keras.Model, layers: list) -> None:
             "batch, or add a keras.Input(shape) at its start. "
             f"Received: model {model.name!r}, whose layer {unbuilt[0]!r} has no weights yet"
         )
+
+
+def _accumulation(model):
+    """Return the number of batches whose gradients one update of a model takes."""
+    optimizer = getattr(model, "optimizer", None)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    return getattr(optimizer, "gradient_accumulation_steps", None) or 1
 
 
 def remake_functions(model: keras.Model) -> None:

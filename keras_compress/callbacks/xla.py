@@ -2,6 +2,9 @@
 
 import sys
 
+import keras
+from absl import logging
+
 
 def compiled_by_xla(model):
     """Tell whether XLA compiles a model's training step.
@@ -24,3 +27,23 @@ def compiled_by_xla(model):
         return True
     strategy = tensorflow.distribute.get_strategy()
     return bool(model.jit_compile) or isinstance(strategy, tensorflow.distribute.TPUStrategy)
+
+
+def say_that_phases_are_compiled(model):
+    """Warn once that XLA compiles each phase anew, on a machine where it makes steps slower.
+
+    Args:
+        model: A compiled `keras.Model`.
+    """
+    if keras.config.backend() != "tensorflow" or not model.jit_compile:
+        return
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        logging.log_first_n(
+            logging.WARNING,
+            "With jit_compile=True XLA compiles the training step anew when quantization begins "
+            "and when ranges freeze, which takes seconds to minutes each. Without a GPU "
+            "model.compile(..., jit_compile=False) trains the same model faster.",
+            1,
+        )

@@ -12,6 +12,9 @@ from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay  #
 from keras_compress.spec import Pruning, Quantization  # noqa: E402
 from keras_compress.wrappers.phase import Phase  # noqa: E402
 
+# These trainings are continued: a first `fit` ends before its schedule.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 8)).astype(np.float32)
 Y = RNG.normal(size=(32, 4)).astype(np.float32)

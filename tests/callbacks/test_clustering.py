@@ -12,6 +12,9 @@ from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.tflite import flatbuffer
 from keras_compress.wrappers.phase import Phase
 
+# These trainings are continued: a first `fit` ends before its schedule.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 random = np.random.default_rng(0)
 X = random.normal(size=(128, 8, 8, 2)).astype(np.float32)
 Y = random.integers(0, 4, 128)

@@ -9,6 +9,9 @@ import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.tflite import flatbuffer
 
+# These trainings are continued: a first `fit` ends before its schedule.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(32, 6)).astype(np.float32)
 Y = RANDOM.normal(size=(32, 3)).astype(np.float32)
@@ -94,5 +97,5 @@ def test_a_guard_holds_the_width_and_goes_back_to_the_last_good_one():
 
 @pytest.mark.parametrize("widths", [{0: 4, 10: 6}, {0: 1}, {0: 9}, {-1: 4}])
 def test_widths_that_cannot_be_are_refused(widths):
-    with pytest.raises(InvalidArgumentError, match="Received: weight_bits="):
+    with pytest.raises(InvalidArgumentError, match="Received: .*weight_bits="):
         kc.QuantizationCallback(weight_bits=widths)

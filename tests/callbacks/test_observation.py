@@ -16,6 +16,9 @@ from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.ranking import layer_mask
 
+# These trainings are continued: a first `fit` ends before its schedule.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 6)).astype(np.float32)
 Y = RNG.normal(size=(32, 3)).astype(np.float32)

@@ -4,6 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 
+import keras_compress as kc
+from keras_compress.callbacks import xla
 from keras_compress.callbacks.xla import compiled_by_xla
 
 
@@ -30,3 +32,16 @@ def test_tpus_know_nothing_else(monkeypatch):
 
     monkeypatch.setattr(tf.distribute, "get_strategy", Pods)
     assert compiled_by_xla(compiled(jit_compile=False))
+
+
+@pytest.mark.parametrize(("asked", "gpus", "said"), [(True, 0, 1), (False, 0, 0), (True, 1, 0)])
+def test_phases_that_xla_compiles_anew_are_said_once(asked, gpus, said, monkeypatch):
+    messages = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU"] * gpus)
+    monkeypatch.setattr(xla.logging, "log_first_n", lambda level, text, n: messages.append(n))
+    model = kc.compress(compiled(), quantization="generic_int8")
+    model.compile("sgd", "mse", jit_compile=asked, run_eagerly=False)
+    callback = kc.QuantizationCallback()
+    callback.set_model(model)
+    callback.on_train_begin()
+    assert messages == [1] * said

@@ -1,6 +1,7 @@
 """The schedule with the same sparsity from the first mask on."""
 
 import dataclasses
+from typing import cast
 
 from keras_compress.pruning.schedules.base import (
     Schedule,
@@ -9,6 +10,7 @@ from keras_compress.pruning.schedules.base import (
     check_steps,
     is_update_step,
 )
+from keras_compress.support.steps import Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +36,13 @@ class ConstantSparsity(Schedule):
         (0.5, True, False)
     """
 
+    step_fields = ("begin_step", "end_step")
+    duration_fields = ("frequency",)
+
     target_sparsity: float
-    begin_step: int = 0
-    end_step: int | None = None
-    frequency: int = 100
+    begin_step: Step = 0
+    end_step: Step | None = None
+    frequency: Step = 100
 
     def __post_init__(self):
         check_sparsities(self, "target_sparsity")
@@ -51,4 +56,12 @@ class ConstantSparsity(Schedule):
 
     def should_update(self, step: int) -> bool:
         """See `Schedule.should_update`."""
-        return is_update_step(step, self.begin_step, self.end_step, self.frequency)
+        self.require_numbers()
+        steps = self.begin_step, self.end_step, self.frequency
+        return is_update_step(step, *cast(tuple[int, int | None, int], steps))
+
+    @property
+    def complete_at(self) -> int | None:
+        """See `Schedule.complete_at`."""
+        self.require_numbers()
+        return cast(int, self.begin_step)

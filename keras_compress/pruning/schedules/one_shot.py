@@ -1,8 +1,10 @@
 """The schedule with a single mask."""
 
 import dataclasses
+from typing import cast
 
 from keras_compress.pruning.schedules.base import Schedule, check_sparsities, check_steps
+from keras_compress.support.steps import Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +27,10 @@ class OneShot(Schedule):
         (0.0, 0.5, False)
     """
 
+    step_fields = ("step",)
+
     sparsity: float
-    step: int = 0
+    step: Step = 0
 
     def __post_init__(self):
         check_sparsities(self, "sparsity")
@@ -34,8 +38,19 @@ class OneShot(Schedule):
 
     def __call__(self, step: int) -> float:
         """See `Schedule.__call__`."""
-        return self.sparsity if step >= self.step else 0.0
+        return self.sparsity if step >= self.complete_at else 0.0
 
     def should_update(self, step: int) -> bool:
         """See `Schedule.should_update`."""
-        return step == self.step
+        return step == self.complete_at
+
+    @property
+    def complete_at(self) -> int:
+        """See `Schedule.complete_at`."""
+        self.require_numbers()
+        return cast(int, self.step)
+
+    @property
+    def last_sparsity(self) -> float:
+        """See `Schedule.last_sparsity`."""
+        return self.sparsity
