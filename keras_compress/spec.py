@@ -26,7 +26,7 @@ class Pruning:
         pattern: Name or instance of a pattern: `"unstructured"`, `"2:4"` (any N:M), `"1x4"`
             (any block), `"channel"`.
         criterion: Name or instance of a criterion: `"magnitude"`, `"l1_norm"`, `"l2_norm"`,
-            `"random"`, or one for which `kc.PruningCallback` observes training steps:
+            `"lamp"`, `"random"`, or one for which `kc.PruningCallback` observes training steps:
             `"movement"`, `"taylor"`, `"snip"`, `"wanda"`.
         scope: `"layer"` ranks the scores of each layer separately, `"global"` those of all layers
             with global scope together.
@@ -34,9 +34,12 @@ class Pruning:
         layers: Predicate on a layer; layers for which it is false are not pruned. `None` prunes
             every supported layer except depthwise convolutions, which have few weights and lose
             much accuracy.
+        floor: With global scope, the least fraction of its weights that a layer keeps, as a
+            multiple of the fraction that the whole model keeps: at 75 % sparsity and a floor of 0.5
+            each layer keeps at least 12.5 %. 0 ranks without a floor, 1 prunes all layers alike.
 
     Raises:
-        InvalidArgumentError: An unknown scope.
+        InvalidArgumentError: An unknown scope, or a floor outside [0, 1].
 
     Example:
         >>> Pruning(pattern="2:4").criterion
@@ -49,9 +52,15 @@ class Pruning:
     scope: str = Scope.LAYER
     schedule: Any = None
     layers: Callable[["keras.Layer"], bool] | None = None
+    floor: float = 0.5
 
     def __post_init__(self):
         object.__setattr__(self, "scope", _member(Scope, self.scope, "scope"))
+        if not isinstance(self.floor, int | float) or not 0 <= self.floor <= 1:
+            raise InvalidArgumentError(
+                "floor must be a number from 0 to 1, a multiple of the fraction of weights that "
+                f"the whole model keeps. Received: floor={self.floor!r}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -76,7 +76,9 @@ def compute_masks(items: Sequence[PrunableWeights], sparsity: float) -> list[np.
         return [np.ones(item.weights.shape, bool) for item in items]
     scores = [plan.scores() for plan in global_plans]
     sizes = [plan.group_sizes() for plan in global_plans]
-    keep = dict(zip(global_plans, global_masks(scores, sizes, sparsity), strict=True))
+    floors = [plan.item.pruning.floor for plan in global_plans]
+    masks = global_masks(scores, sizes, sparsity, floors)
+    keep = dict(zip(global_plans, masks, strict=True))
     return [plan.ungroup(keep[plan]) if plan in keep else plan.mask(sparsity) for plan in plans]
 
 

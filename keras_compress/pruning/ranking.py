@@ -59,17 +59,25 @@ def layer_mask(scores: np.ndarray, sparsity: float) -> np.ndarray:
 
 
 def global_masks(
-    scores: Sequence[np.ndarray], sizes: Sequence[np.ndarray], sparsity: float
+    scores: Sequence[np.ndarray],
+    sizes: Sequence[np.ndarray],
+    sparsity: float,
+    floors: Sequence[float] | None = None,
 ) -> list[np.ndarray]:
     """Rank the groups of all layers together, so that redundant layers lose more.
 
     The groups with the lowest scores are pruned until the number of their weights is as close to
-    `sparsity` times all weights as whole groups allow. The best group of each layer is kept.
+    `sparsity` times all weights as whole groups allow. The best groups of each layer are kept: at
+    least one, and at least the fraction `floor * (1 - sparsity)` of the layer's groups. Without a
+    floor a layer with many inputs per output, whose weights are small, or with few weights can lose
+    almost all of them, and the network with it (Tanaka et al. 2020, "Pruning neural networks
+    without any data by iteratively conserving synaptic flow", section 3: layer collapse).
 
     Args:
         scores: List of float arrays (n_groups,), one for each layer, from the same criterion.
         sizes: List of integer arrays (n_groups,), the number of weights in each group.
         sparsity: Float in [0, 1), the fraction of all weights to prune.
+        floors: The floor of each layer, in [0, 1]. Default 0 for all.
 
     Returns:
         List of boolean arrays (n_groups,), true where the group is kept.
@@ -86,11 +94,19 @@ def global_masks(
     ranked = np.concatenate([np.asarray(layer, np.float32) for layer in scores])
     check_numbers(ranked)
     starts = np.cumsum([0] + [len(layer) for layer in scores])
-    for start, layer in zip(starts[:-1], scores, strict=True):
-        ranked[start + np.argmax(layer)] = np.inf
+    n_kept = 0
+    for start, layer, floor in zip(starts[:-1], scores, floors or [0.0] * len(scores), strict=True):
+        best = _best(layer, max(1, int(floor * (1 - sparsity) * len(layer))))
+        ranked[start + best] = np.inf
+        n_kept += len(best)
     n_pruned = _count_for_budget(ranked, np.concatenate(sizes), sparsity)
-    keep = keep_largest(ranked, min(n_pruned, len(ranked) - len(scores)))
+    keep = keep_largest(ranked, min(n_pruned, len(ranked) - n_kept))
     return np.split(keep, starts[1:-1])
+
+
+def _best(scores, count):
+    """Return the indices of the groups with the highest scores."""
+    return np.flatnonzero(keep_largest(scores, len(scores) - count))
 
 
 def _count_for_budget(scores, sizes, sparsity):

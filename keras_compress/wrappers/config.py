@@ -40,6 +40,7 @@ def pruning_config(spec):
         "schedule": plugins.to_config(SCHEDULES, spec.schedule),
         "scope": str(spec.scope),
         "every_kernel": spec.layers is not None,
+        "floor": spec.floor,
     }
 
 
@@ -53,6 +54,7 @@ def pruning_from(config):
         schedule=plugins.from_config(SCHEDULES, config["schedule"]),
         scope=Scope(config["scope"]),
         layers=every_layer if config["every_kernel"] else None,
+        floor=config.get("floor", 0.0),  # Files from before there was one go on as they began.
     )
 
 

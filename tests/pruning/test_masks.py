@@ -25,12 +25,21 @@ def test_layers_are_ranked_by_themselves():
 
 
 def test_global_scope_ranks_layers_together_and_leaves_the_others_alone():
-    weak, strong = item((10, 20), scope="global"), item((10, 30), 100.0, scope="global")
+    spec = {"scope": "global", "floor": 0}
+    weak, strong = item((10, 20), **spec), item((10, 30), 100.0, **spec)
     alone = item((10, 10), scale=1e-6)
     first, middle, last = compute_masks([weak, alone, strong], 0.3)
     assert pruned(first) + pruned(last) == 150
     assert pruned(first) > 140
     assert pruned(middle) == 30
+
+
+@pytest.mark.parametrize(("floor", "least"), [(0, 1), (0.25, 12), (0.5, 25), (1, 50)])
+def test_global_scope_leaves_each_layer_its_floor(floor, least):
+    spec = {"scope": "global", "floor": floor}
+    masks = compute_masks([item((10, 20), 1e-6, **spec), item((10, 60), **spec)], 0.75)
+    assert sum(map(pruned, masks)) == 600
+    assert masks[0].size - pruned(masks[0]) == least
 
 
 def test_patterns_and_criteria_are_found_by_name():
