@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import keras
 
 from keras_compress.compression.apply import strip
-from keras_compress.converters import export, keras2
+from keras_compress.converters import export, keras2, missing_ranges
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
@@ -64,7 +64,8 @@ def convert(
         representative_dataset: Samples that show the ranges of activations: an array
             (n_samples, *shape), a list or dict of arrays (several inputs), a generator function,
             a `tf.data.Dataset`, a path, or any other form of docs/data.md. Not needed for
-            `"float32"`, or if training has learned every range.
+            `"float32"`, or if training has learned every range; ranges that it never observed are
+            measured in the samples, with a warning.
         calibration_samples: Largest number of samples to use.
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"` or `"float32"`.
             Default: the profile's.
@@ -92,7 +93,10 @@ def convert(
     """
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
-    deployable, rewritten = _deployable(_loaded(model), target), {}
+    model, representative_dataset, missing = _with_missing_ranges(
+        _loaded(model), target, representative_dataset, calibration_samples
+    )
+    deployable, rewritten = _deployable(model, target), {}
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(
@@ -136,7 +140,7 @@ def convert(
     return ConvertedModel(
         content=content,
         profile=target.name,
-        warnings=calibration.warnings if calibration else (),
+        warnings=(*missing, *(calibration.warnings if calibration else ())),
         scopes=exported.scopes,
         output_layers=exported.output_layers,
         rewritten=rewritten,
@@ -150,6 +154,22 @@ def _loaded(model):
     trace(model)
     has_half = any(layer.compute_dtype in HALF_PRECISION for layer in all_layers(model))
     return in_float32(model) if has_half else model
+
+
+def _with_missing_ranges(model, target, dataset, calibration_samples):
+    """Measure the ranges that training never observed, if there are samples.
+
+    Returns:
+        Tuple (model, samples to go on with, warnings).
+    """
+    mode = ConversionOptions.from_profile(target).mode
+    if dataset is None or mode in (Mode.FLOAT32, Mode.FLOAT16) or not missing_ranges.any_of(model):
+        return model, dataset, ()
+    inputs = export.input_specs(model)
+    samples = representative_dataset.normalize(dataset, inputs, calibration_samples).arrays
+    warning = missing_ranges.warning(model)
+    warnings.warn(warning, stacklevel=3)
+    return missing_ranges.measured(model, samples), samples, (warning,)
 
 
 def _rewrite(deployable, target, allow_float):

@@ -56,9 +56,48 @@ def calibrate(
         >>> model = kc.calibrate(model, np.ones((16, 8), "float32"), method="min_max")
     """
     quantizers = _quantizers(model)
+    override = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
+    return _calibrate(model, quantizers, data, batch_size, override, per_batch)
+
+
+def unobserved(model: keras.Model) -> list[ActivationQuantizer]:
+    """Return the quantizers whose ranges training has not learned for the weights of today.
+
+    Args:
+        model: A model, compressed or plain.
+
+    Returns:
+        Those that saw no data, and those in front of which quantization has not begun.
+    """
+    layers = all_layers(model)
+    quantizers = [layer for layer in layers if isinstance(layer, ActivationQuantizer)]
+    return [q for q in quantizers if not q.observed or _waits(q)]
+
+
+def calibrate_unobserved(model: keras.Model, data: Samples, batch_size: int = 64) -> keras.Model:
+    """Set the activation ranges that training has not learned, and leave the others.
+
+    Args:
+        model: A compressed model, with quantization.
+        data: As for `calibrate`.
+        batch_size: As for `calibrate`.
+
+    Returns:
+        The same model, its quantization begun and all of its ranges set.
+
+    Raises:
+        InvalidArgumentError: As for `calibrate`.
+    """
+    return _calibrate(model, unobserved(model), data, batch_size, None, per_batch=False)
+
+
+def _waits(quantizer):
+    return quantizer.fixed_range is None and quantizer.phase == Phase.OFF
+
+
+def _calibrate(model, quantizers, data, batch_size, override, per_batch):
     source = read(data, input_specs(model)).inputs_only()
     source.require_end()
-    override = None if method is None else plugins.resolve(CALIBRATORS, method, Calibrator)
     for quantizer in quantizers:
         calibrator = override or quantizer.calibrator
         quantizer.observer = _observer(calibrator, batch_size)
