@@ -40,19 +40,18 @@ float_model.fit(x_train, y_train, epochs=20, verbose=0)
 # Compress: the wrapped model prunes and quantizes itself while it is trained.
 model = kc.compress(
     float_model,
-    pruning=kc.Pruning(scope="global"),
+    pruning=kc.Pruning(scope="global", criterion="lamp"),
     quantization=kc.Quantization(profile="cortex_m4"),
 )
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
-steps = 20 * (len(x_train) // 32)
 model.fit(
     x_train,
     y_train,
     epochs=20,
     verbose=0,
     callbacks=[
-        kc.PruningCallback(kc.PolynomialDecay(0.75, end_step=steps // 2, frequency=20)),
-        kc.QuantizationCallback(begin_step=steps // 2, freeze_step=steps * 3 // 4),
+        kc.PruningCallback(kc.PolynomialDecay(0.75, end_step=0.5, frequency=20)),
+        kc.QuantizationCallback(begin_step=0.5, freeze_step=0.75),
     ],
 )
 
