@@ -9,7 +9,7 @@ import keras
 
 from keras_compress.callbacks.training_step import StepWatch, TrainingStep
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.support.steps import Epochs, TrainingLength
+from keras_compress.support.steps import TrainingLength
 
 # Number of updates to wait if nothing is due.
 FAR = 1_000_000
@@ -192,7 +192,7 @@ class StepCallback(keras.callbacks.Callback):
 
     def _late_message(self, late):
         end = self.length.end
-        steps = self.length.duration(Epochs(self.length.epochs - self._first_epoch))
+        steps = self.length.updates_since(self._first_epoch)
         span = f", {self._first_step} to {end}" if self._first_step else ""
         return (
             f"{type(self).__name__}: fit will run {steps} steps{span}; "

@@ -64,13 +64,14 @@ def as_step(argument: str, value: Any) -> Step:
     """
     if isinstance(value, Epochs):
         return value if value.number else 0
-    if isinstance(value, numbers.Real) and 0 <= value < math.inf:
+    number = float(value) if isinstance(value, numbers.Real) else -1.0
+    if 0 <= number < math.inf:
         if isinstance(value, numbers.Integral):
             return int(value)
-        if 0 < value <= 1:
-            return float(value)
-        if float(value).is_integer():
-            return int(value)
+        if 0 < number <= 1:
+            return number
+        if number.is_integer():
+            return int(number)
     raise InvalidArgumentError(
         f"{argument} must be 0 or more: an integer in training steps (batches, not epochs), a "
         "fraction of the training (0.5 is the middle, 1.0 the end) or epochs (kc.Epochs(3)). "
@@ -139,6 +140,10 @@ class TrainingLength:
     def is_known(self) -> bool:
         """Whether the number of updates is known."""
         return self.epochs is not None and self.updates_per_epoch is not None
+
+    def updates_since(self, epoch: int) -> int:
+        """Return the number of updates from the begin of an epoch to the end of the training."""
+        return self.duration(1.0) - self.duration(Epochs(epoch))
 
     @property
     def end(self) -> int:
