@@ -76,8 +76,10 @@ def overridden(kind):
     Returns:
         Set of names, empty for Keras' own classes.
     """
-    own = [parent for parent in kind.__mro__ if parent.__module__.split(".")[0] != "keras"]
-    names = {name for parent in own if parent is not object for name in vars(parent)}
+    # The parents of keras.Model differ between backends: torch.nn.Module, for one.
+    own = [parent for parent in kind.__mro__ if parent not in keras.Model.__mro__]
+    own = [parent for parent in own if parent.__module__.split(".")[0] != "keras"]
+    names = {name for parent in own for name in vars(parent)}
     names -= _HARMLESS
     return {name for name in names if hasattr(keras.Model, name) and not name.startswith("_")}
 

@@ -19,6 +19,7 @@ from keras_compress.wrappers.config import (
 from keras_compress.wrappers.fused_normalization import normalize
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.prunable_kernel import PrunableKernel
+from keras_compress.wrappers.replaced_variables import call_with
 from keras_compress.wrappers.rounded_kernels import RoundedKernels
 
 # The step at which counting starts is unknown until the first batch of the first fit.
@@ -140,8 +141,7 @@ class CompressedLayer(RoundedKernels):
         axes = self.run_time_axes(len(inputs.shape))
         if axes is not None:
             inputs = rounded_at_run_time(inputs, axes)
-        with keras.StatelessScope(state_mapping=replacements):
-            outputs = self.layer(inputs)
+        outputs = call_with(self.layer, replacements, inputs)
         if self.batch_norm is not None:
             outputs = normalize(self.batch_norm, outputs, learning)
             if bias_change is not None:
