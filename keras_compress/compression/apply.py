@@ -21,13 +21,16 @@ from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import keep_class
 from keras_compress.graph.graph import Graph, Value, trace
+from keras_compress.graph.rebuilt_model import named_by_layers, named_outputs
 from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import activation_name, role
 from keras_compress.lowering import whole
+from keras_compress.lowering.activation_layers import SiluProduct
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
+from keras_compress.lowering.whole_activations import WholeActivations
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
@@ -131,7 +134,7 @@ def compress(
         check_quantized(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
-    return keep_class(compressor.build(), model)
+    return named_outputs(keep_class(compressor.build(), model), graph.output_names)
 
 
 def strip(model: keras.Model) -> keras.Model:
@@ -154,13 +157,17 @@ def strip(model: keras.Model) -> keras.Model:
     """
     graph = trace(model)
     copies = LayerCopies()
+    activations = WholeActivations(graph)
 
     def apply(call, args, kwargs):
         if isinstance(call, Value):
             return args[0]
         operation = call.operation
-        if isinstance(operation, ActivationQuantizer):
-            return args[0]
+        if isinstance(operation, ActivationQuantizer) or call in activations.parts:
+            return keras.tree.flatten(args)[0]
+        if isinstance(operation, SiluProduct):
+            return copies.silu(operation)(args[0][0])
+        changes = activations.changes.get(operation)
         part = operation.layer if isinstance(operation, CompressedLayer) else operation
         if (piece := whole.collect(operation, part, args)) is not None:
             return piece
@@ -168,14 +175,14 @@ def strip(model: keras.Model) -> keras.Model:
             return copies.together(operation, part, args[0])
         if isinstance(operation, CompressedLayer):
             training = {key: kwargs[key] for key in ("training",) if key in kwargs}
-            return copies.stripped(operation)(args[0], **training)
+            return copies.stripped(operation, changes)(args[0], **training)
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
-        return copies.plain(operation)(*args, **kwargs)
+        return copies.plain(operation, changes)(*args, **kwargs)
 
     stripped = rebuild(graph, apply)
     copies.copy_weights()
-    return keep_class(stripped, model)
+    return keep_class(named_by_layers(stripped, graph.output_names), model)
 
 
 @dataclasses.dataclass

@@ -10,6 +10,7 @@ import keras
 from keras_compress.graph import graph as graphs
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.roles import activation_name, is_fusable
+from keras_compress.lowering.activation_layers import InnerActivation, SiluProduct
 from keras_compress.lowering.normalization import split_normalization
 
 
@@ -44,7 +45,7 @@ def _has_inner_activation(operation):
 def _split_activation(graph, call, made):
     layer = call.operation
     if layer not in made:
-        activation = keras.layers.Activation(
+        activation = InnerActivation(
             layer.activation,
             activity_regularizer=layer.activity_regularizer,
             name=f"{layer.name}_activation",
@@ -68,7 +69,9 @@ def _split_silu(graph, call, made):
     if (layer, "silu") not in made:
         made[layer, "silu"] = (
             keras.layers.Activation("sigmoid", name=f"{layer.name}_sigmoid"),
-            keras.layers.Multiply(
+            SiluProduct(
+                original=layer.name,
+                inner=isinstance(layer, InnerActivation),
                 activity_regularizer=getattr(layer, "activity_regularizer", None),
                 name=f"{layer.name}_product",
             ),

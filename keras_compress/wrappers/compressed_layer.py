@@ -188,6 +188,10 @@ class CompressedLayer(RoundedKernels):
             if codebook is not None and codebook.phase == Phase.LEARNING:
                 codebook.freeze(self.masked_kernel(kernel))
 
+    def compute_mask(self, inputs, previous_mask):
+        """Return the wrapped layer's mask."""
+        return self.layer.compute_mask(inputs, previous_mask)
+
     def compute_output_shape(self, input_shape):
         """Return the wrapped layer's output shape."""
         try:

@@ -19,11 +19,12 @@ class LayerCopies:
         self._sources = []
         self._names = set()
 
-    def plain(self, operation):
+    def plain(self, operation, changes=None):
         """Return the copy of a layer; other operations have no state and are returned unchanged.
 
         Args:
             operation: A Keras layer or operation.
+            changes: Entries of its config that the copy has instead.
 
         Returns:
             An unbuilt layer of the same configuration, the same object for repeated calls; a plain
@@ -32,19 +33,22 @@ class LayerCopies:
         if not isinstance(operation, keras.layers.Layer):
             return operation
         if operation not in self._copies:
-            config = {**operation.get_config(), "name": self.free_name(operation.name)}
+            name = self.free_name(operation.name)
+            config = {**operation.get_config(), **(changes or {}), "name": name}
             copy = _plain_type(operation).from_config(config)
             self._copies[operation] = self._register(copy, operation)
         return self._copies[operation]
 
-    def stripped(self, wrapper):
+    def stripped(self, wrapper, changes=None):
         """Return one callable for the plain layers inside a wrapper.
 
         Args:
             wrapper: A `CompressedLayer`.
+            changes: Entries of its layer's config that the copy has instead.
         """
         if wrapper not in self._copies:
-            config = {**wrapper.layer.get_config(), "name": self.free_name(wrapper.name)}
+            name = self.free_name(wrapper.name)
+            config = {**wrapper.layer.get_config(), **(changes or {}), "name": name}
             layer = type(wrapper.layer).from_config(config)
             self._sources.append((layer, wrapper))
             self._copies[wrapper] = layer
@@ -53,6 +57,20 @@ class LayerCopies:
             return lambda inputs, training=None: layer(inputs)
         norm = self.plain(norm)
         return lambda inputs, training=None: norm(layer(inputs), training=training)
+
+    def silu(self, product):
+        """Return the SiLU that a `SiluProduct` is the last part of.
+
+        Args:
+            product: A `SiluProduct`.
+        """
+        if product not in self._copies:
+            self._copies[product] = keras.layers.Activation(
+                "silu",
+                activity_regularizer=product.activity_regularizer,
+                name=self.free_name(product.original),
+            )
+        return self._copies[product]
 
     def together(self, operation, part, source):
         """Call the reassembled layer at the call of the last part it was lowered to.
