@@ -13,7 +13,9 @@ from keras_compress.compression.checks import (
     check_plain,
     check_pruning,
     check_quantized,
+    check_weights,
 )
+from keras_compress.compression.preparation import prepare
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
 from keras_compress.data.types import Samples
@@ -40,7 +42,7 @@ from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_s
 from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
-from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.compressed_layer import CompressedLayer, arguments_of_layer
 from keras_compress.wrappers.config import (
     CRITERIA,
     INITIALIZERS,
@@ -119,6 +121,8 @@ def compress(
     refuse_several_workers()
     graph = trace(model)
     check_plain(graph)
+    check_weights(model, graph)
+    prepare(graph)
     parts = _split_attention(graph, pruning, quantization, clustering)
     pruning = _named_by_parts(pruning, parts)
     check_pruning(graph, pruning)
@@ -174,8 +178,7 @@ def strip(model: keras.Model) -> keras.Model:
         if whole.is_whole(part):
             return copies.together(operation, part, args[0])
         if isinstance(operation, CompressedLayer):
-            training = {key: kwargs[key] for key in ("training",) if key in kwargs}
-            return copies.stripped(operation, changes)(args[0], **training)
+            return copies.stripped(operation, changes)(args[0], **arguments_of_layer(kwargs))
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
         return copies.plain(operation, changes)(*args, **kwargs)

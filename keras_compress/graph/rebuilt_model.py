@@ -77,7 +77,7 @@ def named_outputs(model: Any, names: list[str]) -> Any:
     """
     if list(model.output_names) == list(names):
         return model
-    kind = type(model)
+    kind: Any = type(model)
     if kind is Functional:
         model.__class__ = RebuiltModel
     elif not isinstance(model, RebuiltModel):
@@ -121,7 +121,7 @@ def give_class(model: Any, original: Any) -> Any:
         `model`.
     """
     rebuilt = isinstance(original, RebuiltModel)
-    kind = original.user_class if rebuilt else type(original)
+    kind: Any = original.user_class if rebuilt else type(original)
     if _is_made_from_a_graph(kind):
         model.__class__ = kind
     else:

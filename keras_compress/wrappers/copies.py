@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_compress.graph.live_copy import live_copy
 from keras_compress.lowering import whole
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
@@ -34,8 +34,7 @@ class LayerCopies:
             return operation
         if operation not in self._copies:
             name = self.free_name(operation.name)
-            config = {**operation.get_config(), **(changes or {}), "name": name}
-            copy = _plain_type(operation).from_config(config)
+            copy = live_copy(operation, name, _plain_type(operation), changes or {})
             self._copies[operation] = self._register(copy, operation)
         return self._copies[operation]
 
@@ -54,7 +53,7 @@ class LayerCopies:
             self._copies[wrapper] = layer
         layer, norm = self._copies[wrapper], wrapper.batch_norm
         if norm is None:
-            return lambda inputs, training=None: layer(inputs)
+            return lambda inputs, training=None, **arguments: layer(inputs, **arguments)
         norm = self.plain(norm)
         return lambda inputs, training=None: norm(layer(inputs), training=training)
 
@@ -96,7 +95,7 @@ class LayerCopies:
         Args:
             layer: A Keras layer.
         """
-        return self._register(type(layer).from_config(layer.get_config()), layer)
+        return self._register(live_copy(layer, layer.name, type(layer), {}), layer)
 
     def fused(self, norm):
         """Return the copy of a `BatchNormalization`, which trains with TensorFlow's fused kernel.
@@ -130,7 +129,7 @@ class LayerCopies:
                 source.set_weights(copy)
             elif isinstance(source, CompressedLayer):
                 copy.set_weights(_stripped_weights(source))
-            elif copy.weights:
+            elif copy.weights and copy is not source:
                 copy.set_weights(source.get_weights())
                 if isinstance(copy, keras.layers.Normalization):
                     copy.finalize_state()  # Its call uses constants derived from its weights.
@@ -167,7 +166,10 @@ def _stripped_weights(layer):
     if not isinstance(layer, CompressedLayer):
         return layer.get_weights()
     compressed = {
-        id(layer.variable(kernel)): np.asarray(layer.clustered_kernel(kernel))
+        id(layer.variable(kernel)): keras.ops.convert_to_numpy(layer.clustered_kernel(kernel))
         for kernel in layer.kernels
     }
-    return [compressed.get(id(weight), np.asarray(weight)) for weight in layer.layer.weights]
+    return [
+        compressed.get(id(weight), keras.ops.convert_to_numpy(weight))
+        for weight in layer.layer.weights
+    ]

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -70,7 +71,10 @@ class ReplacedVariables(keras.StatelessScope):
 
 
 def call_with(
-    layer: keras.Layer, replacements: list[tuple[keras.Variable, Tensor]], inputs: Tensors
+    layer: keras.Layer,
+    replacements: list[tuple[keras.Variable, Tensor]],
+    inputs: Tensors,
+    **arguments: Any,
 ) -> Tensors:
     """Call a layer with other values in place of some of its variables.
 
@@ -78,12 +82,13 @@ def call_with(
         layer: A built layer.
         replacements: See `ReplacedVariables`.
         inputs: Its input.
+        **arguments: Keyword arguments of the call.
 
     Returns:
         The layer's outputs. Losses that the call added are among `layer.losses`.
     """
     with ReplacedVariables(replacements) as scope:
-        outputs = layer(inputs)
+        outputs = layer(inputs, **arguments)
     if scope.losses:
         layer.add_loss(scope.losses)
     return outputs

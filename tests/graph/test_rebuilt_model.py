@@ -172,9 +172,7 @@ def test_a_class_without_a_config_is_left_out_of_the_file_with_a_warning():
 def test_a_class_that_is_not_registered_is_left_out_with_a_warning():
     config = kc.compress(Task(4), pruning=kc.Pruning()).get_config()
     config["original"] = {**config["original"], "registered_name": "a>b", "class_name": "b"}
-    with pytest.warns(
-        UserWarning, match="without the methods of its class b: it is not registered"
-    ):
+    with pytest.warns(UserWarning, match="methods of its class b: it is not registered"):
         loaded = RebuiltModel.from_config(config)
     assert not isinstance(loaded, Task)
     assert loaded.output_names == ["size"]
