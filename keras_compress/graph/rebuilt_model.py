@@ -2,13 +2,15 @@
 
 import functools
 import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 from keras.src.models.functional import Functional, functional_like_constructor
 
 from keras_compress.graph.graph import all_layers
-from keras_compress.support.types import Json
+
+# What `json.loads` returns for an object.
+Json: TypeAlias = dict[str, Any]
 
 # Attributes that compile and fit set on a model.
 _OF_A_TRAINING = {"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"}
