@@ -66,6 +66,7 @@ class FixedQuantizer(keras.layers.Layer):
     def __init__(self, minimum, maximum, bits=8, **kwargs):
         super().__init__(**kwargs)
         self.minimum, self.maximum, self.bits = float(minimum), float(maximum), bits
+        self.supports_masking = True
 
     def call(self, inputs):
         """Round the inputs."""

@@ -175,8 +175,7 @@ class _Replay:
         self._graph = graph
         self.scopes = {}
         self.place = ""
-        digits = len(str(len(graph.flat_outputs) - 1))
-        self.outputs = tuple(f"output_{i:0{digits}d}" for i in range(len(graph.flat_outputs)))
+        self.outputs = _output_names(graph)
         self.output_layers = tuple(_producer_path(value) for value in graph.flat_outputs)
 
     def inlined(self, *tensors):
@@ -217,6 +216,15 @@ class _Replay:
             if type(operation) is keras.layers.Embedding and not operation.lora_enabled:
                 return _look_up(operation, args[0])
             return operation(*args, **kwargs)
+
+
+def _output_names(graph):
+    """Return the signature's names of the outputs: the keys of a dict, otherwise numbers."""
+    outputs, count = graph.outputs, len(graph.flat_outputs)
+    if isinstance(outputs, dict) and len(outputs) == count:
+        return tuple(map(str, sorted(outputs)))  # As Keras flattens a dict.
+    digits = len(str(count - 1))
+    return tuple(f"output_{i:0{digits}d}" for i in range(count))
 
 
 def _look_up(embedding, tokens):

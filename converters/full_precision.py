@@ -46,13 +46,13 @@ def in_float32(model):
 
 
 class _Float32Copies(LayerCopies):
-    def plain(self, operation):
+    def plain(self, operation, changes=None):
         """See `LayerCopies.plain`; the copy computes in float32."""
         if isinstance(operation, keras.layers.Layer) and operation not in self._copies:
             config = _without_policies({**operation.get_config()})
             config["name"] = self.free_name(operation.name)
             self._copies[operation] = self._register(type(operation).from_config(config), operation)
-        return super().plain(operation)
+        return super().plain(operation, changes)
 
     def copy_weights(self):
         """Set the weights of all copies, including the layers inside wrappers."""

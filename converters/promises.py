@@ -107,7 +107,9 @@ def deployed_kernel(wrapper, kernel):
     Returns:
         Float array: masked, on its grid, folded.
     """
-    weights = np.asarray(wrapper.effective_kernel(kernel)) * np.float32(_factor(wrapper))
+    weights = keras.ops.convert_to_numpy(wrapper.effective_kernel(kernel)) * np.float32(
+        _factor(wrapper)
+    )
     if wrapper.batch_norm is None:
         return weights
     return wrapper.layer_type.fold(weights, np.asarray(batch_norm_affine(wrapper.batch_norm)[0]))
@@ -160,7 +162,9 @@ def _clusters(wrapper, kernel):
 def _scales(wrapper, kernel):
     """Return the scales of the folded kernel's grid."""
     shape = wrapper.variable(kernel).shape
-    steps = np.broadcast_to(np.asarray(wrapper.scale(kernel)), shape) * np.float32(_factor(wrapper))
+    steps = np.broadcast_to(keras.ops.convert_to_numpy(wrapper.scale(kernel)), shape) * np.float32(
+        _factor(wrapper)
+    )
     per_channel = wrapper.quantization.per_channel and kernel.per_channel
     if not per_channel:
         return steps.flat[0]
@@ -173,7 +177,7 @@ def _scales(wrapper, kernel):
 def _mask(wrapper, kernel):
     for prunable in wrapper.prunable_kernels:
         if prunable.kernel == kernel:
-            return kernel.to_deployed(np.asarray(prunable.mask)) > 0
+            return kernel.to_deployed(keras.ops.convert_to_numpy(prunable.mask)) > 0
     return None
 
 
@@ -215,7 +219,7 @@ def _of_layer(layer, name):
     layer_type = layer_types.find(layer)
     if layer_type is not None:
         for kernel in layer_type.kernels(layer):
-            weights = np.asarray(getattr(layer, kernel.attribute))
+            weights = keras.ops.convert_to_numpy(getattr(layer, kernel.attribute))
             yield ExpectedZeros(name, kernel.to_deployed(weights) == 0)
         return
     for weights in layer.weights:

@@ -5,6 +5,8 @@ already; elsewhere `kc.load_model` does.
 """
 
 from keras_compress.distilling import distillation as _distillation  # noqa: F401
+from keras_compress.graph import rebuilt_model as _rebuilt_model  # noqa: F401
+from keras_compress.lowering import activation_layers as _activation_layers  # noqa: F401
 from keras_compress.lowering import attention_layers as _attention_layers  # noqa: F401
 from keras_compress.lowering import normalization_layers as _normalization_layers  # noqa: F401
 from keras_compress.wrappers import activation_quantizer as _activation_quantizer  # noqa: F401

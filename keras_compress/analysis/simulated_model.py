@@ -1,6 +1,6 @@
 """The fake-quantized Keras model as statistics."""
 
-import numpy as np
+import keras
 
 from keras_compress.analysis.layer_statistics import (
     ActivationStatistics,
@@ -60,7 +60,10 @@ class SimulatedModel:
         weights = []
         for wrapper in self.observable.kernels:
             for kernel in wrapper.kernels:
-                settings, scale = wrapper.quantization, np.asarray(wrapper.scale(kernel))
+                settings, scale = (
+                    wrapper.quantization,
+                    keras.ops.convert_to_numpy(wrapper.scale(kernel)),
+                )
                 weights.append(
                     WeightStatistics(
                         layer=wrapper.name,

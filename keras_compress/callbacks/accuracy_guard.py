@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from absl import logging
 
@@ -229,7 +230,7 @@ class _State:
     def of(cls, model, step):
         return cls(
             step.current,
-            [np.asarray(variable).copy() for variable in _variables(model, step)],
+            [keras.ops.convert_to_numpy(variable).copy() for variable in _variables(model, step)],
         )
 
     def restore(self, model, step):

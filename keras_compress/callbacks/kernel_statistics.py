@@ -76,11 +76,11 @@ class KernelStatistics:
         """
         kernel, arrays = self.target.kernel.kernel, {}
         if self._gradients is not None:
-            arrays["gradients"] = kernel.to_deployed(np.asarray(self._gradients))
+            arrays["gradients"] = kernel.to_deployed(ops.convert_to_numpy(self._gradients))
         if self._squares is not None:
             shape = tuple(self.variable.shape)
             along = [-1 if axis == kernel.input_axis else 1 for axis in range(len(shape))]
-            norms = np.sqrt(np.asarray(self._squares)).reshape(along)
+            norms = np.sqrt(ops.convert_to_numpy(self._squares)).reshape(along)
             arrays["activations"] = kernel.to_deployed(np.broadcast_to(norms, shape))
         return arrays
 

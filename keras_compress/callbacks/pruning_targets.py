@@ -53,7 +53,7 @@ class Target:
 
     def counts(self):
         """Return the number of weights that the mask sets to zero and the number of all weights."""
-        mask = np.asarray(self.kernel.mask)
+        mask = keras.ops.convert_to_numpy(self.kernel.mask)
         return mask.size - np.count_nonzero(mask), mask.size
 
 

@@ -3,7 +3,7 @@
 import weakref
 from typing import Any
 
-import numpy as np
+import keras
 
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.compressed_layer import UNSET_ORIGIN, CompressedLayer
@@ -63,7 +63,7 @@ class TrainingStep:
     def iterations(self):
         """The number of updates that the optimizer has made."""
         model: Any = self._model()
-        return int(np.asarray(model.optimizer.iterations))
+        return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
     def attach(self, owner, initial_step=0):
         """Set the origin of a plain model; call it before checkpoints are loaded.
@@ -94,7 +94,10 @@ class TrainingStep:
             self._origin = self.iterations if self._origin is None else self._origin
             return
         iterations, layer = self.iterations, self._layers[0]
-        self._origin, recorded = int(np.asarray(layer.origin)), int(np.asarray(layer.step))
+        self._origin, recorded = (
+            int(keras.ops.convert_to_numpy(layer.origin)),
+            int(keras.ops.convert_to_numpy(layer.step)),
+        )
         if self._origin == UNSET_ORIGIN:
             self._origin, recorded = iterations, -1
         elif iterations - self._origin < recorded:

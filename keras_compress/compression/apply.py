@@ -13,7 +13,9 @@ from keras_compress.compression.checks import (
     check_plain,
     check_pruning,
     check_quantized,
+    check_weights,
 )
+from keras_compress.compression.preparation import prepare
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
 from keras_compress.data.types import Samples
@@ -21,13 +23,16 @@ from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.custom_class import keep_class
 from keras_compress.graph.graph import Graph, Value, trace
+from keras_compress.graph.rebuilt_model import named_by_layers, named_outputs
 from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import activation_name, role
 from keras_compress.lowering import whole
+from keras_compress.lowering.activation_layers import SiluProduct
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
+from keras_compress.lowering.whole_activations import WholeActivations
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
@@ -37,7 +42,7 @@ from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_s
 from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
-from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.compressed_layer import CompressedLayer, arguments_of_layer
 from keras_compress.wrappers.config import (
     CRITERIA,
     INITIALIZERS,
@@ -116,6 +121,8 @@ def compress(
     refuse_several_workers()
     graph = trace(model)
     check_plain(graph)
+    check_weights(model, graph)
+    prepare(graph)
     parts = _split_attention(graph, pruning, quantization, clustering)
     pruning = _named_by_parts(pruning, parts)
     check_pruning(graph, pruning)
@@ -131,7 +138,7 @@ def compress(
         check_quantized(graph, settings.layer_bits)
         warn_unknown(placement.unknown)
     compressor = _Compressor(graph, pruning, settings, placement, clustering)
-    return keep_class(compressor.build(), model)
+    return named_outputs(keep_class(compressor.build(), model), graph.output_names)
 
 
 def strip(model: keras.Model) -> keras.Model:
@@ -154,28 +161,31 @@ def strip(model: keras.Model) -> keras.Model:
     """
     graph = trace(model)
     copies = LayerCopies()
+    activations = WholeActivations(graph)
 
     def apply(call, args, kwargs):
         if isinstance(call, Value):
             return args[0]
         operation = call.operation
-        if isinstance(operation, ActivationQuantizer):
-            return args[0]
+        if isinstance(operation, ActivationQuantizer) or call in activations.parts:
+            return keras.tree.flatten(args)[0]
+        if isinstance(operation, SiluProduct):
+            return copies.silu(operation)(args[0][0])
+        changes = activations.changes.get(operation)
         part = operation.layer if isinstance(operation, CompressedLayer) else operation
         if (piece := whole.collect(operation, part, args)) is not None:
             return piece
         if whole.is_whole(part):
             return copies.together(operation, part, args[0])
         if isinstance(operation, CompressedLayer):
-            training = {key: kwargs[key] for key in ("training",) if key in kwargs}
-            return copies.stripped(operation)(args[0], **training)
+            return copies.stripped(operation, changes)(args[0], **arguments_of_layer(kwargs))
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
-        return copies.plain(operation)(*args, **kwargs)
+        return copies.plain(operation, changes)(*args, **kwargs)
 
     stripped = rebuild(graph, apply)
     copies.copy_weights()
-    return keep_class(stripped, model)
+    return keep_class(named_by_layers(stripped, graph.output_names), model)
 
 
 @dataclasses.dataclass

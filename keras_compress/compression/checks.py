@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import keras
 import numpy as np
 
-from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.errors import InvalidArgumentError, UnknownNameError, UnsupportedModelError
+from keras_compress.graph.graph import all_layers
 from keras_compress.layers import base as layer_types
 from keras_compress.spec import Pruning
 from keras_compress.wrappers.compressed_layer import CompressedLayer
@@ -19,10 +21,62 @@ def check_plain(graph):
         )
 
 
+def check_weights(model, graph):
+    """Refuse weights that no layer can have for itself, or that are no float kernels.
+
+    Raises:
+        UnsupportedModelError: Keras has quantized a layer, an adapter is inside a layer that is
+            not looked into, or layers share a weight.
+    """
+    _check_not_quantized(model)
+    called = {call.operation for call in graph.calls}
+    for layer in all_layers(model):
+        if getattr(layer, "lora_enabled", False) and layer not in called:
+            raise UnsupportedModelError(
+                "A low-rank adapter (LoRA) inside another layer cannot be merged. Compress the "
+                f"model without it. Received: {layer.path}"
+            )
+    _check_untied(graph)
+
+
+def _check_not_quantized(model):
+    for layer in all_layers(model):
+        if layer.quantization_mode is not None:
+            raise UnsupportedModelError(
+                "kc.compress needs the float weights, which model.quantize has replaced. Pass the "
+                "model as it was before, for example loaded from a file that was saved before "
+                f"model.quantize({layer.quantization_mode!r}). Received: layer {layer.name!r}, "
+                f"of dtype policy {layer.dtype_policy.name!r}"
+            )
+
+
+def _check_untied(graph):
+    """Refuse weights that two layers share, or that a call reads directly: copies would differ."""
+    owners: dict[int, str] = {}
+    for operation in dict.fromkeys(call.operation for call in graph.calls):
+        for variable in getattr(operation, "weights", ()):
+            owner = owners.setdefault(id(variable), operation.name)
+            if owner != operation.name:
+                _refuse_tied(variable, f"the layers {owner!r} and {operation.name!r} share it")
+    for call in graph.calls:
+        for leaf in keras.tree.flatten((call.args, call.kwargs)):
+            if isinstance(leaf, keras.Variable):
+                _refuse_tied(leaf, f"the operation {call.name!r} reads it")
+
+
+def _refuse_tied(variable, how):
+    raise UnsupportedModelError(
+        "Each layer of a compressed model has weights of its own, so tied weights would come "
+        "apart in training. Give the second layer weights of its own, call one layer twice, or, "
+        "for pruning, use kc.PruningCallback on the plain model, without kc.compress. "
+        f"Received: {variable.path}; {how}"
+    )
+
+
 def check_finite(model):
     """Refuse a model with a weight that is not a finite number."""
     for variable in model.weights:
-        if not np.isfinite(np.asarray(variable)).all():
+        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
             raise InvalidArgumentError(
                 "The weights must be finite numbers: training has diverged. Return to a good "
                 "checkpoint, lower the learning rate or clip gradients. "

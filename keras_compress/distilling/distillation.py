@@ -215,7 +215,7 @@ class Distillation(keras.Model):
     def save_own_variables(self, store: dict[str, np.ndarray]) -> None:
         """Write the teacher's weights, as Keras does not track the teacher."""
         for index, variable in enumerate(self.teacher.weights):
-            store[f"teacher_{index}"] = np.asarray(variable)
+            store[f"teacher_{index}"] = keras.ops.convert_to_numpy(variable)
 
     def load_own_variables(self, store: Mapping[str, np.ndarray]) -> None:
         """Read the weights that `save_own_variables` wrote."""

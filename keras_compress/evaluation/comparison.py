@@ -172,9 +172,13 @@ def _names_for(y, file_names, layers, reference):
     layers, or of a Keras model's outputs.
     """
     if isinstance(y, Mapping):
-        for names in (file_names, list(layers), reference and reference.output_order):
+        if set(y) <= set(file_names):
+            return file_names
+        for names in (list(layers), reference and reference.output_order):
             if names and len(names) == len(file_names) and set(y) <= set(names):
-                return names
+                # Layers and the outputs of a Keras model come in the order of sorted names.
+                by_file_name = dict(zip(sorted(file_names), names, strict=True))
+                return [by_file_name[name] for name in file_names]
     return file_names
 
 

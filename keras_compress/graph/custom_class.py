@@ -3,16 +3,13 @@
 import keras
 
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph.graph import all_layers
+from keras_compress.graph.rebuilt_model import give_class
 
 # Methods that a class may define without changing how its models are trained and run.
 _HARMLESS = {"get_config", "from_config", "get_build_config", "build_from_config", "summary"}
 
 # Methods that the traced graph already represents.
 _IN_THE_GRAPH = {"call", "build", "compute_output_shape", "compute_output_spec"}
-
-# Attributes that compile and fit set on a model.
-_OF_A_TRAINING = {"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"}
 
 
 def keep_class(rebuilt, model):
@@ -58,13 +55,7 @@ def keep_class(rebuilt, model):
             "have branches. Let the class extend keras.Model and call it with inputs and outputs. "
             f"Received: {type(model).__name__}, which defines {', '.join(sorted(own))}"
         )
-    rebuilt.__class__ = type(model)
-    places = {layer.name: layer for layer in rebuilt.layers}
-    graph = all_layers(model)
-    for name, value in vars(model).items():
-        if name not in vars(rebuilt) and name not in _OF_A_TRAINING and name[0] != "_":
-            setattr(rebuilt, name, _counterpart(value, graph, places))
-    return rebuilt
+    return give_class(rebuilt, model)
 
 
 def overridden(kind):
@@ -76,15 +67,9 @@ def overridden(kind):
     Returns:
         Set of names, empty for Keras' own classes.
     """
-    own = [parent for parent in kind.__mro__ if parent.__module__.split(".")[0] != "keras"]
-    names = {name for parent in own if parent is not object for name in vars(parent)}
+    # The parents of keras.Model differ between backends: torch.nn.Module, for one.
+    own = [parent for parent in kind.__mro__ if parent not in keras.Model.__mro__]
+    own = [parent for parent in own if parent.__module__.split(".")[0] != "keras"]
+    names = {name for parent in own for name in vars(parent)}
     names -= _HARMLESS
     return {name for name in names if hasattr(keras.Model, name) and not name.startswith("_")}
-
-
-def _counterpart(value, graph, places):
-    if isinstance(value, list | tuple):
-        return [_counterpart(member, graph, places) for member in value]
-    if isinstance(value, keras.layers.Layer) and any(value is layer for layer in graph):
-        return places.get(value.name)
-    return value

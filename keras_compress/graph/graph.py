@@ -74,6 +74,7 @@ class Graph:
         outputs: Output structure, likewise.
         calls: Calls in topological order.
         input_layers: The model's `InputLayer` of each flat input.
+        output_names: The name that Keras has for each flat output: that of its last layer.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Graph:
     outputs: Any
     calls: list[Call]
     input_layers: list[Any]
+    output_names: list[str]
 
     @property
     def flat_inputs(self):
@@ -126,7 +128,8 @@ def trace(model):
         lambda tensor: values[id(tensor)], functional._outputs_struct
     )
     input_layers = [tensor._keras_history.operation for tensor in functional.inputs]
-    return Graph(model.name, inputs, outputs, calls, input_layers)
+    names = list(functional.output_names)
+    return Graph(model.name, inputs, outputs, calls, input_layers, names)
 
 
 def insert_after(graph, value, operation, arguments=None):

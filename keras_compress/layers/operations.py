@@ -144,6 +144,7 @@ LAYERS = {
     **_rows("AttentionMask", Role.JOIN, form="masks_scores"),
     **_rows("AttentionScores AttentionContext", Role.OWN),
     **_rows("NormalizationStep NormalizationAffine", Role.OWN),
+    **_rows("SiluProduct", Role.FUSABLE, "merge", form="product"),
     # Left in float in training.
     **_unknown("Conv1DTranspose Conv3DTranspose", _FLOAT_KERNEL, "transposed_conv"),
     **_unknown("DepthwiseConv1D", _FLOAT_KERNEL, "depthwise_conv"),

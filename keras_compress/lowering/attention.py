@@ -43,6 +43,8 @@ def obstacle(call):
         return "its output_shape has several dimensions"
     if any(dense.kernel_constraint or dense.bias_constraint for dense in denses(layer).values()):
         return "its weights have constraints"
+    if any(dense.activity_regularizer for dense in denses(layer).values()):
+        return "it has an activity_regularizer"
     if any(_hides_steps(value) for value in call.inputs):
         return "Embedding(mask_zero=True) or Masking hides steps: pass attention_mask instead"
     return None

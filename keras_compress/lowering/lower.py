@@ -10,6 +10,7 @@ import keras
 from keras_compress.graph import graph as graphs
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.roles import activation_name, is_fusable
+from keras_compress.lowering.activation_layers import InnerActivation, SiluProduct
 from keras_compress.lowering.normalization import split_normalization
 
 
@@ -44,7 +45,11 @@ def _has_inner_activation(operation):
 def _split_activation(graph, call, made):
     layer = call.operation
     if layer not in made:
-        activation = keras.layers.Activation(layer.activation, name=f"{layer.name}_activation")
+        activation = InnerActivation(
+            layer.activation,
+            activity_regularizer=layer.activity_regularizer,
+            name=f"{layer.name}_activation",
+        )
         made[layer] = _linear_copy(layer, call.inputs[0].shape), activation
     call.operation, activation = made[layer]
     return graphs.insert_after(graph, call.output, activation).producer
@@ -52,6 +57,7 @@ def _split_activation(graph, call, made):
 
 def _linear_copy(layer, input_shape):
     copy = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+    copy.activity_regularizer = None  # The activation has it, as it is the layer's output.
     copy.build(input_shape)
     copy.set_weights(layer.get_weights())
     return copy
@@ -63,7 +69,12 @@ def _split_silu(graph, call, made):
     if (layer, "silu") not in made:
         made[layer, "silu"] = (
             keras.layers.Activation("sigmoid", name=f"{layer.name}_sigmoid"),
-            keras.layers.Multiply(name=f"{layer.name}_product"),
+            SiluProduct(
+                original=layer.name,
+                inner=isinstance(layer, InnerActivation),
+                activity_regularizer=getattr(layer, "activity_regularizer", None),
+                name=f"{layer.name}_product",
+            ),
         )
     call.operation, multiply = made[layer, "silu"]
     graphs.insert_after(graph, call.output, multiply, [source, call.output])
@@ -92,6 +103,7 @@ def _separable_parts(layer, input_shape):
         dilation_rate=config["dilation_rate"],
         use_bias=False,
         depthwise_regularizer=layer.depthwise_regularizer,
+        depthwise_constraint=layer.depthwise_constraint,
         trainable=layer.trainable,
         name=f"{layer.name}_depthwise",
     )
@@ -102,6 +114,9 @@ def _separable_parts(layer, input_shape):
         activation=layer.activation,
         kernel_regularizer=layer.pointwise_regularizer,
         bias_regularizer=layer.bias_regularizer,
+        activity_regularizer=layer.activity_regularizer,
+        kernel_constraint=layer.pointwise_constraint,
+        bias_constraint=layer.bias_constraint,
         trainable=layer.trainable,
         name=layer.name,
     )

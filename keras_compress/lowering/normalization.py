@@ -67,7 +67,11 @@ def _maker(layer, kind):
 
 def _affine(layer, name, shape):
     affine = NormalizationAffine(
-        layer.get_config(), trainable=layer.trainable, dtype=layer.dtype_policy, name=name
+        layer.get_config(),
+        activity_regularizer=layer.activity_regularizer,
+        trainable=layer.trainable,
+        dtype=layer.dtype_policy,
+        name=name,
     )
     affine.build(shape)
     affine.set_weights(layer.get_weights())

@@ -108,6 +108,8 @@ def _add_to_shift(wrapper, change):
         variable = norm.beta
     else:
         variable = norm.moving_mean
-        deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
-        change = -change * deviation / (np.asarray(norm.gamma) if norm.scale else 1.0)
-    variable.assign(np.asarray(variable) + change)
+        deviation = np.sqrt(keras.ops.convert_to_numpy(norm.moving_variance) + norm.epsilon)
+        change = (
+            -change * deviation / (keras.ops.convert_to_numpy(norm.gamma) if norm.scale else 1.0)
+        )
+    variable.assign(keras.ops.convert_to_numpy(variable) + change)

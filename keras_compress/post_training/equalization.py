@@ -102,7 +102,7 @@ class _Arrays:
     def __getitem__(self, variable):
         key = id(variable)
         if key not in self.of:
-            self.of[key] = variable, np.array(variable, np.float64)
+            self.of[key] = variable, np.array(keras.ops.convert_to_numpy(variable), np.float64)
         return self.of[key][1]
 
     def equalize(self, link) -> float:
@@ -139,7 +139,9 @@ class _Arrays:
     def _folding(self, norm):
         if norm is None:
             return 1.0
-        deviation = np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
+        deviation = np.sqrt(
+            np.asarray(keras.ops.convert_to_numpy(norm.moving_variance), np.float64) + norm.epsilon
+        )
         return np.abs(self[norm.gamma]) / deviation
 
 

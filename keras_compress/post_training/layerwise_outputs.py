@@ -94,7 +94,8 @@ def float_call(wrapper, saved, inputs):
     with keras.StatelessScope(state_mapping=saved):
         # As arrays, because a variable that is not a tensor yet would be read outside the scope.
         masked = [
-            (wrapper.variable(k), np.asarray(wrapper.clustered_kernel(k))) for k in wrapper.kernels
+            (wrapper.variable(k), keras.ops.convert_to_numpy(wrapper.clustered_kernel(k)))
+            for k in wrapper.kernels
         ]
     with keras.StatelessScope(state_mapping=[*saved, *masked]):
         outputs = wrapper.layer(inputs)
@@ -202,7 +203,9 @@ def _as_float(operation, saved):
 def _saved_weights(graph):
     operations = (call.operation for call in graph.calls)
     return {
-        wrapper: [(variable, np.array(variable)) for variable in wrapper.variables]
+        wrapper: [
+            (variable, keras.ops.convert_to_numpy(variable)) for variable in wrapper.variables
+        ]
         for wrapper in operations
         if isinstance(wrapper, CompressedLayer)
     }

@@ -48,7 +48,7 @@ class RunningObserver:
 
     def range(self, bits):
         """Return the range as floats (minimum, maximum)."""
-        return float(np.asarray(self.minimum)), float(np.asarray(self.maximum))
+        return float(ops.convert_to_numpy(self.minimum)), float(ops.convert_to_numpy(self.maximum))
 
     def reset(self):
         """Forget everything."""
@@ -98,10 +98,10 @@ class HistogramObserver:
     def histogram(self):
         """Return the `Histogram` of all values so far."""
         return Histogram(
-            counts=np.asarray(self.counts),
-            limit=float(np.asarray(self.limit)),
-            minimum=float(np.asarray(self.minimum)),
-            maximum=float(np.asarray(self.maximum)),
+            counts=ops.convert_to_numpy(self.counts),
+            limit=float(ops.convert_to_numpy(self.limit)),
+            minimum=float(ops.convert_to_numpy(self.minimum)),
+            maximum=float(ops.convert_to_numpy(self.maximum)),
         )
 
     def range(self, bits):

@@ -102,8 +102,8 @@ def _problem(site, kernel, shift, seed):
         return site.activate(outputs + shift)
 
     problem = RoundingProblem(
-        weights=np.asarray(wrapper.masked_kernel(kernel)) * factor,
-        scale=np.asarray(wrapper.scale(kernel)),
+        weights=keras.ops.convert_to_numpy(wrapper.masked_kernel(kernel)) * factor,
+        scale=keras.ops.convert_to_numpy(wrapper.scale(kernel)),
         limit=weight_limit(bits),
         inputs=np.concatenate(site.inputs),
         targets=np.concatenate(site.float_outputs()),

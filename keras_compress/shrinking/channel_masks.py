@@ -45,7 +45,7 @@ class ChannelMasks:
         """Return the mask of the removable groups whose weights are all zero."""
         dead = self.graph.prunable.copy()
         for slot in self._slots:
-            rows = np.moveaxis(np.asarray(slot.weight), slot.axis, 0)
+            rows = np.moveaxis(keras.ops.convert_to_numpy(slot.weight), slot.axis, 0)
             live = np.any(rows.reshape(len(rows), -1) != 0, axis=1)
             dead[slot.groups[live]] = False
         return dead

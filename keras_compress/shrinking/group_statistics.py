@@ -41,7 +41,9 @@ class GroupStatistics:
     @functools.cached_property
     def weights(self):
         """All weights that hold channels, `{id(weight): array}`."""
-        return {id(slot.weight): np.asarray(slot.weight) for slot in self.graph.slots}
+        return {
+            id(slot.weight): keras.ops.convert_to_numpy(slot.weight) for slot in self.graph.slots
+        }
 
     @functools.cached_property
     def _tape(self):

@@ -107,7 +107,7 @@ class _Builder:
             target.assign(self._sliced(source, axes.get(id(source), ())))
         if added is not None:
             kept = self._sliced_bias(old, added)
-            new.bias.assign(np.asarray(new.bias) + kept)
+            new.bias.assign(keras.ops.convert_to_numpy(new.bias) + kept)
 
     def _added_bias(self, old, new):
         grown = id(old) in self.biases and not old.use_bias
@@ -116,7 +116,7 @@ class _Builder:
         return new.bias if grown else None
 
     def _sliced(self, weight, axes):
-        array = np.asarray(weight)
+        array = keras.ops.convert_to_numpy(weight)
         for axis, groups in axes:
             array = np.compress(self.keep[groups], array, axis=axis)
         return array

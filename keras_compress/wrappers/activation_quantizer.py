@@ -52,6 +52,7 @@ class ActivationQuantizer(PhasedLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.non_negative = non_negative
         self.compiled_by_xla = True
         self.masked = masked

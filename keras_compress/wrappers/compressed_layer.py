@@ -19,10 +19,20 @@ from keras_compress.wrappers.config import (
 from keras_compress.wrappers.fused_normalization import normalize
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.prunable_kernel import PrunableKernel
+from keras_compress.wrappers.replaced_variables import call_with
 from keras_compress.wrappers.rounded_kernels import RoundedKernels
 
 # The step at which counting starts is unknown until the first batch of the first fit.
 UNSET_ORIGIN = -(2**31)
+
+
+# Arguments of the wrapper's call that are not those of the layer.
+_STEPS = ("input_step", "output_step")
+
+
+def arguments_of_layer(kwargs):
+    """Return the keyword arguments of a wrapper's call that are also those of its layer."""
+    return {key: value for key, value in kwargs.items() if key not in _STEPS}
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
@@ -112,7 +122,7 @@ class CompressedLayer(RoundedKernels):
             if kernel.attribute in self._masks
         ]
 
-    def call(self, inputs, input_step=None, output_step=None, training=None):
+    def call(self, inputs, input_step=None, output_step=None, training=None, **arguments):
         """Call the layer with the weights that will be deployed.
 
         Args:
@@ -123,6 +133,8 @@ class CompressedLayer(RoundedKernels):
             output_step: Step of the grid that the output is rounded to next, a scalar. Given where
                 the file's kernel rounds twice (see `requantization`).
             training: Whether this is a training step.
+            **arguments: Other arguments of the layer's call, such as `reverse=True` of a
+                `ReversibleEmbedding`.
 
         Returns:
             The layer's output, normalized if it has a BatchNormalization.
@@ -140,8 +152,7 @@ class CompressedLayer(RoundedKernels):
         axes = self.run_time_axes(len(inputs.shape))
         if axes is not None:
             inputs = rounded_at_run_time(inputs, axes)
-        with keras.StatelessScope(state_mapping=replacements):
-            outputs = self.layer(inputs)
+        outputs = call_with(self.layer, replacements, inputs, **arguments)
         if self.batch_norm is not None:
             outputs = normalize(self.batch_norm, outputs, learning)
             if bias_change is not None:
@@ -187,6 +198,17 @@ class CompressedLayer(RoundedKernels):
             codebook = self.codebooks.get(kernel.attribute)
             if codebook is not None and codebook.phase == Phase.LEARNING:
                 codebook.freeze(self.masked_kernel(kernel))
+
+    def compute_output_spec(self, inputs, training=None, **arguments):
+        """Return shape and type of the output."""
+        own = arguments_of_layer(arguments)
+        if own:
+            return self.layer.compute_output_spec(inputs, **own)
+        return super().compute_output_spec(inputs, training=training)
+
+    def compute_mask(self, inputs, previous_mask):
+        """Return the wrapped layer's mask."""
+        return self.layer.compute_mask(inputs, previous_mask)
 
     def compute_output_shape(self, input_shape):
         """Return the wrapped layer's output shape."""

@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_compress.graph.live_copy import live_copy
 from keras_compress.lowering import whole
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
@@ -19,11 +19,12 @@ class LayerCopies:
         self._sources = []
         self._names = set()
 
-    def plain(self, operation):
+    def plain(self, operation, changes=None):
         """Return the copy of a layer; other operations have no state and are returned unchanged.
 
         Args:
             operation: A Keras layer or operation.
+            changes: Entries of its config that the copy has instead.
 
         Returns:
             An unbuilt layer of the same configuration, the same object for repeated calls; a plain
@@ -32,27 +33,43 @@ class LayerCopies:
         if not isinstance(operation, keras.layers.Layer):
             return operation
         if operation not in self._copies:
-            config = {**operation.get_config(), "name": self.free_name(operation.name)}
-            copy = _plain_type(operation).from_config(config)
+            name = self.free_name(operation.name)
+            copy = live_copy(operation, name, _plain_type(operation), changes or {})
             self._copies[operation] = self._register(copy, operation)
         return self._copies[operation]
 
-    def stripped(self, wrapper):
+    def stripped(self, wrapper, changes=None):
         """Return one callable for the plain layers inside a wrapper.
 
         Args:
             wrapper: A `CompressedLayer`.
+            changes: Entries of its layer's config that the copy has instead.
         """
         if wrapper not in self._copies:
-            config = {**wrapper.layer.get_config(), "name": self.free_name(wrapper.name)}
+            name = self.free_name(wrapper.name)
+            config = {**wrapper.layer.get_config(), **(changes or {}), "name": name}
             layer = type(wrapper.layer).from_config(config)
             self._sources.append((layer, wrapper))
             self._copies[wrapper] = layer
         layer, norm = self._copies[wrapper], wrapper.batch_norm
         if norm is None:
-            return lambda inputs, training=None: layer(inputs)
+            return lambda inputs, training=None, **arguments: layer(inputs, **arguments)
         norm = self.plain(norm)
         return lambda inputs, training=None: norm(layer(inputs), training=training)
+
+    def silu(self, product):
+        """Return the SiLU that a `SiluProduct` is the last part of.
+
+        Args:
+            product: A `SiluProduct`.
+        """
+        if product not in self._copies:
+            self._copies[product] = keras.layers.Activation(
+                "silu",
+                activity_regularizer=product.activity_regularizer,
+                name=self.free_name(product.original),
+            )
+        return self._copies[product]
 
     def together(self, operation, part, source):
         """Call the reassembled layer at the call of the last part it was lowered to.
@@ -78,7 +95,7 @@ class LayerCopies:
         Args:
             layer: A Keras layer.
         """
-        return self._register(type(layer).from_config(layer.get_config()), layer)
+        return self._register(live_copy(layer, layer.name, type(layer), {}), layer)
 
     def fused(self, norm):
         """Return the copy of a `BatchNormalization`, which trains with TensorFlow's fused kernel.
@@ -112,7 +129,7 @@ class LayerCopies:
                 source.set_weights(copy)
             elif isinstance(source, CompressedLayer):
                 copy.set_weights(_stripped_weights(source))
-            elif copy.weights:
+            elif copy.weights and copy is not source:
                 copy.set_weights(source.get_weights())
                 if isinstance(copy, keras.layers.Normalization):
                     copy.finalize_state()  # Its call uses constants derived from its weights.
@@ -149,7 +166,10 @@ def _stripped_weights(layer):
     if not isinstance(layer, CompressedLayer):
         return layer.get_weights()
     compressed = {
-        id(layer.variable(kernel)): np.asarray(layer.clustered_kernel(kernel))
+        id(layer.variable(kernel)): keras.ops.convert_to_numpy(layer.clustered_kernel(kernel))
         for kernel in layer.kernels
     }
-    return [compressed.get(id(weight), np.asarray(weight)) for weight in layer.layer.weights]
+    return [
+        compressed.get(id(weight), keras.ops.convert_to_numpy(weight))
+        for weight in layer.layer.weights
+    ]

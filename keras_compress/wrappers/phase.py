@@ -3,7 +3,6 @@
 import enum
 
 import keras
-import numpy as np
 
 
 class Phase(enum.IntEnum):
@@ -74,7 +73,7 @@ class PhasedLayer(keras.layers.Layer):
         """
         previous = self._phase
         if self._phase_weight is not None:
-            self._phase = Phase(int(np.asarray(self._phase_weight)))
+            self._phase = Phase(int(keras.ops.convert_to_numpy(self._phase_weight)))
         return self._phase != previous
 
     def load_own_variables(self, store):

@@ -3,11 +3,12 @@
 import keras
 
 from keras_compress.wrappers.fused_normalization import normalize
-from keras_compress.wrappers.phase import Phase, PhasedLayer
+from keras_compress.wrappers.phase import Phase
+from keras_compress.wrappers.wrapping_layer import WrappingLayer
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
-class PhasedNormalization(PhasedLayer):
+class PhasedNormalization(WrappingLayer):
     """Runs a BatchNormalization in inference mode once quantization is frozen.
 
     Before that it trains as usual. In the frozen phase training uses the statistics that will be
@@ -19,8 +20,7 @@ class PhasedNormalization(PhasedLayer):
 
     def __init__(self, layer, **kwargs):
         kwargs.setdefault("name", layer.name)
-        super().__init__(**kwargs)
-        self.layer = layer
+        super().__init__(layer, **kwargs)
         self.supports_masking = layer.supports_masking
 
     def build(self, input_shape):

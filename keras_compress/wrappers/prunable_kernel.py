@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_compress.layers.base import Kernel, find
@@ -31,7 +32,7 @@ class PrunableKernel:
 
     def deployed_weights(self):
         """Return the weights, unmasked, as a NumPy array in the deployed layout."""
-        return self.kernel.to_deployed(np.asarray(self.variable))
+        return self.kernel.to_deployed(keras.ops.convert_to_numpy(self.variable))
 
     def to_keras(self, mask):
         """Convert a mask from the deployed layout to the shape and dtype of the Keras variable.

@@ -9,11 +9,12 @@ from keras import ops
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.base import batch_norm_affine
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
-from keras_compress.wrappers.phase import Phase, PhasedLayer
+from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.projection import Projection
+from keras_compress.wrappers.wrapping_layer import WrappingLayer
 
 
-class RoundedKernels(PhasedLayer):
+class RoundedKernels(WrappingLayer):
     """Wraps a layer and rounds each of its kernels to an integer grid.
 
     With one scale for each channel, folding a BatchNormalization only rescales each channel's
@@ -27,10 +28,8 @@ class RoundedKernels(PhasedLayer):
     """
 
     def __init__(self, layer, quantization, batch_norm, **kwargs):
-        super().__init__(**kwargs)
-        self.layer = layer
+        super().__init__(layer, batch_norm, **kwargs)
         self.quantization = quantization
-        self.batch_norm = batch_norm
         self.layer_type = layer_types.type_of(layer)
         self._scales = {}
         self._width: Any = None  # a Keras variable once it is built

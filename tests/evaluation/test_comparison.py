@@ -258,3 +258,22 @@ def test_whatever_a_baseline_raises_is_said_in_one_line(files, images):
 def test_latency_runs_must_be_a_count(files, images, runs):
     with pytest.raises(InvalidArgumentError, match="latency_runs="):
         kc.evaluate(files.int8, images[:2], latency_runs=runs)
+
+
+def test_outputs_of_a_dict_have_its_keys_in_the_file():
+    """Keys with numbers sort differently in Keras (`out10`, `out2`) and for people."""
+    import keras
+
+    inputs = keras.Input((4,))
+    outputs = {f"out{i}": keras.layers.Dense(1, name=f"layer{i}")(inputs) for i in (2, 10)}
+    model = keras.Model(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    file = kc.convert(model, representative_dataset=x)
+    expected = {name: keras.ops.convert_to_numpy(y) for name, y in model(x).items()}
+    by_layer = {f"layer{i}": expected[f"out{i}"] for i in (2, 10)}
+    for targets in (expected, by_layer):
+        result = kc.evaluate(file, x, targets, baseline=model, **FAST)
+        assert {output.name for output in result.outputs} == set(targets)
+        for output in result.outputs:
+            spread = np.var(targets[output.name])
+            assert output.metrics["mse"] < 0.01 * spread and output.output_error["sqnr_db"] > 20

@@ -52,7 +52,7 @@ def counting():
 def test_a_train_step_survives_compress_and_strip():
     model = counting()
     compressed = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
-    assert type(compressed) is Counting
+    assert isinstance(compressed, Counting)
     assert not compressed.compiled
     compressed.compile("adam", "mse")
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5)), kc.QuantizationCallback()]
@@ -60,7 +60,7 @@ def test_a_train_step_survives_compress_and_strip():
     assert history["steps"] == [2.0 * 4]
     assert history["sparsity"] == [0.5]
     plain = kc.strip(compressed)
-    assert type(plain) is Counting
+    assert isinstance(plain, Counting)
     assert plain.weight == 2.0
 
 

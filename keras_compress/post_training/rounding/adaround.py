@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from keras_compress.errors import InvalidArgumentError
@@ -66,7 +67,7 @@ class AdaRound(Rounding):
             return problem.nearest
         learner = _Learner(self, problem, error)
         learned = learner.integers()
-        better = problem.error(learned, np.asarray(learner.shift)) < error
+        better = problem.error(learned, keras.ops.convert_to_numpy(learner.shift)) < error
         return learned if better else problem.nearest
 
 
@@ -98,7 +99,7 @@ class _Learner:
     def integers(self) -> np.ndarray:
         """Train the choices and return the integers."""
         self._train(self.tf.constant(self.problem.inputs), self.tf.constant(self.problem.targets))
-        up = np.asarray(self._openness()) >= 0.5
+        up = keras.ops.convert_to_numpy(self._openness()) >= 0.5
         limit = self.problem.limit
         return np.clip(self.floor + up, -limit, limit) * self.kept
 

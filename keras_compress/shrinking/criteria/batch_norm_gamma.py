@@ -32,7 +32,7 @@ class BatchNormGamma(StructuralCriterion):
         total, count = np.zeros(statistics.graph.size), np.zeros(statistics.graph.size)
         for slot in statistics.graph.slots:
             if isinstance(slot.layer, keras.layers.BatchNormalization) and is_gamma(slot):
-                np.add.at(total, slot.groups, np.abs(np.asarray(slot.weight)))
+                np.add.at(total, slot.groups, np.abs(keras.ops.convert_to_numpy(slot.weight)))
                 np.add.at(count, slot.groups, 1)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 

@@ -138,7 +138,7 @@ def activate(activation, values):
 
 def rows_in_use(weight, axis):
     """Return a mask of the positions along an axis of a weight that are not all zero."""
-    rows = np.moveaxis(np.asarray(weight), axis, 0)
+    rows = np.moveaxis(keras.ops.convert_to_numpy(weight), axis, 0)
     return np.any(rows.reshape(len(rows), -1) != 0, axis=1)
 
 
@@ -155,7 +155,7 @@ def constant_filters(layer: keras.Layer, kernel: keras.Variable, axis: int) -> n
     """
     result = np.where(rows_in_use(kernel, axis), np.nan, 0.0)
     if layer.use_bias:
-        result = result + np.asarray(layer.bias)
+        result = result + keras.ops.convert_to_numpy(layer.bias)
     return activate(layer.activation, result)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from keras_compress.graph.graph import Call
@@ -25,15 +26,18 @@ class BatchNormalization(PropagationRule):
     ) -> list[np.ndarray | None]:
         """A constant channel stays constant; a scale of zero makes any channel constant."""
         layer = call.operation
-        mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
+        mean, variance = (
+            keras.ops.convert_to_numpy(layer.moving_mean),
+            keras.ops.convert_to_numpy(layer.moving_variance),
+        )
         scale = 1 / np.sqrt(variance + layer.epsilon)
         if layer.scale:
-            scale = scale * np.asarray(layer.gamma)
+            scale = scale * keras.ops.convert_to_numpy(layer.gamma)
         values = np.full_like(mean, np.nan) if inputs[0] is None else inputs[0]
         if len(values) != len(scale):
             return [None]
         result = np.where(scale == 0, 0.0, (values - mean) * scale)
-        return [result + np.asarray(layer.beta) if layer.center else result]
+        return [result + keras.ops.convert_to_numpy(layer.beta) if layer.center else result]
 
 
 def _weights(layer):

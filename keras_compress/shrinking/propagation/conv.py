@@ -73,7 +73,7 @@ class Conv(PropagationRule):
         if values is not None and layer.groups == 1:
             result = _of_constants(self, layer, values)
         if layer.use_bias:
-            result = result + np.asarray(layer.bias)
+            result = result + keras.ops.convert_to_numpy(layer.bias)
         return [activate(layer.activation, result)]
 
     def contribution(
@@ -83,13 +83,13 @@ class Conv(PropagationRule):
         padded = layer.padding != "valid" and max(layer.kernel_size) > 1
         if layer.groups > 1 or (border and padded):
             return None
-        kernel = np.asarray(layer.kernel)
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
         return values @ kernel.reshape(-1, *kernel.shape[-2:]).sum(axis=0)
 
 
 def _of_constants(rule, layer, values):
     varies = np.isnan(values)
-    kernel = np.asarray(layer.kernel)
+    kernel = keras.ops.convert_to_numpy(layer.kernel)
     kernel = np.abs(kernel).reshape(-1, *kernel.shape[-2:]).max(axis=0)
     added = rule.contribution(layer, np.nan_to_num(values))
     if added is None:

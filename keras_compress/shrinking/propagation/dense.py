@@ -47,7 +47,7 @@ class Dense(PropagationRule):
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
         """A unit that reads only constant channels is constant."""
-        layer, kernel = call.operation, np.asarray(call.operation.kernel)
+        layer, kernel = call.operation, keras.ops.convert_to_numpy(call.operation.kernel)
         if inputs[0] is None:
             result = np.where(rows_in_use(kernel, 1), np.nan, 0.0)
         else:
@@ -55,11 +55,11 @@ class Dense(PropagationRule):
             used = (kernel[varies] != 0).any(axis=0)
             result = np.where(used, np.nan, np.nan_to_num(inputs[0]) @ kernel)
         if layer.use_bias:
-            result = result + np.asarray(layer.bias)
+            result = result + keras.ops.convert_to_numpy(layer.bias)
         return [activate(layer.activation, result)]
 
     def contribution(
         self, layer: keras.Layer, values: np.ndarray, border: bool = True
     ) -> np.ndarray | None:
         """Multiply the constants by the kernel."""
-        return values @ np.asarray(layer.kernel)
+        return values @ keras.ops.convert_to_numpy(layer.kernel)

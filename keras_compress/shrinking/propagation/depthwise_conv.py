@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from keras_compress.graph.graph import Call
@@ -42,7 +43,7 @@ class DepthwiseConv(PropagationRule):
     ) -> list[np.ndarray | None]:
         """A zero filter or a zero channel outputs the bias."""
         layer = call.operation
-        kernel = np.asarray(layer.kernel)
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
         kernel = kernel.reshape(-1, kernel.shape[-2] * kernel.shape[-1])
         result = np.where(np.any(kernel != 0, axis=0), np.nan, 0.0)
         if inputs[0] is not None:
@@ -51,5 +52,5 @@ class DepthwiseConv(PropagationRule):
             if layer.padding == "valid":
                 result = np.where(np.isnan(values), result, values * kernel.sum(axis=0))
         if layer.use_bias:
-            result = result + np.asarray(layer.bias)
+            result = result + keras.ops.convert_to_numpy(layer.bias)
         return [activate(layer.activation, result)]

@@ -29,6 +29,6 @@ class LayerScale(PropagationRule):
         self, call: Call, inputs: Sequence[np.ndarray | None], axes: Sequence[int | None]
     ) -> list[np.ndarray | None]:
         """A factor of zero makes a channel zero; a constant channel is scaled."""
-        gamma = np.asarray(call.operation.gamma)
+        gamma = keras.ops.convert_to_numpy(call.operation.gamma)
         values = np.full_like(gamma, np.nan) if inputs[0] is None else inputs[0]
         return [np.where(gamma == 0, 0.0, values * gamma) if len(values) == len(gamma) else None]
