@@ -8,7 +8,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # tflite-micro is published as pre-releases only; no other package is taken as one.
 PIP := $(BIN)/python -m pip install --quiet
 
-.PHONY: demo test lint types verify bench versions docs clean
+.PHONY: demo test lint types verify coverage bench versions docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/keras-compress demo
@@ -28,6 +28,10 @@ types: $(VENV)/.dev
 # a file of the checkout changes (`make clean` forgets that).
 verify: $(VENV)/.dev $(VENV)/.docs types
 	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15 -m verify --resume
+
+# The quick tests, children included; fails below the share that setup.cfg asks for.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not verify" --cov
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/short.py
@@ -55,4 +59,4 @@ $(VENV)/.docs: setup.cfg | $(VENV)/bin/python
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .verified demo_output site build *.egg-info
+	rm -rf $(VENV) .verified .coverage* demo_output site build *.egg-info

@@ -293,7 +293,7 @@ def test_two_replicas_end_with_the_masks_of_one_device():
 def test_gradients_of_a_layer_that_is_not_trained_are_refused():
     model = network()
     model.layers[0].trainable = False
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     with pytest.raises(InvalidArgumentError, match=r"Snip\(\) needs gradients.*'hidden'"):
         fit(model, callback(kc.OneShot(0.5), False, "snip"))
 
@@ -301,7 +301,7 @@ def test_gradients_of_a_layer_that_is_not_trained_are_refused():
 def test_inputs_of_a_grouped_convolution_are_refused():
     conv = layers.Conv2D(4, 3, groups=2, name="grouped")
     model = keras.Sequential([keras.Input((5, 5, 4)), conv, layers.Flatten(), layers.Dense(3)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     prune = kc.PruningCallback(kc.OneShot(0.5), kc.Pruning(criterion="wanda"))
     with pytest.raises(InvalidArgumentError, match="which input each weight.*'grouped'"):
         model.fit(np.ones((8, 5, 5, 4)), np.ones((8, 3)), verbose=0, callbacks=[prune])

@@ -119,7 +119,7 @@ def test_without_a_freeze_it_learns_to_the_end():
 def test_a_model_without_quantizers_is_told_the_line_to_add():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3)], name="bare")
     for candidate in (model, kc.compress(model, pruning=kc.Pruning())):
-        candidate.compile("sgd", "mse")
+        candidate.compile("sgd", "mse", jit_compile=False)
         with pytest.raises(InvalidArgumentError, match=r"(?s)kc\.compress.*Received: bare"):
             candidate.fit(X, Y, verbose=0, callbacks=[kc.QuantizationCallback()])
 
@@ -127,7 +127,7 @@ def test_a_model_without_quantizers_is_told_the_line_to_add():
 def test_a_calibrator_of_whole_distributions_wants_calibrate_first():
     model = keras.Sequential([keras.Input((6,)), layers.Dense(3)])
     model = kc.compress(model, quantization=kc.Quantization(calibrator="percentile"))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     with pytest.raises(InvalidArgumentError, match="kc.calibrate"):
         model.fit(X, Y, verbose=0, callbacks=[kc.QuantizationCallback()])
 

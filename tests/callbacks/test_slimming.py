@@ -14,7 +14,7 @@ def model():
     keras.utils.set_random_seed(1)
     parts = [layers.Dense(16), layers.BatchNormalization(name="norm"), layers.ReLU()]
     model = keras.Sequential([keras.Input((6,)), *parts, layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
     return model
 
 
@@ -49,14 +49,14 @@ def test_a_validation_in_fit_leaves_no_penalty_to_later_evaluations(model):
 
 def test_a_model_that_is_not_built_is_refused():
     model = keras.Sequential([layers.Dense(2), layers.BatchNormalization(name="norm")])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     with pytest.raises(InvalidArgumentError, match="not built.*layer 'norm'"):
         model.fit(np.ones((2, 2)), np.ones(2), callbacks=[kc.SlimmingCallback()], verbose=0)
 
 
 def test_models_without_scales_and_strengths_below_zero_are_refused():
     model = keras.Sequential([keras.Input((2,)), layers.Dense(1)], name="plain")
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     with pytest.raises(InvalidArgumentError, match="plain"):
         model.fit(np.ones((2, 2)), np.ones(2), callbacks=[kc.SlimmingCallback()], verbose=0)
     with pytest.raises(InvalidArgumentError, match="strength"):

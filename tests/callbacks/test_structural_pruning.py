@@ -188,7 +188,7 @@ def test_tells_when_training_ends_before_the_schedule(model, caplog):
 
 def test_a_model_that_is_not_built_is_refused():
     model = keras.Sequential([layers.Dense(4), layers.Dense(3)])
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", jit_compile=False)
     with pytest.raises(UnsupportedModelError, match="not built"):
         fit(model, kc.StructuralPruningCallback(schedule()))
 

@@ -11,7 +11,7 @@ from keras_compress.spec import Pruning  # noqa: E402
 def model(wrap):
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="head")])
     made = compress(plain, pruning=Pruning()) if wrap else plain
-    made.compile("sgd", "mse")
+    made.compile("sgd", "mse", jit_compile=False)
     return made
 
 
@@ -67,7 +67,7 @@ def test_stands_still_while_held_and_goes_on_after(trained, step):
 def test_goes_on_with_a_new_optimizer(trained, step, owner):
     train(trained, 9)
     step.record()
-    trained.compile("adam", "mse")
+    trained.compile("adam", "mse", jit_compile=False)
     step.attach(owner)
     step.resolve()
     train(trained, 2)

@@ -28,10 +28,14 @@ def demo(tmp_path_factory):
 def test_demo_keeps_its_promises(demo):
     folder, _ = demo
     report = json.loads((folder / "report.json").read_text())
-    assert report["baseline"]["accuracy"] >= 0.97
-    assert report["model"]["accuracy"] >= report["baseline"]["accuracy"] - 0.01
-    assert report["model"]["bytes"] <= 0.35 * report["baseline"]["bytes"]
-    assert report["model"]["sparsity"] >= 0.74
+    # Seed 0 under four settings of the processor's arithmetic, and seed 1: the baseline had 446
+    # to 449 of 450 images right, the file one fewer to one more, and both gave the same label to
+    # 449. Bytes and zeros were the same in all.
+    assert report["baseline"]["accuracy"] >= 440 / 450
+    assert report["model"]["accuracy"] >= report["baseline"]["accuracy"] - 4 / 450
+    assert report["label_agreement"] >= 445 / 450
+    assert report["model"]["bytes"] <= 0.28 * report["baseline"]["bytes"]
+    assert report["model"]["sparsity"] == pytest.approx(0.75, abs=0.001)
 
 
 def test_demo_files_are_what_the_report_says(demo):

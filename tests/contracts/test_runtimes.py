@@ -63,7 +63,7 @@ def test_times_invocations(runtime, dense):
     with runtime(dense[0]) as opened:
         seconds = opened.time_invocations([np.zeros((1, 3), np.int8)], 5)
     assert len(seconds) == 5
-    assert all(0 < second < 5 for second in seconds)
+    assert all(second > 0 for second in seconds)
 
 
 def test_refuses_what_it_cannot_run_in_words(runtime, handmade):

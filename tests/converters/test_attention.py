@@ -6,50 +6,24 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
+from tests.fixtures.trained import networks
 
 STEPS, WIDTH = 8, 8
 
 
 @pytest.fixture(scope="module")
 def data():
-    """Sequences of words, of which one decides."""
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 3, 400)
-    x = random.integers(3, 20, (400, STEPS)).astype("int32")
-    x[np.arange(400), random.integers(0, STEPS, 400)] = labels
-    return x, labels
+    return networks.more_sentences()
 
 
 @pytest.fixture(scope="module")
-def trained(data):
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((STEPS,), dtype="int32")
-    words = layers.Embedding(20, WIDTH, name="words")(inputs)
-    y = layers.MultiHeadAttention(2, 4, name="attention")(words, words, use_causal_mask=True)
-    attended = layers.LayerNormalization(name="first_norm")(layers.Add()([words, y]))
-    y = layers.Dense(2 * WIDTH, activation="relu", name="up")(attended)
-    y = layers.Add()([attended, layers.Dense(WIDTH, name="down")(y)])
-    y = layers.GlobalAveragePooling1D()(layers.LayerNormalization(name="second_norm")(y))
-    model = keras.Model(inputs, layers.Dense(3, activation="softmax", name="head")(y))
-    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", jit_compile=False)
-    model.fit(*data, epochs=8, batch_size=50, verbose=0)
-    return model
+def trained():
+    return networks.load("transformer")
 
 
 @pytest.fixture(scope="module")
-def compressed(trained, data, tmp_path_factory):
-    model = kc.compress(trained, pruning=kc.Pruning(), quantization=kc.Quantization())
-    model.compile(
-        keras.optimizers.Adam(0.005), "sparse_categorical_crossentropy", jit_compile=False
-    )
-    callbacks = [
-        kc.PruningCallback(kc.PolynomialDecay(final_sparsity=0.5, begin_step=0, end_step=8)),
-        kc.QuantizationCallback(freeze_step=16),
-    ]
-    model.fit(*data, epochs=3, batch_size=50, verbose=0, callbacks=callbacks)
-    path = tmp_path_factory.mktemp("attention") / "model.keras"
-    model.save(path)
-    return kc.load_model(path)
+def compressed():
+    return networks.load("transformer_compressed")
 
 
 def test_the_file_answers_as_the_simulation_does(trained, compressed, data):

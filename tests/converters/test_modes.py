@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 import keras_compress as kc
 from keras_compress.converters.checks.weight_types import WeightTypes
@@ -11,31 +10,18 @@ from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.verification import read_back
 from keras_compress.errors import EvaluationError, InvalidArgumentError, UnknownNameError
 from keras_compress.tflite import flatbuffer
+from tests.fixtures.trained import networks
 
 
 @pytest.fixture(scope="module")
 def digits():
     """Images in 0 .. 1 and labels; the last 597 are for testing."""
-    images, labels = load_digits(return_X_y=True)
-    return (images.reshape(-1, 8, 8, 1) / 16).astype("float32"), labels
+    return networks.digit_images()
 
 
 @pytest.fixture(scope="module")
-def network(digits):
-    layers = keras.layers
-    keras.utils.set_random_seed(0)
-    inputs = keras.Input((8, 8, 1), name="image")
-    x = layers.Conv2D(16, 3, use_bias=False, name="stem")(inputs)
-    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))
-    x = layers.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(x)
-    x = layers.Conv2D(72, 1, activation="relu", name="pointwise")(x)
-    x = layers.Flatten(name="flat")(layers.MaxPooling2D(name="pool")(x))
-    x = layers.Dense(32, activation="relu", name="hidden")(x)
-    model = keras.Model(inputs, layers.Dense(10, activation="softmax", name="probs")(x))
-    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", jit_compile=False)
-    images, labels = digits
-    model.fit(images[:1200], labels[:1200], epochs=12, batch_size=32, verbose=0)
-    return model
+def network():
+    return networks.load("digits")
 
 
 def _agreement(model, converted, images, runtime="litert"):

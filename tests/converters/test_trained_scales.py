@@ -19,7 +19,6 @@ def network():
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.ReLU(name="relu")(x)
     x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
-    x = keras.layers.Conv2D(16, 1, activation="relu", name="pointwise")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(inputs, keras.layers.Dense(6, name="head")(x))
     random = np.random.default_rng(0)
@@ -69,7 +68,7 @@ def test_the_file_holds_the_trained_integers_and_scales(network, samples, quanti
         model.fit(samples, np.zeros((64, 6), "float32"), epochs=2, verbose=0)
     converted = kc.convert(model)
     kernels = prepare(model).kernels
-    assert len(kernels) == 4
+    assert len(kernels) == 3
     assert all(_carried(converted, kernel) for kernel in kernels)
     labels = np.asarray(model(samples)).argmax(axis=1)
     result = kc.evaluate(converted, samples, labels)

@@ -62,7 +62,7 @@ def test_task_and_teacher_share_the_loss_by_alpha():
     student, teacher = network(), network()
     task = first_loss(kc.Distillation(student, teacher, alpha=0.0))
     soft = first_loss(kc.Distillation(student, teacher, alpha=1.0))
-    student.compile("sgd", LOSS)
+    student.compile("sgd", LOSS, jit_compile=False)
     assert task == pytest.approx(student.evaluate(X, Y, verbose=0), rel=1e-5)
     both = first_loss(kc.Distillation(student, teacher, alpha=0.3))
     assert both == pytest.approx(0.7 * task + 0.3 * soft, rel=1e-5)
@@ -105,8 +105,8 @@ def test_the_student_learns_and_the_teacher_does_not_change():
 def test_evaluation_is_the_student_alone():
     student, teacher = network(), network()
     model = kc.Distillation(student, teacher)
-    model.compile("sgd", LOSS, metrics=["accuracy"])
-    student.compile("sgd", LOSS, metrics=["accuracy"])
+    model.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=False)
+    student.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=False)
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(student.evaluate(X, Y, verbose=0))
 
 

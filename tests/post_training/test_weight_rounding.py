@@ -12,7 +12,7 @@ from keras_compress.post_training.rounding.adaround import AdaRound
 from keras_compress.tflite import flatbuffer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
-QUICK = AdaRound(steps=300, batch_size=16, learning_rate=0.05)
+QUICK = AdaRound(steps=100, batch_size=16, learning_rate=0.05)
 
 
 def _calibrated(network, samples, bits=4, **options):

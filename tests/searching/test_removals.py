@@ -10,6 +10,7 @@ from keras_compress.compression.recipe_steps import smaller
 from keras_compress.searching.objectives import keras_metric
 from keras_compress.searching.one_shot import compress_without_training
 from keras_compress.searching.removals import Removal, probe_removals
+from tests.fixtures.trained import networks
 
 LOSS = "sparse_categorical_crossentropy"
 
@@ -17,25 +18,7 @@ LOSS = "sparse_categorical_crossentropy"
 @pytest.fixture(scope="module")
 def taught():
     """A network that has learned which quarter of an image is bright, and its data."""
-    keras.utils.set_random_seed(0)
-    random = np.random.default_rng(0)
-    y = random.integers(4, size=512)
-    x = random.normal(size=(512, 8, 8, 1)).astype("float32")
-    for image, label in zip(x, y, strict=True):
-        image[4 * (label // 2) :][:4, 4 * (label % 2) :][:, :4] += 1.0
-    x = x * 3 + 5
-    layers = keras.layers
-    model = keras.Sequential([keras.Input((8, 8, 1))])
-    for stride in (2, 2):
-        model.add(layers.Conv2D(16, 3, strides=stride, padding="same", use_bias=False))
-        model.add(layers.BatchNormalization(momentum=0.8))
-        model.add(layers.ReLU())
-    model.add(layers.Flatten())
-    model.add(layers.Dense(4, activation="softmax"))
-    model.compile(keras.optimizers.Adam(0.01), LOSS, jit_compile=False)
-    model.fit(x, y, epochs=6, verbose=0)
-    assert keras_metric(model, x, y) > 0.9
-    return model, (x, y)
+    return networks.load("quarters"), networks.quarter_images()
 
 
 def test_ways_come_in_the_order_of_what_they_leave(taught):

@@ -123,6 +123,7 @@ def test_folders(tmp_path):
             kc.load_model(tmp_path)
 
 
+@pytest.mark.verify("imports a second Keras, here and in a process of its own")
 def test_a_live_model_of_tf_keras_is_compared_with_its_source():
     pytest.importorskip("tf_keras", reason="tf_keras is not installed")
     with warnings.catch_warnings():

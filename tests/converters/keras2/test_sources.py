@@ -91,7 +91,7 @@ def test_masks_are_held_in_more_training():
     assert set(zeros) == {"conv", "separable", "hidden", "head"}
     for mask in zeros.values():
         assert mask.mean() == pytest.approx(0.5, abs=0.01)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile=False)
     model.fit(x, expected, epochs=1, verbose=0)
     hidden = kc.strip(model).get_layer("hidden").get_weights()[0]
     np.testing.assert_array_equal(hidden == 0, zeros["hidden"])
@@ -100,7 +100,7 @@ def test_masks_are_held_in_more_training():
 def test_shared_values_stay_shared():
     model = kc.load_model(SOURCES / "clustered.h5")
     x, expected = answers("clustered")
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", jit_compile=False)
     model.fit(x, expected, epochs=1, verbose=0)
     for name in ("conv", "hidden", "head"):
         assert len(np.unique(kc.strip(model).get_layer(name).get_weights()[0])) <= 8
