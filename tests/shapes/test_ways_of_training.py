@@ -43,6 +43,7 @@ def test_the_way_a_step_is_run_changes_nothing(ordinary, arguments):
         np.testing.assert_allclose(weight, expected, rtol=0, atol=tolerance, err_msg=weight.path)
 
 
+@pytest.mark.filterwarnings("ignore:.*fit will run 4 steps; ranges freeze at step 6")
 def test_gradient_accumulation_counts_updates_and_keeps_masks():
     model = trained(network(), keras.optimizers.SGD(gradient_accumulation_steps=2))
     assert int(model.get_layer("body").step) == 4
