@@ -76,7 +76,7 @@ def _refuse_tied(variable, how):
 def check_finite(model):
     """Refuse a model with a weight that is not a finite number."""
     for variable in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(variable)).all():
+        if not np.isfinite(np.asarray(variable)).all():
             raise InvalidArgumentError(
                 "The weights must be finite numbers: training has diverged. Return to a good "
                 "checkpoint, lower the learning rate or clip gradients. "

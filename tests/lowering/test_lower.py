@@ -31,14 +31,14 @@ def replay(graph):
     [
         ([layers.Conv2D(2, 3, activation="relu")], ["Conv2D"]),
         ([layers.Conv2D(2, 3, activation="relu6")], ["Conv2D"]),
-        ([layers.Dense(2, activation="softmax")], ["Dense", "Activation"]),
-        ([layers.Conv2D(2, 3, activation="tanh")], ["Conv2D", "Activation"]),
-        ([layers.Conv2D(2, 3, activation="silu")], ["Conv2D", "Activation", "Multiply"]),
-        ([layers.Activation("silu")], ["Activation", "Multiply"]),
+        ([layers.Dense(2, activation="softmax")], ["Dense", "InnerActivation"]),
+        ([layers.Conv2D(2, 3, activation="tanh")], ["Conv2D", "InnerActivation"]),
+        ([layers.Conv2D(2, 3, activation="silu")], ["Conv2D", "Activation", "SiluProduct"]),
+        ([layers.Activation("silu")], ["Activation", "SiluProduct"]),
         ([layers.SeparableConv2D(3, 3)], ["DepthwiseConv2D", "Conv2D"]),
         (
             [layers.SeparableConv2D(3, 3, strides=2, padding="same", activation="sigmoid")],
-            ["DepthwiseConv2D", "Conv2D", "Activation"],
+            ["DepthwiseConv2D", "Conv2D", "InnerActivation"],
         ),
     ],
 )
