@@ -282,6 +282,8 @@ FUNCTIONS = {
     **_unknown("WhileLoop", _CONTROL),
     **_unknown("Arange Array ConvertToTensor EmptyLike Full FullLike Geomspace", _CONSTANT),
     **_unknown("Linspace Logspace OnesLike ZerosLike", _CONSTANT),
+    # Operations of Keras 3.9 alone.
+    **_unknown("Empty Eye Identity Ones Tri Zeros", _CONSTANT),
     **_unknown("BinaryCrossentropy CategoricalCrossentropy CTCDecode CTCLoss InTopK PSNR", _LOSS),
     **_unknown("SparseCategoricalCrossentropy SSIM", _LOSS),
     **_unknown("FakeQuantWithMinMaxVars", "rounds by a range that another tool chose"),
