@@ -156,12 +156,15 @@ def _check_clustered(model, wrappers):
 def _check_observed(model, wrappers, quantizers):
     unobserved = [layer.name for layer in quantizers if not layer.observed]
     quantized = [*quantizers, *(wrapper for wrapper in wrappers if wrapper.quantization)]
-    if unobserved or any(layer.phase == Phase.OFF for layer in quantized):
+    in_float = [layer.name for layer in quantized if layer.phase == Phase.OFF]
+    if unobserved or in_float:
+        first_in_float = (unobserved or in_float)[0]
         raise ConversionError(
             f"Quantization of {model.name} has not begun: {len(unobserved)} of {len(quantizers)} "
-            "ranges were never observed. Train it past QuantizationCallback's begin_step, or "
-            "convert kc.strip(model) with post-training calibration. "
-            f"Received: first layer without data {(unobserved or [quantized[0].name])[0]}"
+            "ranges were never observed, or restored weights are from before begin_step. Train it "
+            "past QuantizationCallback's begin_step and keep weights of later epochs, or convert "
+            "kc.strip(model) with post-training calibration. "
+            f"Received: first layer in float {first_in_float}"
         )
 
 

@@ -2,10 +2,9 @@
 
 import keras
 
-from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.graph.graph import Value, trace
 from keras_compress.graph.replay import rebuild
 from keras_compress.wrappers.copies import LayerCopies
-from keras_compress.wrappers.phase import PhasedLayer
 
 HALF_PRECISION = ("bfloat16", "float16")
 
@@ -39,9 +38,6 @@ def in_float32(model):
 
     copy = rebuild(graph, apply)
     copies.copy_weights()
-    for layer in all_layers(copy):
-        if isinstance(layer, PhasedLayer):
-            layer.read_state()
     return copy
 
 

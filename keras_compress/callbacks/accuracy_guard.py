@@ -12,11 +12,9 @@ import keras
 import numpy as np
 from absl import logging
 
-from keras_compress.callbacks.step_callback import StepCallback, remake_functions
+from keras_compress.callbacks.step_callback import StepCallback
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
-from keras_compress.graph.graph import all_layers
 from keras_compress.support.files import write_atomically
-from keras_compress.wrappers.phase import PhasedLayer
 
 _FALLING = ("loss", "error", "mse", "mae", "mape", "divergence", "perplexity")
 
@@ -236,9 +234,6 @@ class _State:
     def restore(self, model, step):
         for variable, value in zip(_variables(model, step), self.weights, strict=True):
             variable.assign(value)
-        changes = [layer.read_state() for layer in _phased_layers(model)]
-        if any(changes):
-            remake_functions(model)
         # The restored weights include the step's origin, but the optimizer's count went on.
         step.rewind(self.step)
 
@@ -255,10 +250,6 @@ class _State:
 
 def _variables(model, step):
     return [*model.weights, *step.outside]
-
-
-def _phased_layers(model):
-    return [layer for layer in all_layers(model) if isinstance(layer, PhasedLayer)]
 
 
 def _direction(monitor):

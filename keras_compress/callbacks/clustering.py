@@ -1,10 +1,9 @@
 """When clustering begins in `fit`, and when cluster assignments freeze."""
 
 from keras_compress.callbacks.phase_callback import PhaseCallback
-from keras_compress.callbacks.step_callback import remake_functions
 from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.wrappers.phase import Phase
+from keras_compress.wrappers.phase import Phase, PhasedLayer
 
 
 class ClusteringCallback(PhaseCallback):
@@ -47,17 +46,15 @@ class ClusteringCallback(PhaseCallback):
                 f"Received: {self.model.name}, which has none"
             )
 
+    def phased_layers(self) -> list[PhasedLayer]:
+        """See `PhaseCallback.phased_layers`."""
+        return [codebook for layer in self._layers for codebook in layer.codebooks.values()]
+
     def update(self, step: int) -> None:
         """See `StepCallback.update`."""
         phase = self.phase_at(step)
-        previous = self._phases()
         for layer in self._layers:
             if phase != Phase.OFF:
                 layer.begin_clustering()
             if phase == Phase.FROZEN:
                 layer.freeze_clustering()
-        if self._phases() != previous:
-            remake_functions(self.model)
-
-    def _phases(self):
-        return [codebook.phase for layer in self._layers for codebook in layer.codebooks.values()]

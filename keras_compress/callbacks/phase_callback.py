@@ -5,9 +5,10 @@ from typing import Any
 
 from absl import logging
 
+from keras_compress.callbacks.specialized_functions import specialize, watch_weights
 from keras_compress.callbacks.step_callback import FAR, StepCallback
 from keras_compress.support.steps import Step, as_step, check_order
-from keras_compress.wrappers.phase import Phase
+from keras_compress.wrappers.phase import Phase, PhasedLayer
 
 
 class PhaseCallback(StepCallback):
@@ -74,6 +75,37 @@ class PhaseCallback(StepCallback):
     def next_change(self, step: int) -> int:
         """See `StepCallback.next_change`."""
         return min((change for change in self.changes() if change > step), default=step + FAR)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Trace the steps of `fit` for the current phase alone, again at each change of it."""
+        super().on_train_begin(logs)
+        specialize(self.model)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Record the step and check the phase; later changes of weights are not announced."""
+        if self.running:
+            self.check_result()
+        super().on_train_end(logs)
+        watch_weights(self.model)
+
+    def phased_layers(self) -> Iterable[PhasedLayer]:
+        """List the layers whose phase this callback sets."""
+        raise NotImplementedError
+
+    def check_result(self) -> None:
+        """Warn if something has put back weights of an earlier phase than that of the last step."""
+        trained_in = self.phase_at(max(self.step - 1, 0))
+        restored = min((layer.phase for layer in self.phased_layers()), default=trained_in)
+        if restored < trained_in:
+            logging.warning(
+                "%s: the model has weights of phase %s again, though it was trained to phase %s. "
+                "A callback put back weights from before that, and kc.convert treats the model "
+                "accordingly. Let callbacks that keep the best weights begin after the last change "
+                "of phase (EarlyStopping: start_from_epoch), or call fit again.",
+                type(self).__name__,
+                restored.name,
+                trained_in.name,
+            )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Enter the phase that is due for this step."""

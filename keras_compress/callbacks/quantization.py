@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from keras_compress.callbacks.phase_callback import PhaseCallback
-from keras_compress.callbacks.step_callback import remake_functions
 from keras_compress.callbacks.xla import compiled_by_xla, say_that_phases_are_compiled
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
@@ -75,6 +74,10 @@ class QuantizationCallback(PhaseCallback):
         super().end()
         self._set_compiled_by_xla(True)
 
+    def phased_layers(self) -> list[PhasedLayer]:
+        """See `PhaseCallback.phased_layers`."""
+        return self._layers
+
     def _set_compiled_by_xla(self, compiled):
         for layer in self._layers:
             if isinstance(layer, ActivationQuantizer):
@@ -107,13 +110,14 @@ class QuantizationCallback(PhaseCallback):
     def update(self, step: int) -> None:
         """See `StepCallback.update`; sets phases and widths."""
         phase = self.phase_at(step)
-        changes = [layer.set_phase(phase) for layer in self._layers if layer.phase != phase]
+        for layer in self._layers:
+            if layer.phase != phase:
+                layer.set_phase(phase)
         if self.weight_bits:
-            wrappers = [layer for layer in self._layers if getattr(layer, "quantization", None)]
             bits = self.weight_bits_at(step)
-            changes += [wrapper.set_weight_bits(bits) for wrapper in wrappers]
-        if any(changes):
-            remake_functions(self.model)
+            for layer in self._layers:
+                if getattr(layer, "quantization", None):
+                    layer.set_weight_bits(bits)
 
 
 def _by_step(weight_bits):

@@ -12,7 +12,8 @@ from keras_compress.quantization.fake_quant import (
 )
 from keras_compress.support import plugins
 from keras_compress.wrappers.phase import Phase, PhasedLayer
-from keras_compress.wrappers.replicas import extremes_of_all
+from keras_compress.wrappers.replicas import extremes_of_all, several_replicas
+from keras_compress.wrappers.state_variable import where
 
 # exp(-10) of the largest weight: 100 masked positions add up to less than half a softmax step.
 MASK_MARGIN = 10.0
@@ -138,55 +139,114 @@ class ActivationQuantizer(PhasedLayer):
             if observe and self.fixed_range is None:
                 self.observer.observe(self._observable(inputs))
             return inputs
-        if self.phase == Phase.OFF:
-            return inputs
         if self.fixed_range is not None:
             low, high = self.fixed_range
-            return fake_quantize_activations(inputs, low, high, self.bits)
-        if training and observe and self.learns:
-            low, high = self._observe(inputs)
-            single_pass = not (self.compiled_by_xla or self.calibrator.learned)
-            return fake_quantize_activations(inputs, low, high, self.bits, single_pass)
-        minimum, maximum = ops.convert_to_tensor(self.minimum), ops.convert_to_tensor(self.maximum)
-        if self.phase == Phase.FROZEN:
-            minimum, maximum = ops.stop_gradient(minimum), ops.stop_gradient(maximum)
+            return where(
+                self.is_on, fake_quantize_activations(inputs, low, high, self.bits), inputs
+            )
+        if training and isinstance(self.calibrator, RunningCalibrator):
+            return self._round_in_training(inputs, observe, averages)
+        return self._round_in_inference(inputs, averages)
+
+    def _round_in_inference(self, inputs, averages):
+        """Round without branches, which take long to compile: before a range is known, in vain."""
+        is_on, is_frozen = self.is_on, self.is_frozen
+        if is_on is False:
+            return inputs
+        ends = [where(is_frozen, ops.stop_gradient(end), end) for end in self._ends()]
+        rounded = self._round_if_observed(inputs, ends, averages)
+        return where(is_on, rounded, inputs)
+
+    def _round_in_training(self, inputs, observe, averages):
+        """Round in a training step, which a range may learn from."""
+        if observe and not self.calibrator.learned:
+            return self._round_and_observe(inputs, averages)
+        if observe:
+            self._learn_trained_range(inputs)
+        ends = self._ends()
+        return self.by_phase(
+            lambda: inputs,
+            lambda: self._round_in(ends, inputs, averages and not observe),
+            lambda: self._round_if_observed(inputs, self._frozen(ends), averages),
+        )
+
+    def _round_and_observe(self, inputs, averages):
+        """Round to the range updated with the inputs; branches return what is assigned here."""
+        state = [self.minimum, self.maximum, self.count]
+        before = [ops.convert_to_tensor(variable) for variable in state]
+        extremes = self._extremes(inputs)
+
+        def learning():
+            ends = self._updated_range(before, extremes())
+            # What `fit` does not trace, XLA may compile whatever the model was compiled with.
+            single_pass = self.phase_is_known and not self.compiled_by_xla
+            outputs = fake_quantize_activations(inputs, *ends, self.bits, single_pass)
+            return [outputs, *ends, before[-1] + 1.0]
+
+        def frozen():
+            return [self._round_if_observed(inputs, self._frozen(before[:2]), averages), *before]
+
+        outputs, *after = self.by_phase(lambda: [inputs, *before], learning, frozen)
+        for variable, old, new in zip(state, before, after, strict=True):
+            if new is not old:
+                variable.assign(new)
+        return outputs
+
+    def _ends(self):
+        return [ops.convert_to_tensor(end) for end in (self.minimum, self.maximum)]
+
+    @staticmethod
+    def _frozen(ends):
+        return [ops.stop_gradient(end) for end in ends]
+
+    def _round_in(self, ends, inputs, averages):
         if averages:
-            inputs = ties_away_from_zero(inputs, minimum, maximum, self.bits)
-        rounded = fake_quantize_activations(inputs, minimum, maximum, self.bits)
-        if training and self.learns:
-            return rounded
+            inputs = ties_away_from_zero(inputs, *ends, self.bits)
+        return fake_quantize_activations(inputs, *ends, self.bits)
+
+    def _round_if_observed(self, inputs, ends, averages):
+        """Round the inputs, unless no batch has been observed."""
+        if averages:
+            inputs = ties_away_from_zero(inputs, *ends, self.bits)
+        rounded = fake_quantize_activations(inputs, *ends, self.bits)
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
 
     @property
     def step(self):
         """The step of the grid, a scalar tensor that is zero while nothing is rounded."""
-        if self.phase == Phase.OFF or self.observer is not None:
+        if self.observer is not None:
             return ops.zeros((), "float32")
+        return where(self.is_on, self._grid_step(), ops.zeros((), "float32"))
+
+    def _grid_step(self):
         if self.fixed_range is not None:
             low, high = self.fixed_range
-            return ops.convert_to_tensor(activation_grid(low, high, self.bits)[0])
-        minimum, maximum = (
-            ops.stop_gradient(ops.convert_to_tensor(end)) for end in (self.minimum, self.maximum)
-        )
-        step = activation_grid(minimum, maximum, self.bits)[0]
+            return ops.cast(activation_grid(low, high, self.bits)[0], "float32")
+        step = activation_grid(*self._frozen(self._ends()), self.bits)[0]
         return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
-    def _observe(self, inputs):
-        values = ops.stop_gradient(self._observable(inputs))
-        lowest = ops.zeros((), "float32") if self.non_negative else ops.min(values)
-        minimum, maximum = self.calibrator.update(
-            ops.convert_to_tensor(self.minimum),
-            ops.convert_to_tensor(self.maximum),
-            ops.convert_to_tensor(self.count),
-            *extremes_of_all(lowest, ops.max(values)),
-        )
-        if self.calibrator.learned:
-            return self._trained_range(minimum, maximum)
+    def _extremes(self, inputs):
+        """Return a function that returns the extremes of the inputs over all replicas.
+
+        In a branch of a traced function replicas cannot talk to each other, so what the branch
+        would ask them is asked before it.
+        """
+
+        def extremes():
+            values = ops.stop_gradient(self._observable(inputs))
+            lowest = ops.zeros((), "float32") if self.non_negative else ops.min(values)
+            return extremes_of_all(lowest, ops.max(values))
+
+        if self.phase_is_known or not several_replicas():
+            return extremes
+        outside = extremes()
+        return lambda: outside
+
+    def _updated_range(self, state, extremes):
+        minimum, maximum = self.calibrator.update(*state, *extremes)
         if self.non_negative:
-            minimum = lowest  # A constant, so what is computed from it is constant as well.
-        self.minimum.assign(minimum)
-        self.maximum.assign(maximum)
-        self.count.assign_add(1.0)
+            # A constant, so what is computed from it is constant as well.
+            minimum = ops.zeros((), "float32")
         return minimum, maximum
 
     def _observable(self, inputs):
@@ -198,21 +258,16 @@ class ActivationQuantizer(PhasedLayer):
         lowest = ops.min(ops.where(hidden, ops.max(values), values))
         return ops.where(hidden, lowest - MASK_MARGIN, values)
 
-    def _trained_range(self, first_minimum, first_maximum):
-        """Return the trained range, initialized from the first batch."""
-        ends = (self.minimum, first_minimum), (self.maximum, first_maximum)
-        is_first = ops.equal(ops.convert_to_tensor(self.count), 0.0)
-        for end, first in ends:
-            end.assign(ops.where(is_first, first, ops.convert_to_tensor(end)))
-        self.count.assign_add(1.0)
-        trained = [ops.convert_to_tensor(end) for end, _ in ends]
-        self.add_loss(self.calibrator.decay * sum(end**2 for end in trained))
-        return trained
-
-    @property
-    def learns(self):
-        """Whether training steps currently update the range."""
-        return isinstance(self.calibrator, RunningCalibrator) and self.phase == Phase.LEARNING
+    def _learn_trained_range(self, inputs):
+        """Start the trained range at the first batch that it learns from, and add its loss."""
+        learns = ops.cast(self.is_in(Phase.LEARNING), "float32")
+        count = ops.convert_to_tensor(self.count)
+        first = self.calibrator.update(*self._ends(), count, *self._extremes(inputs)())
+        is_first = ops.logical_and(ops.equal(count, 0.0), learns > 0)
+        for end, value in zip((self.minimum, self.maximum), first, strict=True):
+            end.assign(ops.where(is_first, value, ops.convert_to_tensor(end)))
+        self.count.assign_add(learns)
+        self.add_loss(learns * self.calibrator.decay * sum(end**2 for end in self._ends()))
 
     def set_range(self, minimum, maximum):
         """Set the range.

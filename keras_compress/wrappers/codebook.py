@@ -28,10 +28,10 @@ class Codebook(PhasedLayer):
     """
 
     quantizes = False
+    initial_phase = Phase.OFF
 
     def __init__(self, shape, axes, clusters, keeps_zero=False, **kwargs):
         super().__init__(**kwargs)
-        self._phase = Phase.OFF
         self.shape, self.axes = tuple(shape), tuple(axes)
         self.clusters, self.keeps_zero = clusters, keeps_zero
         self._order = (*self.axes, *(k for k in range(len(shape)) if k not in self.axes))
@@ -122,12 +122,16 @@ class Codebook(PhasedLayer):
         Returns:
             Tensor of the same shape.
         """
-        if self.phase == Phase.OFF:
-            # A zero gradient, because optimizers warn about variables that have none.
-            return weights + 0.0 * ops.sum(self.centroids)
         rows, values = self._grouped(weights), self.values()
-        frozen = self.phase == Phase.FROZEN
-        places = ops.convert_to_tensor(self.places) if frozen else nearest(rows, values)
+        places = ops.convert_to_tensor(self.places)
+        return self.by_phase(
+            # A zero gradient, because optimizers warn about variables that have none.
+            lambda: weights + 0.0 * ops.sum(values),
+            lambda: self._shared(rows, values, nearest(rows, values)),
+            lambda: self._shared(rows, values, places),
+        )
+
+    def _shared(self, rows, values, places):
         return self._ungrouped(share(rows, values, ops.stop_gradient(places)))
 
     def _grouped(self, weights):

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from keras_compress.quantization.requantization import rounded_twice
-from keras_compress.quantization.run_time_rounding import rounded_at_run_time
 from keras_compress.wrappers.codebook import Codebook
 from keras_compress.wrappers.config import (
     clustering_config,
@@ -21,6 +20,7 @@ from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.prunable_kernel import PrunableKernel
 from keras_compress.wrappers.replaced_variables import call_with
 from keras_compress.wrappers.rounded_kernels import RoundedKernels
+from keras_compress.wrappers.state_variable import when
 
 # The step at which counting starts is unknown until the first batch of the first fit.
 UNSET_ORIGIN = -(2**31)
@@ -139,27 +139,40 @@ class CompressedLayer(RoundedKernels):
         Returns:
             The layer's output, normalized if it has a BatchNormalization.
         """
-        learning = bool(training) and self.phase != Phase.FROZEN
-        rounds_as_file = input_step is not None and not learning
-        bias_change = (
-            self.bias_rounding(input_step) if rounds_as_file and self.rounds_bias else None
-        )
+        learning = self.is_learning_step(training)
+        bias_change = self._bias_change(input_step, learning)
         replacements = [
             (self.variable(kernel), self.effective_kernel(kernel)) for kernel in self.kernels
         ]
         if bias_change is not None and self.batch_norm is None:
             replacements.append((self.layer.bias, self.layer.bias + bias_change))
-        axes = self.run_time_axes(len(inputs.shape))
-        if axes is not None:
-            inputs = rounded_at_run_time(inputs, axes)
+        inputs = self.rounded_inputs(inputs)
         outputs = call_with(self.layer, replacements, inputs, **arguments)
         if self.batch_norm is not None:
             outputs = normalize(self.batch_norm, outputs, learning)
             if bias_change is not None:
                 outputs = outputs + ops.cast(bias_change, outputs.dtype)
-        if rounds_as_file and output_step is not None:
-            outputs = rounded_twice(outputs, self.accumulator_step(input_step), output_step)
-        return outputs
+        return self._rounded_outputs(outputs, input_step, output_step, learning)
+
+    def _bias_change(self, input_step, learning):
+        """Return the change of the bias by rounding, `None` where it is not rounded."""
+        if input_step is None or learning is True or not self.rounds_bias:
+            return None
+        return when(
+            learning,
+            lambda: ops.zeros_like(self.folded_bias()),
+            lambda: self.bias_rounding(input_step),
+        )
+
+    def _rounded_outputs(self, outputs, input_step, output_step, learning):
+        """Round outputs as a file's kernel does that rounds twice."""
+        if input_step is None or output_step is None:
+            return outputs
+        return when(
+            learning,
+            lambda: outputs,
+            lambda: rounded_twice(outputs, self.accumulator_step(input_step), output_step),
+        )
 
     def masked_kernel(self, kernel):
         """Return a kernel with its mask applied."""

@@ -19,15 +19,32 @@ def normalize(norm, inputs, training, mask=None):
     Args:
         norm: A built `BatchNormalization`.
         inputs: Tensor. The fused kernel is used only if the last axis holds the channels.
-        training: Whether to normalize by the statistics of the batch.
+        training: Whether to normalize by the statistics of the batch, a `bool` or a boolean tensor.
         mask: As for `BatchNormalization`.
 
     Returns:
         Tensor of the same shape as `inputs`.
     """
+    if not isinstance(training, bool):
+        return _normalize_either(norm, inputs, training, mask)
     if _fuses(norm, inputs, training, mask):
         return _fused(norm, inputs)
     return norm(inputs, training=training, mask=mask)
+
+
+def _normalize_either(norm, inputs, training, mask):
+    """Normalize in the way that a tensor tells; branches return the averages to assign here."""
+    values = [ops.convert_to_tensor(variable) for variable in norm.variables]
+
+    def branch(training):
+        with keras.StatelessScope(list(zip(norm.variables, values, strict=True))) as scope:
+            outputs = normalize(norm, inputs, training, mask)
+        return [outputs, *map(scope.get_current_value, norm.non_trainable_variables)]
+
+    outputs, *averages = ops.cond(training, lambda: branch(True), lambda: branch(False))
+    for variable, value in zip(norm.non_trainable_variables, averages, strict=True):
+        variable.assign(value)
+    return outputs
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")

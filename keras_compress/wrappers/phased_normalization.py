@@ -3,7 +3,6 @@
 import keras
 
 from keras_compress.wrappers.fused_normalization import normalize
-from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.wrapping_layer import WrappingLayer
 
 
@@ -24,7 +23,7 @@ class PhasedNormalization(WrappingLayer):
         self.supports_masking = layer.supports_masking
 
     def build(self, input_shape):
-        """Build the normalization and the weight that stores the phase."""
+        """Build the normalization and the weight that is the phase."""
         if not self.layer.built:
             self.layer.build(input_shape)
             self.layer.built = True
@@ -33,8 +32,7 @@ class PhasedNormalization(WrappingLayer):
 
     def call(self, inputs, training=None, mask=None):
         """Normalize the inputs; in training by the batch's statistics until they are frozen."""
-        learning = bool(training) and self.phase != Phase.FROZEN
-        return normalize(self.layer, inputs, learning, mask)
+        return normalize(self.layer, inputs, self.is_learning_step(training), mask)
 
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""

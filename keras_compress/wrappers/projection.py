@@ -3,8 +3,6 @@
 import keras
 from keras import ops
 
-from keras_compress.wrappers.phase import Phase
-
 
 class Projection(keras.constraints.Constraint):
     """Moves a kernel towards its grid after each update, as its quantizer prescribes.
@@ -24,9 +22,11 @@ class Projection(keras.constraints.Constraint):
         if self._inner is not None:
             weights = self._inner(weights)
         wrapper = self._wrapper
-        if wrapper.phase == Phase.OFF:
-            return weights
-        self._updates.assign_add(1.0)
-        rounded = wrapper.effective_kernel(self._kernel)
-        updates = ops.convert_to_tensor(self._updates)
-        return wrapper.quantization.quantizer.project(weights, rounded, updates)
+        updates = ops.convert_to_tensor(self._updates) + ops.cast(wrapper.is_on, "float32")
+        self._updates.assign(updates)
+
+        def projected():
+            rounded = wrapper.effective_kernel(self._kernel)
+            return wrapper.quantization.quantizer.project(weights, rounded, updates)
+
+        return wrapper.by_phase(lambda: weights, projected)

@@ -29,6 +29,22 @@ def refuse_several_workers():
         )
 
 
+def several_replicas() -> bool:
+    """Tell whether the running step is one of several replicas' of a `tf.distribute` strategy.
+
+    Example:
+        >>> several_replicas()
+        False
+    """
+    context = _replica_context()
+    return context is not None and context.num_replicas_in_sync > 1
+
+
+def _replica_context():
+    tensorflow: Any = sys.modules.get("tensorflow")
+    return None if tensorflow is None else tensorflow.distribute.get_replica_context()
+
+
 def extremes_of_all(minimum, maximum):
     """Return the extremes over all replicas of a training step: those of the global batch.
 
@@ -48,10 +64,10 @@ def extremes_of_all(minimum, maximum):
         >>> extremes_of_all(-1.0, 2.0)
         (-1.0, 2.0)
     """
-    tensorflow: Any = sys.modules.get("tensorflow")
-    context = None if tensorflow is None else tensorflow.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
+    if not several_replicas():
         return minimum, maximum
+    tensorflow: Any = sys.modules["tensorflow"]
+    context = _replica_context()
     local = tensorflow.reshape(tensorflow.stack([minimum, -maximum]), (1, 2))
     lowest = tensorflow.reduce_min(context.all_gather(local, axis=0), axis=0)
     return lowest[0], -lowest[1]

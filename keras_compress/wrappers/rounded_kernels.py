@@ -1,17 +1,22 @@
 """The base of a wrapper that rounds kernels to integer grids: their steps, widths and biases."""
 
+import contextlib
+import functools
 import math
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_compress.errors import InvalidArgumentError
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.base import batch_norm_affine
-from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
+from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS, rounded_at_run_time
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.projection import Projection
 from keras_compress.wrappers.wrapping_layer import WrappingLayer
+
+_WIDEST = 8
 
 
 class RoundedKernels(WrappingLayer):
@@ -32,14 +37,14 @@ class RoundedKernels(WrappingLayer):
         self.quantization = quantization
         self.layer_type = layer_types.type_of(layer)
         self._scales = {}
-        self._width: Any = None  # a Keras variable once it is built
+        self._widths: list[int] = []
+        self._width: Any = None  # a `StateVariable` once it is built
 
     def build_quantization(self):
         """Create the variables for the steps of all kernels and for the width."""
         quantizer = self.quantization.quantizer
-        quantizer.stored_bits(self.quantization.bits)
-        self._width = self.counter("weight_bits", self.quantization.bits)
-        self._weight_bits = self.quantization.bits
+        self._widths = _widths(quantizer, self.quantization.bits)
+        self._width = self.state_variable("weight_bits", self.quantization.bits)
         for kernel in self.kernels:
             # Zero means that the scale follows the weights.
             self._scales[kernel.attribute] = self.add_weight(
@@ -106,8 +111,11 @@ class RoundedKernels(WrappingLayer):
             Tensor of the same shape as the variable.
         """
         weights = self.kernel_before_rounding(kernel)
-        if self.quantization is None or self.phase == Phase.OFF:
+        if self.quantization is None:
             return weights
+        return self.by_phase(lambda: weights, lambda: self._on_grid(kernel, weights))
+
+    def _on_grid(self, kernel, weights):
         factor = self.folding_factor(kernel)
         if factor is None:
             return self.rounded(kernel, weights)
@@ -121,10 +129,18 @@ class RoundedKernels(WrappingLayer):
             weights: Tensor of the shape of the kernel's variable. If a layer with a
                 BatchNormalization has one scale for all channels, the folded weights.
         """
-        scale = self._scale(weights, kernel)
-        return self.quantization.quantizer.quantize(
-            weights, scale, self._shared_axes(kernel), self.weight_bits
-        )
+        quantizer, axes = self.quantization.quantizer, self._shared_axes(kernel)
+
+        def of_width(bits):
+            scale = self._scale_at(bits, weights, kernel)
+            return quantizer.quantize(weights, scale, axes, bits)
+
+        return self._by_width(of_width)
+
+    def _by_width(self, function):
+        """Call a function with the current width of the weights, in traced functions too."""
+        branches = [functools.partial(function, bits) for bits in self._widths]
+        return self._width.choose(branches, first=self.quantization.bits)
 
     def scale(self, kernel):
         """Return the current step of a kernel's grid.
@@ -168,49 +184,40 @@ class RoundedKernels(WrappingLayer):
         """See `PhasedLayer.set_phase`; trained steps start when quantization begins."""
         if self.built and self.phase == Phase.OFF and phase != Phase.OFF:
             self.begin_learning_scales()
-        return super().set_phase(phase)
+        super().set_phase(phase)
 
     @property
     def weight_bits(self):
         """The current width of the weights, which may narrow down to that of `quantization`."""
-        return self._weight_bits
+        return self.quantization.bits if self._width is None else self._width.read()
 
     def set_weight_bits(self, bits):
         """Change the width of the weights; steps follow the weights again or are relearned.
 
         Args:
-            bits: The width. It cannot go below the width of `quantization`.
-
-        Returns:
-            Whether the width changed, so that functions must be traced again.
+            bits: The width. It cannot go below the width of `quantization`, nor above the widest
+                that the quantizer supports.
         """
-        bits = max(bits, self.quantization.bits)
-        if bits == self._weight_bits:
-            return False
-        self._weight_bits = bits
+        bits = min(max(bits, self.quantization.bits), self._widths[-1])
+        if bits == self.weight_bits:
+            return
         self._width.assign(bits)
         for kernel in self.kernels:
             self.release_scale(kernel)
         if self.phase != Phase.OFF:
             self.begin_learning_scales()
-        return True
-
-    def read_state(self):
-        """See `PhasedLayer.read_state`; also reads the width."""
-        changed = super().read_state()
-        if self._width is None:
-            return changed
-        previous, self._weight_bits = self._weight_bits, int(ops.convert_to_numpy(self._width))
-        return changed or self._weight_bits != previous
 
     def _scale(self, weights, kernel):
+        return self._by_width(lambda bits: self._scale_at(bits, weights, kernel))
+
+    def _scale_at(self, bits, weights, kernel):
         settings, axes = self.quantization, self._shared_axes(kernel)
         weights = ops.stop_gradient(weights)
-        computed = settings.quantizer.scale(weights, axes, self.weight_bits)
+        computed = settings.quantizer.scale(weights, axes, bits)
         fixed = ops.convert_to_tensor(self._scales[kernel.attribute])
         if settings.quantizer.learned:
             size = math.prod(weights.shape) // math.prod(fixed.shape)
-            fixed = settings.quantizer.trained_scale(fixed, size, self.weight_bits)
+            fixed = settings.quantizer.trained_scale(fixed, size, bits)
         return ops.where(fixed > 0, fixed, computed)
 
     def _shared_axes(self, kernel):
@@ -246,21 +253,26 @@ class RoundedKernels(WrappingLayer):
         has_bias = self.batch_norm is not None or getattr(self.layer, "use_bias", False)
         return self.quantization is not None and self.layer_type.has_integer_bias and has_bias
 
-    def run_time_axes(self, rank):
-        """Return the axes of the input that share a grid chosen at run time.
+    def rounded_inputs(self, inputs):
+        """Round the inputs as the file does, if it chooses their grid at run time.
 
         Args:
-            rank: Rank of the input.
+            inputs: Tensor.
 
         Returns:
-            Axes, or `None` if the input is in float, or its grid is fixed before run time.
+            Tensor of the same shape; the inputs, if the file's are in float or their grid is fixed.
         """
         settings = self.quantization
-        if settings is None or not settings.at_run_time or self.phase == Phase.OFF:
-            return None
+        if settings is None or not settings.at_run_time:
+            return inputs
         if math.prod(self.variable(self.kernels[0]).shape) < FEWEST_WEIGHTS:
-            return None
-        return self.layer_type.run_time_axes(self.layer, rank, packed=self.weight_bits <= 4)
+            return inputs
+
+        def of_width(bits):
+            axes = self.layer_type.run_time_axes(self.layer, len(inputs.shape), packed=bits <= 4)
+            return inputs if axes is None else rounded_at_run_time(inputs, axes)
+
+        return self.by_phase(lambda: inputs, lambda: self._by_width(of_width))
 
     def accumulator_step(self, input_step):
         """Return the real value of one unit of the file's integer accumulators.
@@ -301,3 +313,14 @@ class RoundedKernels(WrappingLayer):
         bias = self.folded_bias()
         rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
         return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
+
+
+def _widths(quantizer, narrowest):
+    """Return the widths that weights may have, in order: those that the quantizer supports."""
+    quantizer.stored_bits(narrowest)
+    widths = []
+    with contextlib.suppress(InvalidArgumentError):
+        for bits in range(narrowest, _WIDEST + 1):
+            quantizer.stored_bits(bits)
+            widths.append(bits)
+    return widths
