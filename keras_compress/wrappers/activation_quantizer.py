@@ -177,11 +177,11 @@ class ActivationQuantizer(PhasedLayer):
         extremes = self._extremes(inputs)
 
         def learning():
-            ends = self._updated_range(before, extremes())
+            low, high = self._updated_range(before, extremes())
             # What `fit` does not trace, XLA may compile whatever the model was compiled with.
             single_pass = self.phase_is_known and not self.compiled_by_xla
-            outputs = fake_quantize_activations(inputs, *ends, self.bits, single_pass)
-            return [outputs, *ends, before[-1] + 1.0]
+            outputs = fake_quantize_activations(inputs, low, high, self.bits, single_pass)
+            return [outputs, low, high, before[-1] + 1.0]
 
         def frozen():
             return [self._round_if_observed(inputs, self._frozen(before[:2]), averages), *before]
@@ -200,15 +200,14 @@ class ActivationQuantizer(PhasedLayer):
         return [ops.stop_gradient(end) for end in ends]
 
     def _round_in(self, ends, inputs, averages):
+        low, high = ends
         if averages:
-            inputs = ties_away_from_zero(inputs, *ends, self.bits)
-        return fake_quantize_activations(inputs, *ends, self.bits)
+            inputs = ties_away_from_zero(inputs, low, high, self.bits)
+        return fake_quantize_activations(inputs, low, high, self.bits)
 
     def _round_if_observed(self, inputs, ends, averages):
         """Round the inputs, unless no batch has been observed."""
-        if averages:
-            inputs = ties_away_from_zero(inputs, *ends, self.bits)
-        rounded = fake_quantize_activations(inputs, *ends, self.bits)
+        rounded = self._round_in(ends, inputs, averages)
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
 
     @property
@@ -222,7 +221,8 @@ class ActivationQuantizer(PhasedLayer):
         if self.fixed_range is not None:
             low, high = self.fixed_range
             return ops.cast(activation_grid(low, high, self.bits)[0], "float32")
-        step = activation_grid(*self._frozen(self._ends()), self.bits)[0]
+        low, high = self._frozen(self._ends())
+        step = activation_grid(low, high, self.bits)[0]
         return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
     def _extremes(self, inputs):

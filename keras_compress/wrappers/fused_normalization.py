@@ -33,15 +33,18 @@ def normalize(norm, inputs, training, mask=None):
 
 
 def _normalize_either(norm, inputs, training, mask):
-    """Normalize in the way that a tensor tells; branches return the averages to assign here."""
-    values = [ops.convert_to_tensor(variable) for variable in norm.variables]
+    """Normalize in the way that a tensor tells; branches return averages and losses to set here."""
+    values = [(variable, ops.convert_to_tensor(variable)) for variable in norm.variables]
 
     def branch(training):
-        with keras.StatelessScope(list(zip(norm.variables, values, strict=True))) as scope:
+        with keras.StatelessScope(values, collect_losses=True) as scope:
             outputs = normalize(norm, inputs, training, mask)
-        return [outputs, *map(scope.get_current_value, norm.non_trainable_variables)]
+        loss = sum(scope.losses, ops.zeros((), "float32"))
+        return [outputs, loss, *map(scope.get_current_value, norm.non_trainable_variables)]
 
-    outputs, *averages = ops.cond(training, lambda: branch(True), lambda: branch(False))
+    outputs, loss, *averages = ops.cond(training, lambda: branch(True), lambda: branch(False))
+    if norm.activity_regularizer is not None or type(norm) not in _KERAS_OWN:
+        norm.add_loss(loss)
     for variable, value in zip(norm.non_trainable_variables, averages, strict=True):
         variable.assign(value)
     return outputs
@@ -64,6 +67,10 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         if _fuses(self, inputs, training, mask):
             return _fused(self, inputs)
         return super().call(inputs, training=training, mask=mask)
+
+
+# Subclasses may compute something else.
+_KERAS_OWN = (keras.layers.BatchNormalization, FusedBatchNormalization)
 
 
 def _fused(norm, inputs):
@@ -95,7 +102,7 @@ def _fusible(norm, inputs):
     """Tell whether the fused kernel computes the same as the layer."""
     return (
         keras.backend.backend() == "tensorflow"
-        and type(norm) in (keras.layers.BatchNormalization, FusedBatchNormalization)
+        and type(norm) in _KERAS_OWN
         and norm.trainable
         and norm.axis in (-1, 3)
         and len(inputs.shape) == 4
