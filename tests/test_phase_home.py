@@ -215,7 +215,7 @@ def test_weights_restored_at_the_end_bring_their_phase_back(first, tmp_path, cap
     np.testing.assert_allclose(predict(loaded), live, atol=1e-6)
     np.testing.assert_allclose(called(model), live, atol=1e-5)
     with pytest.raises(ConversionError, match="restored weights"):
-        kc.convert(model, "generic_int8", X)
+        kc.convert(model, "generic_int8")
 
 
 def test_weights_restored_in_the_middle_are_quantized_again_before_the_next_batch():
