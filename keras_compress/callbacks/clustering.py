@@ -59,5 +59,12 @@ class ClusteringCallback(PhaseCallback):
         if self._phases() != previous:
             remake_functions(self.model)
 
+    def check_result(self) -> None:
+        """See `StepCallback.check_result`."""
+        self.check_phases(self._codebooks())
+
     def _phases(self):
-        return [codebook.phase for layer in self._layers for codebook in layer.codebooks.values()]
+        return [codebook.phase for codebook in self._codebooks()]
+
+    def _codebooks(self):
+        return [codebook for layer in self._layers for codebook in layer.codebooks.values()]

@@ -5,7 +5,8 @@ from typing import Any
 
 from absl import logging
 
-from keras_compress.callbacks.step_callback import FAR, StepCallback
+from keras_compress.callbacks.step_callback import FAR, StepCallback, remake_functions
+from keras_compress.errors import CompressionError
 from keras_compress.support.steps import Step, as_step, check_order
 from keras_compress.wrappers.phase import Phase
 
@@ -75,10 +76,41 @@ class PhaseCallback(StepCallback):
         """See `StepCallback.next_change`."""
         return min((change for change in self.changes() if change > step), default=step + FAR)
 
+    @property
+    def target_reached(self) -> bool:
+        """See `StepCallback.target_reached`: a batch was trained after the last change."""
+        return self.updated_at >= max(self.changes())
+
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Enter the phase that is due for this step."""
         super().on_train_batch_begin(batch, logs)
         self.look()
+
+    def check_phases(self, layers: list) -> None:
+        """Check after `fit` that layers are in the phase that this callback set.
+
+        Args:
+            layers: `PhasedLayer`s.
+
+        Raises:
+            CompressionError: The weights of one were replaced by those of an earlier phase.
+        """
+        if not self.describes_model:
+            return
+        phase = self.phase_at(self.updated_at)
+        changes = [layer.read_state() for layer in layers]
+        if any(changes):
+            remake_functions(self.model)
+        earlier = [layer for layer in layers if layer.phase < phase]
+        if earlier:
+            raise CompressionError(
+                f"The model that fit hands back must be in the phase that {type(self).__name__} "
+                "set. A callback replaced its weights, by those of an earlier epoch. In your own "
+                "callback, compare and restore only epochs in which "
+                f"kc.{type(self).__name__}.target_reached is true; keras.callbacks.EarlyStopping "
+                f"does so here. Received: phase {earlier[0].phase.name} in {earlier[0].name!r}, "
+                f"set was {phase.name}"
+            )
 
     def changes(self) -> list[int]:
         """List the steps at which something changes."""

@@ -70,6 +70,10 @@ class QuantizationCallback(PhaseCallback):
         self._set_compiled_by_xla(compiled_by_xla(self.model))
         say_that_phases_are_compiled(self.model)
 
+    def check_result(self) -> None:
+        """See `StepCallback.check_result`."""
+        self.check_phases(self._layers)
+
     def end(self) -> None:
         """Reset `compiled_by_xla`, because XLA may compile what is traced after this training."""
         super().end()
