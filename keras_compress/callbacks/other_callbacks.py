@@ -101,7 +101,7 @@ class HeldBack(StandIn):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Forward if the epoch counts."""
-        validates = str(self._callback.monitor).startswith("val_")
+        validates = getattr(self._callback, "monitor", "val_loss").startswith("val_")
         if self._reached() if validates else self._compressed_epoch:
             self._epochs += 1
             self._callback.on_epoch_end(epoch, logs)

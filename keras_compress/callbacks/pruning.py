@@ -31,7 +31,12 @@ class PruningCallback(ScheduleCallback):
     and `.keras` files contain them, and training resumes where it stopped. A plain model is pruned
     in place: masked weights are set to zero after each update, and the result is an ordinary Keras
     model. Its steps count from the start of the first `fit` with this callback, also when
-    `BackupAndRestore` resumes that training.
+    `BackupAndRestore` resumes that training. What is pruned when `fit` begins stays pruned: masks
+    prune more once the schedule prescribes more.
+
+    Keras' `EarlyStopping`, `ReduceLROnPlateau` and checkpoints of the best epoch compare only
+    epochs in which `target_reached` is true, wherever they are listed. After `fit`, the zeros of
+    the model are compared with the logs.
 
     A short fine-tuning leaves BatchNormalizations with statistics of the model before pruning. If
     the sparsity is high, measure them again with `kc.reestimate_batch_norm(model, x)`.
@@ -53,6 +58,7 @@ class PruningCallback(ScheduleCallback):
             `observed_steps` is not positive; in `fit`, there is nothing to prune, a pattern cannot
             follow its schedule, or gradients or activations that a criterion needs are not
             available.
+        CompressionError: After `fit`, the model has fewer zeros than the logs say.
 
     Example:
         >>> import keras, numpy as np

@@ -1,6 +1,7 @@
 """Keras' callbacks that choose an epoch choose among compressed ones, in any order of the list."""
 
 import itertools
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -259,3 +260,102 @@ def test_averages_that_are_validated_and_saved_are_masked(swap_on_epoch, swap_fi
     for trained in (model, keras.models.load_model(tmp_path / "last.keras")):
         kernel = keras.ops.convert_to_numpy(trained.get_layer("hidden").kernel)
         assert np.mean(kernel == 0) == history["sparsity"][-1] == 0.75
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "keras_callbacks.md"
+COLUMNS = {
+    "pruning": pruning,
+    "pruning in place": plain_pruning,
+    "channels": channels,
+    "quantization": quantization,
+    "clustering": clustering,
+}
+
+
+def cells():
+    """Read the table of the docs: (row, column, verdict), rows and columns by their headings."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("|")]
+    rows = [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines]
+    return [
+        (row[0], column, verdict)
+        for row in rows[2:]
+        for column, verdict in zip(rows[0][1:], row[1:], strict=True)
+    ]
+
+
+def make_callback(row, folder):
+    """Return the callback of a row of the table."""
+    callbacks = keras.callbacks
+    return {
+        "EarlyStopping(restore_best_weights=True)": stopping,
+        "ModelCheckpoint(save_best_only=True)": lambda: saving(folder / "best.keras"),
+        "ReduceLROnPlateau": lambda: callbacks.ReduceLROnPlateau("val_score", mode="min"),
+        "ModelCheckpoint": lambda: callbacks.ModelCheckpoint(folder / "last.keras"),
+        "BackupAndRestore": lambda: callbacks.BackupAndRestore(folder / "backup"),
+        "LearningRateScheduler": lambda: callbacks.LearningRateScheduler(lambda epoch: 0.01),
+        "SwapEMAWeights": lambda: callbacks.SwapEMAWeights(swap_on_epoch=True),
+        "CSVLogger": lambda: callbacks.CSVLogger(folder / "log.csv"),
+        "TensorBoard": lambda: callbacks.TensorBoard(folder / "board"),
+        "LambdaCallback": lambda: callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+        "TerminateOnNaN": callbacks.TerminateOnNaN,
+    }[row]()
+
+
+def state(model):
+    """Return what compression made of a model: zeros, sizes of codebooks and phases."""
+    dense = [layer for layer in kc.strip(model).layers if isinstance(layer, keras.layers.Dense)]
+    kernels = [keras.ops.convert_to_numpy(layer.kernel) for layer in dense]
+    phased = [layer for layer in all_layers(model) if isinstance(layer, PhasedLayer)]
+    return {
+        "zeros": [int(np.sum(kernel == 0)) for kernel in kernels],
+        "values": [len(np.unique(kernel)) for kernel in kernels],
+        "phases": [int(layer.phase) for layer in phased],
+    }
+
+
+def assert_compressed(column, model, history):
+    """Compare a model with the last logs and with what its callback was told to do."""
+    of_model = state(model)
+    if column.startswith("pruning"):
+        assert of_model["zeros"] == [0.75 * 128, 0.75 * 64]
+        assert history["sparsity"][-1] == 0.75
+    elif column == "channels":
+        assert of_model["zeros"][0] >= 8 * (1 - history["channels"][-1]) * 16
+    elif column == "quantization":
+        assert set(of_model["phases"]) == {Phase.FROZEN}
+    else:
+        assert max(of_model["values"]) <= 4
+
+
+def test_the_table_of_the_docs_has_each_kind_of_compression():
+    assert {column for _, column, _ in cells()} == set(COLUMNS)
+    assert {verdict for _, _, verdict in cells()} == {"works", "waits", "masked"}
+
+
+def _in_full(rows):
+    """Mark cells: one of each row is tested quickly, the others in `make verify`."""
+    verify = pytest.mark.verify("trains 55 networks")
+    return [
+        pytest.param(*cell, index % 2, id="-".join(cell), marks=[] if index % 7 == 0 else verify)
+        for index, cell in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize(("row", "column", "verdict", "first"), _in_full(cells()))
+def test_each_cell_of_the_table(row, column, verdict, first, tmp_path):
+    model, compression = COLUMNS[column]()
+    other = make_callback(row, tmp_path)
+    callbacks = [other, compression] if first else [compression, other]
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "saved.keras")
+    average = row == "SwapEMAWeights"
+    optimizer = keras.optimizers.Adam(use_ema=average, ema_momentum=0.9)
+    model.compile(optimizer, "mse", jit_compile=False)
+    history = fit(model, Scripted(), *callbacks, checkpoint, validation_data=(X, Y))
+    assert len(history["loss"]) == EPOCHS
+    assert_compressed(column, model, history)
+    saved = kc.load_model(tmp_path / "saved.keras")
+    assert_compressed(column, saved, history)
+    if verdict == "waits":
+        assert other.best == TARGET
+    if verdict == "masked":
+        assert state(saved)["zeros"][0] == state(model)["zeros"][0] > 0
