@@ -57,7 +57,7 @@ def quantization():
 
 def clustering():
     callback = kc.ClusteringCallback(begin_step=2, freeze_step=END)
-    return kc.compress(network(), clustering=kc.Clustering(clusters=4)), callback
+    return kc.compress(network(), clustering=kc.Clustering(clusters=4, per_channel=False)), callback
 
 
 KINDS = [plain_pruning, pruning, channels, quantization, clustering]
@@ -295,7 +295,6 @@ def make_callback(row, folder):
         "LearningRateScheduler": lambda: callbacks.LearningRateScheduler(lambda epoch: 0.01),
         "SwapEMAWeights": lambda: callbacks.SwapEMAWeights(swap_on_epoch=True),
         "CSVLogger": lambda: callbacks.CSVLogger(folder / "log.csv"),
-        "TensorBoard": lambda: callbacks.TensorBoard(folder / "board"),
         "LambdaCallback": lambda: callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
         "TerminateOnNaN": callbacks.TerminateOnNaN,
     }[row]()
@@ -334,7 +333,7 @@ def test_the_table_of_the_docs_has_each_kind_of_compression():
 
 def _in_full(rows):
     """Mark cells: one of each row is tested quickly, the others in `make verify`."""
-    verify = pytest.mark.verify("trains 55 networks")
+    verify = pytest.mark.verify("trains 42 networks")
     return [
         pytest.param(*cell, index % 2, id="-".join(cell), marks=[] if index % 7 == 0 else verify)
         for index, cell in enumerate(rows)
