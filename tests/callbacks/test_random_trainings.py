@@ -109,6 +109,9 @@ def train(seed, compression, folder, interrupted_at=None):
     callbacks.append(kc.BackupAndRestore(folder / "backup"))
     callbacks = [callbacks[index] for index in rng.permutation(len(callbacks))]
     if interrupted_at:
+        # A CSVLogger that is interrupted leaves its file open.
+        logger = keras.callbacks.CSVLogger
+        callbacks = [callback for callback in callbacks if not isinstance(callback, logger)]
         callbacks.append(Interrupt(interrupted_at))
     options = {"batch_size": 8, "verbose": 0, "validation_data": (X, Y)}
     return model, model.fit(X, Y, epochs=EPOCHS, callbacks=callbacks, **options).history
