@@ -126,6 +126,12 @@ class StructuralPruningCallback(ScheduleCallback):
         self._masks.enforce()
         super().on_train_batch_end(batch, logs)
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """See `ScheduleCallback.on_epoch_end`."""
+        # Channels that `AccuracyGuard` restored are no longer masked.
+        self._masks.gone = self._masks.gone & self._masks.zero_groups()
+        super().on_epoch_end(epoch, logs)
+
     def end(self) -> None:
         """Set masked channels to zero once more."""
         # An optimizer that writes averaged weights at the end of training bypasses the masks.
