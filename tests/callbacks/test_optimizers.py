@@ -10,6 +10,9 @@ import pytest
 import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 
+# Some of these trainings end before their schedules.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 8)).astype(np.float32)
 Y = RNG.integers(0, 4, 64)

@@ -14,6 +14,9 @@ from keras_compress.errors import CompressionError
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 
+# Some of these trainings end before their schedules.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 8)).astype(np.float32)
 Y = RNG.normal(size=(32, 4)).astype(np.float32)

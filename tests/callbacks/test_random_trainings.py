@@ -12,6 +12,9 @@ import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import PhasedLayer
 
+# Some of these trainings end before their schedules.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 6, 6, 2)).astype(np.float32)
 Y = RNG.integers(0, 4, 32)
