@@ -7,6 +7,7 @@ from absl import logging
 
 from keras_compress.callbacks.specialized_functions import specialize, watch_weights
 from keras_compress.callbacks.step_callback import FAR, StepCallback
+from keras_compress.errors import CompressionError
 from keras_compress.support.steps import Step, as_step, check_order
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 
@@ -82,35 +83,39 @@ class PhaseCallback(StepCallback):
         specialize(self.model)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Record the step and check the phase; later changes of weights are not announced."""
-        if self.running:
-            self.check_result()
+        """Record the step; later changes of weights are not announced."""
         super().on_train_end(logs)
         watch_weights(self.model)
+
+    @property
+    def target_reached(self) -> bool:
+        """See `StepCallback.target_reached`: a batch was trained after the last change."""
+        return self.updated_at >= max(self.changes())
 
     def phased_layers(self) -> Iterable[PhasedLayer]:
         """List the layers whose phase this callback sets."""
         raise NotImplementedError
 
-    def check_result(self) -> None:
-        """Warn if something has put back weights of an earlier phase than that of the last step."""
-        trained_in = self.phase_at(max(self.step - 1, 0))
-        restored = min((layer.phase for layer in self.phased_layers()), default=trained_in)
-        if restored < trained_in:
-            logging.warning(
-                "%s: the model has weights of phase %s again, though it was trained to phase %s. "
-                "A callback put back weights from before that, and kc.convert treats the model "
-                "accordingly. Let callbacks that keep the best weights begin after the last change "
-                "of phase (EarlyStopping: start_from_epoch), or call fit again.",
-                type(self).__name__,
-                restored.name,
-                trained_in.name,
-            )
-
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Enter the phase that is due for this step."""
         super().on_train_batch_begin(batch, logs)
         self.look()
+
+    def check_result(self) -> None:
+        """See `StepCallback.check_result`; an earlier phase came back with earlier weights."""
+        if not self.describes_model:
+            return
+        phase = self.phase_at(self.updated_at)
+        earlier = [layer for layer in self.phased_layers() if layer.phase < phase]
+        if earlier:
+            raise CompressionError(
+                f"The model that fit hands back must be in the phase that {type(self).__name__} "
+                "set. A callback replaced its weights, by those of an earlier epoch. In your own "
+                "callback, compare and restore only epochs in which "
+                f"kc.{type(self).__name__}.target_reached is true; keras.callbacks.EarlyStopping "
+                f"does so here. Received: phase {earlier[0].phase.name} in {earlier[0].name!r}, "
+                f"set was {phase.name}"
+            )
 
     def changes(self) -> list[int]:
         """List the steps at which something changes."""

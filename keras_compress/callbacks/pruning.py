@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
+
 from keras_compress.callbacks.observation import Observation
-from keras_compress.callbacks.pruning_targets import Target, find_targets
-from keras_compress.callbacks.schedule_callback import ScheduleCallback, check_schedule
+from keras_compress.callbacks.pruned_before import PrunedBefore
+from keras_compress.callbacks.pruning_targets import Target, check_zeros, find_targets
+from keras_compress.callbacks.schedule_callback import (
+    ScheduleCallback,
+    check_schedule,
+)
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.masks import check_items, compute_masks
 from keras_compress.pruning.schedules.base import Schedule
@@ -25,7 +31,12 @@ class PruningCallback(ScheduleCallback):
     and `.keras` files contain them, and training resumes where it stopped. A plain model is pruned
     in place: masked weights are set to zero after each update, and the result is an ordinary Keras
     model. Its steps count from the start of the first `fit` with this callback, also when
-    `BackupAndRestore` resumes that training.
+    `BackupAndRestore` resumes that training. What is pruned when `fit` begins stays pruned: masks
+    prune more once the schedule prescribes more.
+
+    Keras' `EarlyStopping`, `ReduceLROnPlateau` and checkpoints of the best epoch compare only
+    epochs in which `target_reached` is true, wherever they are listed. After `fit`, the zeros of
+    the model are compared with the logs.
 
     A short fine-tuning leaves BatchNormalizations with statistics of the model before pruning. If
     the sparsity is high, measure them again with `kc.reestimate_batch_norm(model, x)`.
@@ -47,6 +58,7 @@ class PruningCallback(ScheduleCallback):
             `observed_steps` is not positive; in `fit`, there is nothing to prune, a pattern cannot
             follow its schedule, or gradients or activations that a criterion needs are not
             available.
+        CompressionError: After `fit`, the model has fewer zeros than the logs say.
 
     Example:
         >>> import keras, numpy as np
@@ -81,7 +93,8 @@ class PruningCallback(ScheduleCallback):
     @property
     def masked(self) -> bool:
         """See `ScheduleCallback.masked`."""
-        return any(target.counts()[0] for target in self._pruned.targets)
+        pruned = self._pruned
+        return pruned.stores_masks and any(target.counts()[0] for target in pruned.targets)
 
     def begin(self) -> None:
         """Find the kernels to prune and check that masks can be computed."""
@@ -97,7 +110,7 @@ class PruningCallback(ScheduleCallback):
         targets = self._groups[schedule]
         self._observation.check(targets)
         masks = compute_masks([self._observation.weights(target) for target in targets], sparsity)
-        for target, mask in zip(targets, masks, strict=True):
+        for target, mask in self._before.without_loss(targets, masks):
             target.set_mask(mask)
         self._pruned.enforce()
         self._observation.reset(targets)
@@ -109,8 +122,11 @@ class PruningCallback(ScheduleCallback):
         return self._observation.missing(self._step.iterations) == 0
 
     def resume(self, step: int) -> None:
-        """See `ScheduleCallback.resume`."""
+        """See `ScheduleCallback.resume`; what was pruned before this training stays pruned."""
+        self._before = PrunedBefore(self._pruned.targets, self._pruned.stores_masks)
         super().resume(step)
+        for schedule, targets in self._groups.items():
+            self._keep_pruned(schedule, targets)
         self._observe(step)
 
     def update(self, step: int) -> None:
@@ -135,6 +151,15 @@ class PruningCallback(ScheduleCallback):
         """See `StepCallback.logs`."""
         return {"sparsity": self.sparsity}
 
+    def enforce(self) -> None:
+        """See `StepCallback.enforce`."""
+        self._pruned.enforce()
+
+    def check_result(self) -> None:
+        """See `StepCallback.check_result`."""
+        if self.describes_model:
+            check_zeros(self._pruned, self.last_logs["sparsity"])
+
     def end(self) -> None:
         """Turn a plain model back into an ordinary one, with zeros in place of masks."""
         super().end()
@@ -149,7 +174,9 @@ class PruningCallback(ScheduleCallback):
     def _observe(self, step):
         """Observe training steps only shortly before a mask update."""
         waiting = [s for s in self._observed if self.pending(s, step) is not None]
-        self._step.waiting_since = min((self._followed_until[s] for s in waiting), default=None)
+        start = self._step.start_of(self)
+        followed = [self._followed_until[schedule] + start for schedule in waiting]
+        self._step.waiting_since = min(followed, default=None)
         if any(begin <= step for begin in self._observation_begins(step)):
             self._observation.begin(self._step.iterations)
         else:
@@ -165,6 +192,20 @@ class PruningCallback(ScheduleCallback):
             next_update = fixed.next_update(step)
             is_update = fixed.should_update(next_update)
             yield next_update - self.observed_steps if is_update else next_update
+
+    def _keep_pruned(self, schedule, targets):
+        final, share = schedule.last_sparsity, self._before.share(targets)
+        if self._before.reaches(targets, final):
+            self._masked_to[schedule] = final
+        if share > final + 1e-3:
+            logging.warning(
+                "PruningCallback keeps the %.1f %% of the weights that are pruned already, more "
+                "than the %.1f %% at which %s ends. To train these weights again, first call fit "
+                "without it.",
+                100 * share,
+                100 * final,
+                type(schedule).__name__,
+            )
 
     def _check_group(self, schedule, targets):
         check_schedule(schedule)

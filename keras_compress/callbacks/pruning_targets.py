@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_compress.callbacks.step_callback import check_built
-from keras_compress.errors import InvalidArgumentError, UnknownNameError
+from keras_compress.errors import CompressionError, InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers.base import find
 from keras_compress.pruning.masks import PrunableWeights
@@ -53,8 +54,18 @@ class Target:
 
     def counts(self):
         """Return the number of weights that the mask sets to zero and the number of all weights."""
-        mask = keras.ops.convert_to_numpy(self.kernel.mask)
+        mask = ops.convert_to_numpy(self.kernel.mask)
         return mask.size - np.count_nonzero(mask), mask.size
+
+    def zeros(self):
+        """Return the number of zeros among the weights."""
+        weights = ops.convert_to_numpy(self.kernel.variable)
+        return weights.size - np.count_nonzero(weights)
+
+    def enforce(self):
+        """Set pruned weights of a plain layer to zero."""
+        variable = self.kernel.variable
+        variable.assign(variable * self.kernel.mask)
 
 
 class CompressedTargets:
@@ -65,6 +76,7 @@ class CompressedTargets:
     """
 
     outside = ()
+    stores_masks = True
 
     def __init__(self, model):
         self.targets = [
@@ -73,6 +85,10 @@ class CompressedTargets:
             if isinstance(layer, CompressedLayer) and layer.pruning is not None
             for kernel in layer.prunable_kernels
         ]
+
+    def zeros(self):
+        """Return the number of weights that masks set to zero."""
+        return sum(target.counts()[0] for target in self.targets)
 
     def enforce(self):
         """Do nothing: the wrapper applies the mask itself."""
@@ -93,6 +109,8 @@ class PlainTargets:
         pruning: `Pruning` for all layers, or a dict from layer name to `Pruning` (or `None`)
             for only those layers.
     """
+
+    stores_masks = False
 
     def __init__(self, model, pruning):
         self._model = model
@@ -120,16 +138,22 @@ class PlainTargets:
         self.outside = tuple(target.kernel.mask for target in self.targets)
         model.make_train_function(force=True)
 
+    def zeros(self):
+        """Return the number of zeros in the kernels."""
+        return sum(target.zeros() for target in self.targets)
+
     def enforce(self):
         """Set pruned weights to zero now; later updates do so through the constraint."""
         for target in self.targets:
-            variable = target.kernel.variable
-            variable.assign(variable * target.kernel.mask)
+            target.enforce()
 
     def release(self):
         """Remove the mask constraints; pruned weights stay zero."""
         # An optimizer that writes averaged weights at the end of training bypasses the constraint.
-        self.enforce()
+        # Weights restored from an earlier epoch have the zeros of that epoch's mask instead.
+        for target in self.targets:
+            if target.zeros() < target.counts()[0]:
+                target.enforce()
         for target in self.targets:
             target.kernel.variable.constraint = target.kernel.variable.constraint.own
         self._model.make_train_function(force=True)
@@ -186,6 +210,28 @@ def find_targets(model, pruning=None):
             f"PruningCallback found nothing to prune: {reason}. Received: model {model.name!r}"
         )
     return pruned
+
+
+def check_zeros(pruned, sparsity):
+    """Check after `fit` that a model has the zeros that the logs say, within one in each kernel.
+
+    Args:
+        pruned: `CompressedTargets` or `PlainTargets`.
+        sparsity: The sparsity in the logs of the last epoch.
+
+    Raises:
+        CompressionError: It has fewer.
+    """
+    size = sum(target.counts()[1] for target in pruned.targets)
+    zeros = pruned.zeros()
+    if zeros < sparsity * size - len(pruned.targets):
+        raise CompressionError(
+            "The model that fit hands back must be as sparse as the logs say. A callback replaced "
+            "its weights, by those of an epoch before it was pruned. In your own callback, compare "
+            "and restore only epochs in which kc.PruningCallback.target_reached is true; "
+            "keras.callbacks.EarlyStopping does so here. "
+            f"Received: {zeros / size:.1%} zeros, where the logs say {sparsity:.1%}"
+        )
 
 
 def _spec_of(layer, pruning):

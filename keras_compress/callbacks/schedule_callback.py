@@ -87,10 +87,16 @@ class ScheduleCallback(StepCallback):
 
     def resume(self, step: int) -> None:
         """Restore masks: saved masks stay unless an update was missed."""
-        since = self._step.recorded if self.masked else -1
+        since = self._step.recorded_of(self) if self.masked else -1
         self._followed_until = dict.fromkeys(self.schedules, since)
+        self._masked_to = {s: _sparsity_after(self._fixed[s], since) for s in self.schedules}
         self._follow_all(step)
         self.measure()
+
+    @property
+    def target_reached(self) -> bool:
+        """See `StepCallback.target_reached`: masks have the final sparsity of each schedule."""
+        return all(self._masked_to[s] >= s.last_sparsity for s in self.schedules)
 
     def update(self, step: int) -> None:
         """See `StepCallback.update`."""
@@ -111,6 +117,11 @@ class ScheduleCallback(StepCallback):
         self.look()
         super().on_train_batch_end(batch, logs)
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measure again, because `AccuracyGuard` may have restored an earlier state."""
+        self.measure()
+        super().on_epoch_end(epoch, logs)
+
     def end(self) -> None:
         """Warn if training ended before the schedule."""
         if self.running:
@@ -122,13 +133,16 @@ class ScheduleCallback(StepCallback):
         return any(updated)
 
     def _follow(self, schedule, step):
+        if step < self._followed_until[schedule]:  # `AccuracyGuard` restored an earlier state.
+            self._masked_to[schedule] = _sparsity_after(self._fixed[schedule], step)
         due = self.pending(schedule, step)
         if due is not None and not self.ready(schedule):
             return False
         self._followed_until[schedule] = step
         if due is None:
             return False
-        self.apply(schedule, self._fixed[schedule](due))
+        self._masked_to[schedule] = self._fixed[schedule](due)
+        self.apply(schedule, self._masked_to[schedule])
         return True
 
     def _warn_if_cut_short(self):
@@ -156,6 +170,12 @@ def check_schedule(schedule: Schedule) -> None:
             "kc.PolynomialDecay(final_sparsity=0.8, end_step=4000). "
             f"Received: schedule={schedule!r}"
         )
+
+
+def _sparsity_after(schedule, step):
+    """Return the sparsity of the last mask up to a step, 0 before the first."""
+    due = schedule.last_update(-1, step)
+    return 0.0 if due is None else schedule(due)
 
 
 def _check_initial_step(initial_step):

@@ -9,6 +9,10 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 
 
+class _Penalty(keras.regularizers.L1):
+    """A penalty that is the callback's, not the user's."""
+
+
 class SlimmingCallback(keras.callbacks.Callback):
     """Adds `strength * sum(|gamma|)` to the loss of `fit`, over all batch normalizations.
 
@@ -48,8 +52,10 @@ class SlimmingCallback(keras.callbacks.Callback):
                 "Network slimming needs BatchNormalization layers with scale=True. "
                 f"Received: {model.name}, which has none"
             )
-        self._penalized = [scale for scale in scales if scale.regularizer is None]
-        self._set(keras.regularizers.L1(self.strength))
+        # An interrupted fit leaves its penalty behind.
+        own = type(None), _Penalty
+        self._penalized = [scale for scale in scales if isinstance(scale.regularizer, own)]
+        self._set(_Penalty(self.strength))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Remove the penalty."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from keras_compress.callbacks.other_callbacks import hold_back
 from keras_compress.callbacks.training_step import StepWatch, TrainingStep
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.steps import TrainingLength
@@ -33,18 +34,29 @@ class StepCallback(keras.callbacks.Callback):
     The step is recorded in the model before validation and at the end of each epoch and of the
     training, so a saved model contains the step.
 
+    While a callback has not reached its target, Keras' callbacks that choose the best epoch are
+    held back (`other_callbacks`). After the training, the model is compared with the logs.
+
     Attributes:
         running: Whether a batch of this training has begun.
         length: How long `fit` trains, a `TrainingLength`.
+        last_logs: What `logs` returned at the end of the last epoch.
+        updated_at: The step of the last `update` of this training, -1 before it.
     """
 
     running = False
     length = TrainingLength()
+    updated_at = -1
 
     @property
     def step(self) -> int:
         """The step that schedules see: the number of updates since compression began."""
-        return self._step.current
+        return self._step.current - self._step.start_of(self)
+
+    @property
+    def target_reached(self) -> bool:
+        """Whether nothing more is due: the model is compressed as far as this callback takes it."""
+        return True
 
     def begin(self) -> None:
         """Find the layers or kernels to act on in `self.model`."""
@@ -99,16 +111,28 @@ class StepCallback(keras.callbacks.Callback):
     def end(self) -> None:
         """Bring the model to its final state after training."""
 
+    def check_result(self) -> None:
+        """Check after `fit` that the model is what the logs of the last epoch say.
+
+        Raises:
+            CompressionError: Something replaced the weights.
+        """
+
+    def enforce(self) -> None:
+        """Set masked weights to zero, if the model does not do that."""
+
     def look(self) -> None:
         """Update what is due; call it once per batch, before or after it."""
-        step = self._watch.read()
-        if step is None:
+        count = self._watch.read()
+        if count is None:
             return
         if self._step.held:
             # A pause ends between epochs, and every epoch reads the step again.
             self._watch.sleep(FAR)
             return
+        step = count - self._step.start_of(self)
         self.update(step)
+        self.updated_at = step
         self._watch.sleep(self.next_change(step) - step)
 
     def set_model(self, model: keras.Model) -> None:
@@ -117,14 +141,17 @@ class StepCallback(keras.callbacks.Callback):
         self._step = TrainingStep.of(model)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Call `begin` and start watching the step."""
+        """Call `begin`, start watching the step and hold back callbacks that choose an epoch."""
         self.running = False
         self._first_epoch = 0
         self.length = TrainingLength.of(self.params, _accumulation(self.model))
+        self.updated_at = -1
+        self._logged_at = None
         self.begin()
         self.check_length()
         self._step.begin()
         self._watch = StepWatch(self._step)
+        hold_back(StepCallback)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Read the step again, because it may have been paused or set between epochs."""
@@ -137,12 +164,12 @@ class StepCallback(keras.callbacks.Callback):
         if not self.running:
             self.running = True
             self._step.resolve()
-            self._first_step = self._step.current
+            self._first_step = self.step
             self.length = dataclasses.replace(
                 self.length, first_epoch=self._first_epoch, first_step=self._first_step
             )
             self._fix_steps()
-            self.resume(self._step.current)
+            self.resume(self.step)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Write the logs of the batch."""
@@ -161,6 +188,7 @@ class StepCallback(keras.callbacks.Callback):
             self._fix_steps()
         self._step.record()
         self._write(logs)
+        self.last_logs, self._logged_at = self.logs(), self._step.current
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Record the step in the model and call `end`."""
@@ -168,6 +196,11 @@ class StepCallback(keras.callbacks.Callback):
             self._step.record()
         self.end()
         self.running = False
+
+    @property
+    def describes_model(self) -> bool:
+        """Whether `last_logs` are of the model at hand, not of one that `AccuracyGuard` undid."""
+        return self._logged_at is not None and self._step.current >= self._logged_at
 
     def _measure_length(self):
         """Learn the length of an epoch from its batches, when an epoch has ended.
@@ -179,7 +212,7 @@ class StepCallback(keras.callbacks.Callback):
             self.length,
             updates_per_epoch=batches / _accumulation(self.model),
             first_epoch=self._first_epoch + 1,
-            first_step=self._step.current,
+            first_step=self.step,
         )
 
     def _fix_steps(self):

@@ -9,7 +9,7 @@ import numpy as np
 from keras_compress.callbacks.schedule_callback import ScheduleCallback
 from keras_compress.data.types import Samples
 from keras_compress.edge_profiles.profile import Profile
-from keras_compress.errors import InvalidArgumentError
+from keras_compress.errors import CompressionError, InvalidArgumentError
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.shrinking.budget import KINDS, Budget, Costs
 from keras_compress.shrinking.channel_masks import ChannelMasks
@@ -20,6 +20,9 @@ from keras_compress.shrinking.propagation.base import PropagationRule
 from keras_compress.shrinking.scoring import resolve_criterion, score
 from keras_compress.shrinking.selection import SelectionOptions
 from keras_compress.shrinking.shrinking import groups_to_keep, multiple
+
+# The logs are rounded to float32 on their way through Keras.
+_ROUNDING = 1e-6
 
 
 class StructuralPruningCallback(ScheduleCallback):
@@ -112,9 +115,7 @@ class StructuralPruningCallback(ScheduleCallback):
 
     def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
-        all_channels = np.ones(self._masks.graph.size, bool)
-        remaining = self._costs.of(self.budget, ~self._masks.gone)
-        self.remaining = remaining / self._costs.of(self.budget, all_channels)
+        self.remaining = self._share(~self._masks.gone)
 
     def logs(self) -> dict[str, float]:
         """See `StepCallback.logs`."""
@@ -125,11 +126,39 @@ class StructuralPruningCallback(ScheduleCallback):
         self._masks.enforce()
         super().on_train_batch_end(batch, logs)
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """See `ScheduleCallback.on_epoch_end`."""
+        # Channels that `AccuracyGuard` restored are no longer masked.
+        self._masks.gone = self._masks.gone & self._masks.zero_groups()
+        super().on_epoch_end(epoch, logs)
+
     def end(self) -> None:
         """Set masked channels to zero once more."""
         # An optimizer that writes averaged weights at the end of training bypasses the masks.
         self._masks.enforce()
         super().end()
+
+    def enforce(self) -> None:
+        """See `StepCallback.enforce`."""
+        self._masks.enforce()
+
+    def check_result(self) -> None:
+        """See `StepCallback.check_result`."""
+        if not self.describes_model:
+            return
+        logged, remaining = self.last_logs[self.budget], self._share(~self._masks.zero_groups())
+        if remaining > logged + _ROUNDING:
+            raise CompressionError(
+                "The model that fit hands back must have the zeros that the logs say. A callback "
+                "replaced its weights, by those of an epoch before channels were masked. In your "
+                "own callback, restore only epochs in which "
+                "kc.StructuralPruningCallback.target_reached is true. "
+                f"Received: {remaining:.3f} of the {self.budget}, where the logs say {logged:.3f}"
+            )
+
+    def _share(self, kept):
+        all_channels = np.ones(self._masks.graph.size, bool)
+        return self._costs.of(self.budget, kept) / self._costs.of(self.budget, all_channels)
 
     def _keep(self, share):
         graph = self._masks.graph

@@ -26,7 +26,8 @@ class TrainingStep:
 
     A plain model cannot hold such weights. Its count starts from the optimizer's count at the call
     of `fit`, before a checkpoint is restored. So a script that is killed and started again uses the
-    same origin, and the updates that `BackupAndRestore` restores are counted.
+    same origin, and the updates that `BackupAndRestore` restores are counted. Each schedule
+    callback of a plain model counts from its own first `fit` (`start_of`).
 
     All callbacks of a model share one object (`TrainingStep.of`), so that one of them can pause
     the count for all.
@@ -46,7 +47,7 @@ class TrainingStep:
         self._layers = compressed_layers(model)
         self._origin = None
         self._held_at = None
-        self._owner = None
+        self._starts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
         self._optimizer: weakref.ref | None = None
         self.recorded = -1
         self.outside = []
@@ -66,22 +67,36 @@ class TrainingStep:
         return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
     def attach(self, owner, initial_step=0):
-        """Set the origin of a plain model; call it before checkpoints are loaded.
+        """Let a callback count on a plain model; call it before checkpoints are loaded.
+
+        A callback that counted before continues its count, even with a new optimizer.
 
         Args:
-            owner: The callback that counts. The same owner continues its count, even with a new
-                optimizer; a new owner starts at `initial_step`.
-            initial_step: The initial count of a new owner.
+            owner: The callback that counts.
+            initial_step: Its count at its first call.
         """
         optimizer = getattr(self._model(), "optimizer", None)
         if self._layers or optimizer is None:
             return
-        if self._owner is None or self._owner() is not owner:
-            self._owner, self.recorded = weakref.ref(owner), -1
-            self._origin = self.iterations - initial_step
-        elif self._optimizer is None or self._optimizer() is not optimizer:
+        self._held_at = None
+        if self._optimizer is None:
+            self._origin = self.iterations
+        elif self._optimizer() is not optimizer:
             self._origin = self.iterations - max(self.recorded, 0)
         self._optimizer = weakref.ref(optimizer)
+        if owner not in self._starts:
+            self._starts[owner] = self.current - initial_step
+
+    def start_of(self, owner):
+        """Return the count at which a callback's own count is zero; 0 on a compressed model."""
+        return self._starts.get(owner, 0)
+
+    def recorded_of(self, owner):
+        """Return the last count written, as a callback counts; -1 before its first."""
+        if owner not in self._starts:
+            return self.recorded
+        start = self._starts[owner]
+        return self.recorded - start if self.recorded > start else -1
 
     def begin(self) -> None:
         """Reset what an interrupted training may have left: a paused count or a waiting update."""

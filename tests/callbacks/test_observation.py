@@ -179,9 +179,10 @@ def test_observed_steps_train_as_others_do(wrap):
 def test_a_masked_weight_of_a_compressed_model_has_its_own_gradient():
     model = network(True, "snip")
     mask = compressed_layers(model)[0].prunable_kernels[0].mask
-    mask.assign(np.zeros(mask.shape))
+    first_half = np.arange(mask.shape[0])[:, None] < mask.shape[0] // 2
+    mask.assign(np.broadcast_to(~first_half, mask.shape))
     fit(model, kc.PruningCallback(kc.OneShot(0.5, step=4), observed_steps=4), epochs=2)
-    assert masks(model, True)[0].any(), "weights whose gradients are large come back"
+    assert masks(model, True)[0][:3].any(), "weights whose gradients are large come back"
 
 
 def test_an_update_waits_until_steps_were_observed():

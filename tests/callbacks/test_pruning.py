@@ -129,13 +129,13 @@ def test_a_second_fit_and_a_new_optimizer_go_on_counting(wrap):
     assert history["sparsity"] == [0.75]
 
 
-def test_a_new_callback_prunes_a_plain_model_from_the_start():
+def test_a_new_callback_counts_from_the_start_and_keeps_what_is_pruned():
     model = compiled(mlp())
     fit(model, PruningCallback(OneShot(0.75)))
     callback = PruningCallback(OneShot(0.25, step=2))
     history = fit(model, callback, epochs=2).history
     assert callback.step == 2 * STEPS
-    assert history["sparsity"] == [0.25, 0.25]
+    assert history["sparsity"] == [0.75, 0.75]
 
 
 def test_one_callback_serves_two_models():
@@ -171,7 +171,7 @@ def test_an_interrupted_fit_leaves_nothing_behind_for_the_next():
     model = compiled(mlp())
     with pytest.raises(KeyboardInterrupt):
         fit(model, PruningCallback(OneShot(0.75)), Interrupt())
-    assert fit(model, PruningCallback(OneShot(0.25))).history["sparsity"] == [0.25]
+    assert fit(model, PruningCallback(OneShot(0.25))).history["sparsity"] == [0.75]
     assert model.layers[0].kernel.constraint is None
     fit(model, epochs=2)
     assert zeros(model.layers[0].kernel) < 0.1

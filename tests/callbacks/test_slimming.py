@@ -61,3 +61,14 @@ def test_models_without_scales_and_strengths_below_zero_are_refused():
         model.fit(np.ones((2, 2)), np.ones(2), callbacks=[kc.SlimmingCallback()], verbose=0)
     with pytest.raises(InvalidArgumentError, match="strength"):
         kc.SlimmingCallback(-1)
+
+
+def test_an_interrupted_fit_leaves_nothing_behind_for_the_next(model):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, callbacks=[kc.SlimmingCallback(0.1), Interrupt()])
+    fit(model, callbacks=[kc.SlimmingCallback(0.2)])
+    assert model.get_layer("norm").gamma.regularizer is None

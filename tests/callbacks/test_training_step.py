@@ -112,10 +112,12 @@ def test_another_owner_of_a_plain_model_starts_at_zero(owner):
     step.attach(owner)
     train(trained, 40)
     step.attach(other := Owner())
-    assert step.current == 0
+    assert step.current - step.start_of(other) == 0
     train(trained, 2)
+    step.attach(owner)
     step.attach(other)
-    assert step.current == 2
+    assert step.current - step.start_of(other) == 2
+    assert step.current - step.start_of(owner) == 42
 
 
 def test_no_count_after_an_update_that_waits_is_recorded(trained, step):
