@@ -1,5 +1,6 @@
 """Keras' own parts of models are allowed by name; hostile names stand in `tests/security`."""
 
+import importlib
 import json
 
 import pytest
@@ -44,6 +45,19 @@ def test_other_parts_are_allowed(module):
     for name in classes:
         allowed_objects.check(entry(f"keras.{module}", name), "a file")
         allowed_objects.check(entry(None, name), "a file")
+
+
+def test_the_class_that_a_rebuilt_model_had_may_be_unknown():
+    """It is left out with a warning; what Keras would look up is refused there as elsewhere."""
+    original = {"class_name": "Mine", "registered_name": "Mine", "config": {"units": 3}}
+    rebuilt = entry("keras_compress.graph.rebuilt_model", "RebuiltModel")
+    rebuilt["registered_name"] = "keras_compress>RebuiltModel"
+    rebuilt["config"] |= {"original": original, "layers": []}
+    importlib.import_module("keras_compress.serialization")
+    allowed_objects.check(rebuilt, "a file")
+    rebuilt["config"]["layers"] = [entry("mine", "Mine")]
+    with pytest.raises(InvalidArgumentError, match="'Mine' of module 'mine'"):
+        allowed_objects.check(rebuilt, "a file")
 
 
 def test_what_keras_writes_is_allowed():
