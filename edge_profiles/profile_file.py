@@ -7,11 +7,14 @@ import tomllib
 from keras_compress.edge_profiles.limits.registry import LIMITS
 from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import ProfileError
+from keras_compress.support import regular_files
 
 # Ten times the largest profile of the package.
 _LARGEST = 100_000
 # tomllib's time for a key grows with the square of the number of its parts, all on one line.
 _MOST_DOTS = 200
+# The package's own extend at most two. A larger number would be a recursion too deep for Python.
+_MOST_BASES = 20
 # TOML's integers have 64 bits; Python's reader accepts larger ones, but cannot print them.
 _LARGEST_NUMBER = 2**63 - 1
 _TYPES = ("int8", "uint8", "int16", "float32")
@@ -129,6 +132,11 @@ class _File:
         if path in seen:
             circle = ", ".join(str(file) for file in seen)
             raise ProfileError(f"{path}: extends is circular. Received: {circle}")
+        if len(seen) > _MOST_BASES:
+            raise ProfileError(
+                f"{path}: at most {_MOST_BASES} profiles may extend one another. Received: "
+                f"{seen[0]}, which extends more"
+            )
         self._path, self._folder, self._seen = path, folder, (*seen, path)
         self._text = self._load()
 
@@ -144,6 +152,7 @@ class _File:
         return fields
 
     def _load(self):
+        regular_files.check(self._path, ProfileError)
         try:
             with open(self._path, encoding="utf-8") as file:
                 text = file.read(_LARGEST + 1)

@@ -9,6 +9,7 @@ from keras_compress.edge_profiles import diagnosis, operator_mapping, profile
 from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.errors import FlatbufferError
+from keras_compress.support import regular_files
 from keras_compress.support.tables import html_table
 from keras_compress.tflite import arena, flatbuffer, wellformed
 from keras_compress.tflite.types import FileSource
@@ -120,6 +121,8 @@ def _is_damaged(model):
     """Return whether an unreadable file is empty or starts like a TFLite file."""
     content = getattr(model, "content", model)
     if isinstance(content, str | os.PathLike):
+        if regular_files.special_kind(content):
+            return False
         try:
             with open(content, "rb") as file:
                 content = file.read(8)

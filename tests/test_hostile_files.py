@@ -160,7 +160,7 @@ def test_layers_larger_than_the_weights_in_the_file_are_refused(good, tmp_path, 
     monkeypatch.undo()
     members["config.json"] = json.dumps([[[]]]).replace("[]", "[" * 9000 + "]" * 9000)
     write_zip(path, members)
-    with pytest.raises(InvalidArgumentError, match="recursion"):
+    with pytest.raises(InvalidArgumentError, match="levels of nesting"):
         model_file.load(path)
 
 

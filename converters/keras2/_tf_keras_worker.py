@@ -1,6 +1,8 @@
 """The child process of tf_keras: `predict MODEL IN.npz OUT.npz`, or `save MODEL OUT.h5`."""
 
+import contextlib
 import importlib.util
+import os
 import sys
 
 import numpy as np
@@ -8,6 +10,7 @@ import numpy as np
 
 def main(task, path, *rest):
     """Run one of the tasks that the module's docstring lists."""
+    _limit_resources()
     model = _load(path)
     if task == "save":
         model.save(rest[0], include_optimizer=False, save_format="h5")
@@ -18,6 +21,19 @@ def main(task, path, *rest):
     if isinstance(outputs, dict):
         outputs = [outputs[name] for name in sorted(outputs)]
     np.savez(rest[1], *(outputs if isinstance(outputs, list | tuple) else [outputs]))
+
+
+def _limit_resources():
+    """Let a model that needs more than the machine's memory end this process and no other."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # A hard limit may be lower already.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 def _load(path):

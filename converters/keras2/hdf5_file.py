@@ -3,11 +3,12 @@
 import json
 import os
 
+from keras_compress.converters.keras2 import model_config
 from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.support import hdf5_files
 
-# Weights hardly shrink when they are compressed, unless they are zero.
-_LARGEST_EXPANSION = 100
+_KERAS2 = "2.15.0"
 _CONFIG, _GROUP = "model_config", "model_weights"
 
 
@@ -23,21 +24,12 @@ def read(path):
     Raises:
         InvalidArgumentError: The file holds only weights, is another HDF5 file, or is damaged.
     """
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return _read(file, path)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        if isinstance(error, InvalidArgumentError):
-            raise
-        reason = " ".join(str(error).split())
-        raise InvalidArgumentError(
-            f"The HDF5 file is damaged or not a Keras model: {reason} Received: {path!r}"
-        ) from error
+    with hdf5_files.opened(path) as file:
+        return _read(file, path)
 
 
 def _read(file, path):
+    origin = f"the .h5 file {path!r}"
     config = file.attrs.get(_CONFIG)
     if config is None:
         kind = "only weights" if "layer_names" in file.attrs or "layers" in file else "other data"
@@ -47,30 +39,34 @@ def _read(file, path):
             f"Received: {path!r}, an HDF5 file that holds {kind}"
         )
     group = file[_GROUP]
-    _check_size(group, os.path.getsize(path), path)
-    weights = {name: _weights(group[name]) for name in _names(group, "layer_names")}
+    seen: set = set()
+    weights = {
+        name: _weights(_once(group, name, seen), seen) for name in _names(group, "layer_names")
+    }
     top = group.get("top_level_model_weights")
     return Keras2Model(
-        config=json.loads(_text(config)),
+        config=model_config.parse(_text(config), origin, os.path.getsize(path)),
         weights=weights,
-        origin=f"the .h5 file {path!r}",
-        top_level=() if top is None else tuple(_weights(top)),
+        origin=origin,
+        top_level=() if top is None else tuple(_weights(top, seen)),
     )
 
 
-def _check_size(group, size, path):
-    """Refuse more weights than the file can hold: HDF5 reads zeros where none were written."""
-    sizes = []
-    group.visititems(lambda _, item: sizes.append(getattr(item, "nbytes", 0)))
-    if sum(sizes) > _LARGEST_EXPANSION * size:
+def _weights(group, seen):
+    return [(name, _once(group, name, seen)[()]) for name in _names(group, "weight_names")]
+
+
+def _once(group, name, seen):
+    """Return what a name stands for, if it has not been read before."""
+    item = group[name]
+    # Of a group, a dataset and a file, h5py hashes the place in the file.
+    if item in seen:
         raise InvalidArgumentError(
-            f"The weights of the HDF5 file would take {sum(sizes):,} bytes. "
-            f"Received: {path!r} of {size:,} bytes"
+            "An .h5 file must list each layer and each weight once. "
+            f"Received: {name[:80]!r} again, in {group.file.filename!r}"
         )
-
-
-def _weights(group):
-    return [(name, group[name][()]) for name in _names(group, "weight_names")]
+    seen.add(item)
+    return item
 
 
 def _names(group, attribute):
@@ -88,18 +84,22 @@ def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def write(source, path):
+def write(source, path, of_keras2=False):
     """Write a model as the HDF5 file that Keras 3 reads.
 
     Args:
         source: A `Keras2Model`.
         path: The file.
+        of_keras2: Whether Keras 2 is to read it, which takes files without a version for those of
+            Keras 1.
     """
     import h5py
 
     with h5py.File(path, "w") as file:
         file.attrs[_CONFIG] = json.dumps(source.config)
         group = file.create_group(_GROUP)
+        if of_keras2:
+            group.attrs["keras_version"], group.attrs["backend"] = _KERAS2, "tensorflow"
         _set_names(group, "layer_names", source.weights)
         for name, weights in source.weights.items():
             _write_weights(group.create_group(name), weights)

@@ -57,7 +57,7 @@ def translate(config, origin, safe_mode=True, custom_objects=None):
     config = copy.deepcopy(config)
     if isinstance(config.get("config"), list):
         config["config"] = {"name": "sequential", "layers": config["config"]}
-    _refuse(config, origin, safe_mode, custom_objects or {})
+    refuse(config, origin, safe_mode, custom_objects or {})
     for entry in layer_entries(config):
         if entry["class_name"] == "Sequential":
             _begin_with_input(entry["config"]["layers"])
@@ -81,7 +81,19 @@ def _begin_with_input(layers):
     layers.insert(0, entry)
 
 
-def _refuse(config, origin, safe_mode, custom_objects):
+def refuse(config, origin, safe_mode, custom_objects):
+    """Refuse layers that hold code, and those of which Keras 3 has no counterpart.
+
+    Args:
+        config: A configuration of Keras 2.
+        origin: Where it was read from, for error messages.
+        safe_mode: Whether to refuse Lambda layers, whose code is in the file.
+        custom_objects: Name -> class of the user's own layers.
+
+    Raises:
+        InvalidArgumentError: Loading the model would run code from the file.
+        UnsupportedModelError: Keras 3 has no counterpart of a layer.
+    """
     for entry in layer_entries(config):
         kind, name = entry["class_name"], entry["config"].get("name")
         if safe_mode and kind in ("Lambda", "__lambda__"):

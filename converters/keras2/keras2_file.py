@@ -2,13 +2,12 @@
 
 import json
 import os
-import shutil
 import tempfile
 import zipfile
 
-from keras_compress.converters.keras2 import keras2_config
+from keras_compress.converters.keras2 import keras2_config, tf_keras_source
 
-_METADATA, _CONFIG = "metadata.json", "config.json"
+_METADATA = "metadata.json"
 
 
 def version(path):
@@ -28,16 +27,6 @@ def version(path):
         return ""
 
 
-def read_config(path):
-    """Return the configuration in a `.keras` file, a dict.
-
-    Args:
-        path: A `.keras` file.
-    """
-    with zipfile.ZipFile(path) as archive:
-        return json.loads(archive.read(_CONFIG))
-
-
 def load(path, config, load_keras3, safe_mode=True, custom_objects=None):
     """Load a Keras 2 file through a temporary copy that Keras 3 can read.
 
@@ -54,11 +43,5 @@ def load(path, config, load_keras3, safe_mode=True, custom_objects=None):
     config = keras2_config.translate(config, f"the .keras file {path!r}", safe_mode, custom_objects)
     with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
         copy = os.path.join(folder, "model.keras")
-        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
-            for name in old.namelist():
-                if name == _CONFIG:
-                    new.writestr(name, json.dumps(config))
-                else:
-                    with old.open(name) as source, new.open(name, "w", force_zip64=True) as target:
-                        shutil.copyfileobj(source, target)
+        tf_keras_source.write_keras(path, config, copy)
         return load_keras3(copy)

@@ -1,6 +1,7 @@
 """Load any supported model: `.keras`, `.h5`, SavedModel, `tf_keras` and tfmot."""
 
 import dataclasses
+import importlib
 import os
 import tempfile
 import warnings
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keras_compress.converters.keras2 import (
+    allowed_objects,
     hdf5_file,
     keras2_config,
     keras2_file,
@@ -15,6 +17,7 @@ from keras_compress.converters.keras2 import (
     refusals,
     saved_model,
     tf_keras_process,
+    tf_keras_source,
     tfmot_wrappers,
 )
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
@@ -48,10 +51,15 @@ def load_model(
         model: A path, or a model. A Keras 3 model is returned unchanged.
         compile: Whether to compile the model as it was when it was saved, including the
             optimizer; only for `.keras` files of Keras 3. Default true.
-        safe_mode: Whether to refuse Python code in the file (Lambda layers). Default true.
+        safe_mode: Whether to refuse files that name objects which can run code or read other
+            files: `Lambda`, `TFSMLayer`, classes and functions that are neither Keras' nor
+            registered or passed by you, a vocabulary that is the path of a file. Default true.
+            `False` is for files that you trust: loading one runs whatever is in it.
         custom_objects: Dict from name to class of your own layers, written for Keras 3.
         compare: Whether to compare the model with its source on random inputs, run by `tf_keras`
             in a child process, and to raise an error if their outputs differ. Takes some seconds.
+            In safe mode the source is what was read of it as data: a SavedModel's TensorFlow
+            functions, which could write files, are not run.
 
     Returns:
         A `keras.Model`, plain or compressed.
@@ -72,10 +80,21 @@ def load_model(
     path = os.fspath(model)
     if path.endswith(".keras") and os.path.isfile(path):
         return _load_keras_file(path, compile, safe_mode, custom_objects, compare)
-    loaded, taken = _rebuild(_read(path), safe_mode, custom_objects)
+    source = _read(path)
+    loaded, taken = _rebuild(source, safe_mode, custom_objects)
     if compare:
-        tf_keras_process.compare(loaded, path, exact=not taken)
+        _compare(loaded, path, source if safe_mode else None, custom_objects, exact=not taken)
     return loaded
+
+
+def _compare(loaded, path, source, custom_objects, exact):
+    """Compare with the file at a path or, in safe mode, with a copy of what was read of it."""
+    if source is None:
+        tf_keras_process.compare(loaded, path, exact)
+        return
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        copy = tf_keras_source.write(source, folder, custom_objects)
+        tf_keras_process.compare(loaded, copy, exact, origin=path)
 
 
 def _is_keras2(model):
@@ -85,12 +104,10 @@ def _is_keras2(model):
 def _load_keras_file(path, compile, safe_mode, custom_objects, compare):
     if not keras2_file.version(path).startswith("2."):
         return model_file.load(path, compile, safe_mode, custom_objects)
-    config, taken = keras2_file.read_config(path), None
+    config, taken = model_file.check(path), None
     if tfmot_wrappers.has_wrappers(config):
-        with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
-            copy = os.path.join(folder, "model.h5")
-            tf_keras_process.save_as_h5(path, copy)
-            loaded, taken = _rebuild(hdf5_file.read(copy), safe_mode, custom_objects)
+        source = _taken_apart(path, config, safe_mode, custom_objects)
+        loaded, taken = _rebuild(source, safe_mode, custom_objects)
     else:
         loaded = keras2_file.load(
             path,
@@ -100,8 +117,20 @@ def _load_keras_file(path, compile, safe_mode, custom_objects, compare):
             custom_objects,
         )
     if compare:
-        tf_keras_process.compare(loaded, path, exact=not taken)
+        whole = (path, config) if safe_mode else None
+        _compare(loaded, path, whole, custom_objects, exact=not taken)
     return loaded
+
+
+def _taken_apart(path, config, safe_mode, custom_objects):
+    """Return the `Keras2Model` of a `.keras` file with wrappers, which tf_keras must build."""
+    with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
+        source = path
+        if safe_mode:
+            source = tf_keras_source.write((path, config), folder, custom_objects)
+        copy = os.path.join(folder, "model.h5")
+        tf_keras_process.save_as_h5(source, copy, origin=path)
+        return hdf5_file.read(copy)
 
 
 def _read(path):
@@ -143,6 +172,10 @@ def _rebuild(source, safe_mode, custom_objects):
         source, taken = tfmot_wrappers.strip(source)
     config = keras2_config.translate(source.config, source.origin, safe_mode, custom_objects)
     _check_size(config, source)
+    if safe_mode:
+        # The file may name classes of this package.
+        importlib.import_module("keras_compress.serialization")
+        allowed_objects.check(config, source.origin, custom_objects)
     with tempfile.TemporaryDirectory(prefix="keras_compress_") as folder:
         path = os.path.join(folder, "model.h5")
         hdf5_file.write(dataclasses.replace(source, config=config), path)

@@ -9,10 +9,12 @@ import os
 
 import numpy as np
 
+from keras_compress.converters.keras2 import model_config
 from keras_compress.converters.keras2.keras2_model import Keras2Model
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 
 _METADATA = "keras_metadata.pb"
+_LARGEST_SHIFT = 56
 
 
 def read(folder):
@@ -41,6 +43,7 @@ def read(folder):
         with open(path, "rb") as file:
             nodes = dict(_nodes(file.read()))
         root = nodes[0]
+        model_config.check_depth(root, f"the SavedModel {folder!r}")
         if "config" not in root or root.get("class_name") not in (
             "Functional",
             "Sequential",
@@ -52,9 +55,9 @@ def read(folder):
                 f"Received: {folder!r}, of class {root.get('class_name')!r}"
             )
         weights = _weights(folder, nodes)
-    except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
-        if isinstance(error, UnsupportedModelError):
-            raise
+    except InvalidArgumentError:
+        raise
+    except (KeyError, ValueError, IndexError, TypeError, OSError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InvalidArgumentError(
             f"The SavedModel is damaged: {reason} Received: {folder!r}"
@@ -122,6 +125,8 @@ def _fields(content):
 def _varint(content, place):
     value = shift = 0
     while content[place] & 128:
+        if shift > _LARGEST_SHIFT:
+            raise ValueError(f"{_METADATA} has a number of more than 64 bits")
         value |= (content[place] & 127) << shift
         shift, place = shift + 7, place + 1
     return value | content[place] << shift, place + 1

@@ -18,6 +18,35 @@ _PRUNED, _CLUSTERED = "PruneLowMagnitude", "ClusterWeights"
 _QUANTIZED = ("QuantizeWrapper", "QuantizeWrapperV2")
 _INPUT_QUANTIZER = "QuantizeLayer"
 _WRAPPERS = (_PRUNED, _CLUSTERED, *_QUANTIZED)
+# What wrappers hold: how to quantize a layer, and when to prune it.
+_SETTINGS = (
+    "QuantizeAnnotate",
+    "QuantizeAwareActivation",
+    "NoOpActivation",
+    "OutputOnlyConfig",
+    "FixedQuantizeConfig",
+    "NoOpQuantizeConfig",
+    "Default8BitQuantizeConfig",
+    "Default8BitQuantizeConfigRNN",
+    "Default8BitActivationQuantizeConfig",
+    "Default8BitConvQuantizeConfig",
+    "Default8BitConvTransposeQuantizeConfig",
+    "Default8BitOutputQuantizeConfig",
+    "DefaultNBitQuantizeConfig",
+    "DefaultNBitActivationQuantizeConfig",
+    "DefaultNBitConvQuantizeConfig",
+    "DefaultNBitConvTransposeQuantizeConfig",
+    "DefaultNBitOutputQuantizeConfig",
+    "AllValuesQuantizer",
+    "LastValueQuantizer",
+    "MovingAverageQuantizer",
+    "FixedQuantizer",
+    "NoQuantizer",
+    "Default8BitConvWeightsQuantizer",
+    "Default8BitConvTransposeWeightsQuantizer",
+    "ConstantSparsity",
+    "PolynomialDecay",
+)
 _NESTED = ("Functional", "Model", "Sequential")
 # The range that tfmot starts from; a range that still equals it was never trained.
 _UNTRAINED = (-6.0, 6.0)
@@ -66,7 +95,20 @@ def has_wrappers(config):
         config: A model's configuration.
     """
     wrappers = {*_WRAPPERS, _INPUT_QUANTIZER}
-    return any(entry["class_name"].split(">")[-1] in wrappers for entry in layer_entries(config))
+    return any(_plain_name(entry) in wrappers for entry in layer_entries(config))
+
+
+def is_of_tfmot(entry):
+    """Return whether an entry names a wrapper, or a setting in one.
+
+    Args:
+        entry: A dict with `class_name`.
+    """
+    return _plain_name(entry) in (*_WRAPPERS, _INPUT_QUANTIZER, *_SETTINGS)
+
+
+def _plain_name(entry):
+    return str(entry["class_name"]).split(">")[-1]
 
 
 def strip(source):

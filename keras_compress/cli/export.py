@@ -11,6 +11,7 @@ from absl import flags
 
 from keras_compress.cli.output import answer, define_json
 from keras_compress.errors import ConversionError, InvalidArgumentError
+from keras_compress.support import regular_files
 
 
 def define(values):
@@ -86,7 +87,10 @@ def _path(values, ending):
 
 
 def _labels(path):
-    return Path(path).read_text(encoding="utf-8").splitlines() if path else ()
+    if not path:
+        return ()
+    regular_files.check(path)
+    return Path(path).read_text(encoding="utf-8").splitlines()
 
 
 def _numbers(texts, name):

@@ -12,6 +12,7 @@ from typing import Any, Self
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.spec import Clustering, Pruning, Quantization
+from keras_compress.support import regular_files
 from keras_compress.support.files import write_atomically
 from keras_compress.support.types import StrPath
 
@@ -101,6 +102,7 @@ class Recipe:
         if isinstance(value, Mapping):
             return cls.from_json(value)
         if isinstance(value, str | os.PathLike):
+            regular_files.check(value)
             return cls.from_toml(Path(value).read_text(encoding="utf-8"))
         raise InvalidArgumentError(
             "A recipe must be a kc.Recipe, a dict of its fields, or the path of its TOML file. "

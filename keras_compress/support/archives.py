@@ -5,11 +5,14 @@ import os
 import zipfile
 
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.support import regular_files
 
 # The methods that numpy and Keras use. Python's decoders of other methods have no size limit.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _MACHINE_SHARE = 0.5
+# An array for each input of a model, or a model and the vocabularies of its layers.
+_MOST_MEMBERS = 1_000
 
 
 def check(path, limit_bytes=None):
@@ -24,15 +27,16 @@ def check(path, limit_bytes=None):
         Dict from the members' names to their declared sizes in bytes.
 
     Raises:
-        InvalidArgumentError: The file is not a zip archive; it has members whose names point
-            outside it, that overlap, are encrypted or compressed by an unusual method; or its
-            unpacked size is too large.
+        InvalidArgumentError: The file is not a zip archive; it has too many members, or
+            members whose names point outside it, that overlap, are encrypted or compressed by an
+            unusual method; or its unpacked size is too large.
 
     Example:
         >>> np.savez("data.npz", x=np.zeros(3))
         >>> check("data.npz")
         {'x.npy': 152}
     """
+    regular_files.check(path)
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -41,6 +45,8 @@ def check(path, limit_bytes=None):
     except Exception as error:
         # zipfile raises errors of any type on bad bytes.
         raise _refused(path, f"is not a zip archive, or is damaged ({error})") from None
+    if len(members) > _MOST_MEMBERS:
+        raise _refused(path, f"has {len(members):,} members, more than {_MOST_MEMBERS:,}")
     limit_bytes = limit_bytes or _limit()
     total = sum(member.file_size for member in members)
     names = [member.filename for member in members]

@@ -4,6 +4,8 @@ import importlib
 import io
 import os
 
+from keras_compress.support import regular_files
+
 _SIGNATURES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (a Keras .h5 model or weights)"),
     (b"\x93NUMPY", "a NumPy .npy array"),
@@ -64,6 +66,9 @@ def describe_path(path):
         return "a folder"
     if not os.path.exists(path):
         return "no file"
+    kind = regular_files.special_kind(path)
+    if kind:
+        return kind
     with open(path, "rb") as file:
         return describe_bytes(file.read())
 

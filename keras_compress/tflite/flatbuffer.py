@@ -9,6 +9,7 @@ import os
 import struct
 
 from keras_compress.errors import FlatbufferError
+from keras_compress.support import regular_files
 from keras_compress.tflite import file_kind
 from keras_compress.tflite._reader import Reader
 from keras_compress.tflite.model import (
@@ -87,6 +88,7 @@ def _content(source):
             "A TFLite model must be bytes, a path or a ConvertedModel. "
             f"Received: an object of type {type(source).__name__}."
         )
+    regular_files.check(source, FlatbufferError)
     try:
         with open(source, "rb") as file:
             return file.read(), f"{os.fspath(source)}, "

@@ -10,6 +10,7 @@ from keras_compress.data.array_source import ArraySource, LazyArray
 from keras_compress.data.input_spec import Inputs
 from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError, MissingPackageError
+from keras_compress.support import regular_files
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 # Number of channels -> the mode that PIL decodes into.
@@ -103,6 +104,7 @@ def _import_pillow():
 def _decode(path, shape):
     image_module = _import_pillow()
     height, width, channels = shape
+    regular_files.check(path)
     try:
         with image_module.open(path) as image:
             image = image.convert(_MODES[channels])

@@ -12,7 +12,7 @@ from keras_compress.data.array_source import ArraySource
 from keras_compress.data.input_spec import Inputs
 from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.support import archives
+from keras_compress.support import archives, regular_files
 
 
 def recognizes(data: Any, inputs: Inputs) -> bool:
@@ -78,6 +78,7 @@ def load_arrays(
 
 
 def _map_file(path):
+    regular_files.check(path)
     try:
         with open(path, "rb") as stream:
             _checked_header(stream, os.path.basename(path), os.path.getsize(path))
