@@ -223,8 +223,10 @@ def _resources(model):
         }
         for op in graph.operators:
             handle = operators.operand(op, OperandRole.VARIABLE)
-            for value in () if handle is None else operators.feature_maps(op):
-                name = names.get(handle.index, "")
+            if handle is None:
+                continue
+            name = names.get(handle.index, "")
+            for value in operators.feature_maps(op):
                 sizes[name] = max(sizes.get(name, 0), _aligned(value.size * value.dtype.bits // 8))
     return sum(sizes.values())
 
