@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.support.files import write_atomically
+from keras_compress.support.files import is_stream, write_atomically
 from keras_compress.support.types import Json, StrPath
 from keras_compress.tflite import flatbuffer, inspection
 from keras_compress.tflite.layer_names import LayerNames
@@ -41,7 +41,8 @@ class ConvertedModel:
         """Write the file; it appears under its name only once it is complete.
 
         Args:
-            path: A path that ends in `.tflite`. Missing folders are not created.
+            path: A path that ends in `.tflite`, a device or pipe, or `"-"` for standard output.
+                Missing folders are not created.
 
         Returns:
             The path as a `pathlib.Path`.
@@ -54,7 +55,7 @@ class ConvertedModel:
         folder = os.path.dirname(path) or "."
         if os.path.isdir(path):
             problem = "a folder"
-        elif not path.endswith(_ENDINGS):
+        elif not path.endswith(_ENDINGS) and not is_stream(path):
             problem = "another ending"
         elif not os.path.isdir(folder):
             problem = "a folder that does not exist"

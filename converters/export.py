@@ -20,10 +20,12 @@ from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import trace
 from keras_compress.graph.replay import replay
+from keras_compress.support import process_state
 
 # TensorFlow's own pattern for the name of a scope.
 _SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 _LOOPS = ("While", "StatelessWhile")
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,20 +47,6 @@ class ExportedModel:
     output_layers: tuple[str, ...]
     scopes: dict[str, str]
     loops: tuple[str, ...]
-
-
-@contextlib.contextmanager
-def _without_notices():
-    """Keep TensorFlow from logging where the temporary SavedModel was written."""
-    import tensorflow as tf
-
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def input_specs(model, ranges=None):
@@ -120,7 +108,8 @@ def export(model, path, inputs, batch_size=1):
     ]
     try:
         function = _traced(replay, signature)
-        with _without_notices():
+        # TensorFlow logs where the temporary SavedModel was written.
+        with process_state.without_notices(tf.get_logger()):
             frozen_graph.save(function, path)
     except (ValueError, TypeError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
@@ -152,20 +141,31 @@ def _traced(replay, signature):
 
     Operations inside a `tf.function` (Keras compiles grouped convolutions as one) lose the scope
     of their layer. A function may need TensorFlow to translate its Python loops (autograph), which
-    takes as long as everything else and is only tried if tracing fails without it.
+    takes as long as everything else and is only tried if tracing fails without it. A model without
+    such functions is traced as it is: inlining them is a switch of the whole process.
     """
     import tensorflow as tf
 
+    plain = tf.function(replay, input_signature=signature, autograph=False)
+    with contextlib.suppress(Exception):  # If a layer is at fault, the last trace fails too.
+        if not _calls_functions(plain.get_concrete_function().graph):
+            return plain
     for translate in (False, True):
         inlined = tf.function(replay.inlined, input_signature=signature, autograph=translate)
         try:
             inlined.get_concrete_function()
-        except Exception:  # If the layer itself is at fault, the plain trace below fails too.
+        except Exception:
             continue
         return inlined
     function = tf.function(replay, input_signature=signature)
     function.get_concrete_function()
     return function
+
+
+def _calls_functions(graph):
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    return any(node.op in _CALLS for node in nodes)
 
 
 class _Replay:
@@ -180,14 +180,8 @@ class _Replay:
 
     def inlined(self, *tensors):
         """Run the graph with the bodies of `tf.function`s inlined."""
-        import tensorflow as tf
-
-        before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(True)
-        try:
+        with process_state.without_functions():
             return self(*tensors)
-        finally:
-            tf.config.run_functions_eagerly(before)
 
     def __call__(self, *tensors):
         """Run the graph and return its outputs by name."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import keras
 
 from keras_compress.compression.apply import strip
+from keras_compress.compression.checks import check_finite
 from keras_compress.converters import export, keras2, missing_ranges
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
@@ -84,7 +85,8 @@ def convert(
     Raises:
         ConversionError: The conversion failed, or its file breaks a promise; the message names
             the operator, the Keras layer and what to do.
-        InvalidArgumentError: The samples, a type or a name cannot be used.
+        InvalidArgumentError: The samples, a type or a name cannot be used, or weights are not
+            finite.
         UnsupportedModelError: The model is subclassed, unbuilt, or has inputs of free size.
 
     Example:
@@ -108,6 +110,7 @@ def convert(
         allow_float=allow_float,
         batch_size=batch_size,
     )
+    check_finite(deployable.model)
     inputs = export.input_specs(deployable.model, deployable.input_ranges)
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples

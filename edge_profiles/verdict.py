@@ -144,17 +144,15 @@ def _corrupt(error):
 
 def _malformed(model):
     """Return a finding about the first operator that no interpreter could execute, or `None`."""
-    for op in (op for graph in model.subgraphs for op in graph.operators):
-        problem = wellformed.problem(op)
-        if problem:
-            return TargetFinding(
-                code="malformed_operator",
-                severity=Severity.ERROR,
-                operator=op.name,
-                index=op.index,
-                message=f"{op.name} {problem}: no interpreter can execute it.",
-                fix="Write the file again with the tool that made it.",
-            )
+    for op, problem in wellformed.problems(model):
+        return TargetFinding(
+            code="malformed_operator",
+            severity=Severity.ERROR,
+            operator=op.name,
+            index=op.index,
+            message=f"{op.name} {problem}: no interpreter can execute it.",
+            fix="Write the file again with the tool that made it.",
+        )
     return None
 
 

@@ -1,9 +1,6 @@
 """Conversion to float by TensorFlow, then quantization by the LiteRT quantizer."""
 
-import contextlib
 import dataclasses
-import io
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +14,7 @@ from keras_compress.converters.trained_ranges import take_ranges
 from keras_compress.data.representative_dataset import RepresentativeDataset
 from keras_compress.errors import ConversionError, MissingPackageError
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS
+from keras_compress.support import process_state
 from keras_compress.tflite import flatbuffer
 
 _EVERY = "*"
@@ -118,8 +116,7 @@ def _quantize(content, ranges, options):
     quantizer = litert.Quantizer(bytearray(content))
     _write_recipe(quantizer, options)
     # The quantizer draws a progress bar even if told not to.
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with process_state.without_warnings(), process_state.without_stderr():
         try:
             result = quantizer.quantize(
                 None if ranges is None else _statistics(content, ranges),

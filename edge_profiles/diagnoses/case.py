@@ -5,6 +5,7 @@ import functools
 from keras_compress.edge_profiles.operator_mapping import Where
 from keras_compress.edge_profiles.target_finding import Severity, TargetFinding
 from keras_compress.tflite import structure
+from keras_compress.tflite.model import Operator
 from keras_compress.tflite.structure import Kind
 
 
@@ -32,9 +33,26 @@ class Case:
     @functools.cached_property
     def is_too_wide(self):
         """Whether most outputs are 16-bit integers and the target supports 8-bit ones only."""
-        bits = [o.outputs[0].dtype.bits for o in self.graph.operators if o.outputs[0].scales.size]
+        outputs = (tensor for op in self.graph.operators for tensor in op.outputs[:1])
+        bits = [tensor.dtype.bits for tensor in outputs if tensor.scales.size]
         width = max(set(bits), key=bits.count) if bits else None
         return width == 16 and 16 not in self.profile.activation_bits_supported
+
+    @functools.cached_property
+    def island_of(self):
+        """Operator index -> the float island that the operator belongs to."""
+        return {op.index: island for island in self.structure.islands for op in island}
+
+    @functools.cached_property
+    def unsupported_in(self):
+        """Layer -> its first operator that the target's table does not have."""
+        unsupported = (p for p in self.placements if p.reasons and p.reasons[0][0] == "unsupported")
+        first: dict[str, Operator] = {}
+        for placed in unsupported:
+            layer = self.layer_of(placed.operator)
+            if layer is not None:
+                first.setdefault(layer, placed.operator)
+        return first
 
     @property
     def total_macs(self):

@@ -52,16 +52,12 @@ def _fix(case, operator, limit):
     before = [producers[i].index for i in inputs if i in producers]
     if case.shape_operators.intersection([operator.index, *before]):
         return remedy("SHAPE")
-    for island in case.structure.islands:
-        if operator in island:
-            inner = [op for op in island if not operators.row(op.name).is_conversion]
-            return remedy(inner[0].name)
-    layer = case.layer_of(operator)
-    for placed in case.placements:
-        unsupported = placed.reasons and placed.reasons[0][0] == "unsupported"
-        if unsupported and layer is not None and case.layer_of(placed.operator) == layer:
-            return remedy(placed.operator.name)
-    return remedy(operator.name, limit)
+    island = case.island_of.get(operator.index, ())
+    inner = next((op for op in island if not operators.row(op.name).is_conversion), None)
+    if inner is not None:
+        return remedy(inner.name)
+    unsupported = case.unsupported_in.get(case.layer_of(operator))
+    return remedy(unsupported.name) if unsupported else remedy(operator.name, limit)
 
 
 def _refused(case, placed):

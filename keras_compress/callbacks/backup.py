@@ -5,14 +5,28 @@ import pathlib
 import re
 import shutil
 import tempfile
+import warnings
+import zipfile
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 _SAVED = re.compile(r"saved_(\d+)")
 _GENERATORS = "generators.npz"
 _UNFINISHED = "unfinished_"
+_KEPT = 2
+# What damaged HDF5, JSON and zip files raise.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+)
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):
@@ -22,6 +36,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
     killed in between leaves a broken file, or weights that are one epoch ahead of the number, and
     with them the schedules of pruning and quantization. Here each backup is a separate folder that
     gets its final name once it is complete. It also contains the random states of Dropout.
+
+    The last two backups are kept. One that cannot be read is skipped with a warning: training goes
+    on from the one before it, or from the start. One that cannot be written, as on a full disk, is
+    a warning too, and training goes on.
 
     Args:
         backup_dir: Folder for the backups. A backup that Keras' own callback wrote is restored too.
@@ -35,7 +53,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         >>> backup = kc.BackupAndRestore("backup", delete_checkpoint=False)
         >>> history = model.fit(x, y, epochs=2, verbose=0, callbacks=[backup])
         >>> sorted(path.name for path in pathlib.Path("backup").iterdir())
-        ['saved_2']
+        ['saved_1', 'saved_2']
     """
 
     def __init__(
@@ -49,18 +67,66 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         )
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the last complete backup, if there is one."""
+        """Restore the last backup that can be read, if there is one."""
         self._remove_unfinished()
         saved = self._saved()
-        if saved:
-            self._set_folder(f"saved_{saved[-1]}")
+        if not saved:
+            super().on_train_begin(logs)
+            return
+        before = [ops.convert_to_numpy(variable) for variable in self._restored_variables()]
+        epoch = self.model._initial_epoch
+        for number in reversed(saved):
+            try:
+                self._restore(f"saved_{number}", logs)
+                return
+            except _UNREADABLE as error:
+                self._warn_of_damage(number, error)
+                self.model._initial_epoch = epoch
+        # A damaged file may have been read in part.
+        for variable, value in zip(self._restored_variables(), before, strict=True):
+            variable.assign(value)
+
+    def _restore(self, name, logs):
+        self._set_folder(name)
+        for path in (self._weights_path, self._training_metadata_path):
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f"{path} is missing")
         super().on_train_begin(logs)
-        if saved:
-            self._restore_generators(f"saved_{saved[-1]}")
+        self._restore_generators(name)
+
+    def _restored_variables(self):
+        optimizer = self.model.optimizer
+        if optimizer is None:
+            return self.model.variables
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        return [*self.model.variables, *optimizer.variables]
+
+    def _warn_of_damage(self, number, error):
+        warnings.warn(
+            f"The backup saved_{number} in {self.backup_dir} is damaged "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}), and "
+            "training goes on from the backup before it, or from the start.",
+            stacklevel=2,
+        )
 
     def _save_model(self):
-        os.makedirs(self.backup_dir, exist_ok=True)
-        unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
+        try:
+            os.makedirs(self.backup_dir, exist_ok=True)
+            unfinished = tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.backup_dir)
+            try:
+                self._save_into(unfinished)
+            except BaseException:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                raise
+        except OSError as error:
+            warnings.warn(
+                f"Training goes on without a new backup: {self.backup_dir} cannot be written to. "
+                f"Free some space or give another backup_dir. Received: {error}",
+                stacklevel=2,
+            )
+
+    def _save_into(self, unfinished):
         self._set_folder(os.path.basename(unfinished))
         super()._save_model()
         states: dict[str, Any] = {
@@ -71,7 +137,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         name = f"saved_{previous[-1] + 1 if previous else 1}"
         os.rename(unfinished, os.path.join(self.backup_dir, name))
         self._set_folder(name)
-        for number in previous:
+        for number in previous[: 1 - _KEPT]:
             shutil.rmtree(os.path.join(self.backup_dir, f"saved_{number}"), ignore_errors=True)
 
     def _generators(self):
@@ -80,7 +146,7 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
 
     def _restore_generators(self, name):
         path = os.path.join(self.backup_dir, name, _GENERATORS)
-        with np.load(path, allow_pickle=False) as states:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as states:
             for number, state in enumerate(self._generators()):
                 state.assign(states[str(number)])
 

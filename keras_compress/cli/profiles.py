@@ -3,7 +3,7 @@
 Needs neither TensorFlow nor Keras.
 """
 
-from keras_compress.cli.output import define_json, write_json
+from keras_compress.cli.output import define_json, show, write_json
 
 
 def define(values):
@@ -17,7 +17,7 @@ def execute(values):
     from keras_compress.support.tables import text_table
 
     targets = [profile.get(name) for name in profile.profiles()]
-    print(text_table([(target.name, target.title) for target in targets], alignment="<"))
+    show(text_table([(target.name, target.title) for target in targets], alignment="<"), values)
     if values.json:
         write_json(values.json, [target.to_json() for target in targets])
     return 0

@@ -3,7 +3,7 @@
 from absl import flags
 
 from keras_compress.cli.models import load_keras
-from keras_compress.cli.output import define_json, write_json
+from keras_compress.cli.output import define_json, show, write_json
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.files import whole_file
 
@@ -58,7 +58,7 @@ def execute(values):
     )
     with whole_file(values.output) as aside:
         smaller.save(aside)
-    print(report)
+    show(report, values)
     if values.json:
         write_json(values.json, report.to_json())
     return 0

@@ -107,6 +107,7 @@ def _calibrate(model, quantizers, data, batch_size, override, per_batch):
     finally:
         for quantizer in quantizers:
             quantizer.observer = None
+        _forget_kernels()
     for quantizer, (minimum, maximum) in zip(quantizers, ranges, strict=True):
         _check_finite(quantizer, minimum, maximum)
         quantizer.set_range(minimum, maximum)
@@ -167,6 +168,14 @@ def _observe(model, quantizers, batches, per_batch):
     if per_batch:
         return [(low / count, high / count) for low, high in sums]
     return [quantizer.observer.range(quantizer.bits) for quantizer in quantizers]
+
+
+def _forget_kernels():
+    """Drop the kernels of traced functions, which TensorFlow keeps for the process's lifetime."""
+    # TensorFlow 2.21 has no public name for this.
+    from tensorflow.python.eager import context
+
+    context.context().clear_kernel_cache()
 
 
 def _take(quantizer):

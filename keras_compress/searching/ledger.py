@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from keras_compress.errors import InvalidArgumentError, MissingPackageError
+from keras_compress.support import process_state
 
 _STUDY = "keras_compress"
 # More is better of the first; the last is time where it can be measured, else MACs.
@@ -131,13 +131,11 @@ class Ledger:
 
     def _fixed(self, sampler, parameters):
         """Return a sampler that always draws these parameters."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with process_state.without_warnings():
             return self._optuna.samplers.PartialFixedSampler(parameters, sampler)
 
     def _sampler(self, index):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with process_state.without_warnings():
             return self._optuna.samplers.TPESampler(
                 seed=1000 * self._seed + index,
                 n_startup_trials=8,

@@ -6,11 +6,17 @@ are left over and removes them.
 """
 
 import contextlib
+import errno
 import glob
+import hashlib
 import os
 import re
+import secrets
 import shutil
+import stat
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from keras_compress.errors import InvalidArgumentError
@@ -23,22 +29,29 @@ except ImportError:  # Windows has no such locks, so that leftovers are kept the
 _ASIDE = "unfinished"
 _FOLDER = "keras_compress_tmp_"
 _FOLDER_NAME = re.compile(_FOLDER + r"[a-z0-9_]{8}")
+# What a process opened before, under a name: a rename would not reach whoever holds it.
+_OPEN_FILES = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/")
+_LONGEST_NAME = 255
+_ATTEMPTS = 100
+_READER_S = 10.0
+_POLL_S = 0.02
 
 
 def write_atomically(path, content):
     """Write a temporary file in the same folder, then rename it.
 
-    Temporary files of processes that were killed are removed.
+    Temporary files of processes that were killed are removed. See `whole_file` for links, devices
+    and pipes.
 
     Args:
-        path: Where the file goes; missing folders are created.
+        path: Where the file goes; missing folders are created. `"-"` is standard output.
         content: Bytes, or text that is written as UTF-8.
 
     Returns:
         The path as a `pathlib.Path`.
 
     Raises:
-        InvalidArgumentError: The path is a folder.
+        InvalidArgumentError: The path is a folder, or no file can be created there.
 
     Example:
         >>> write_atomically("report.txt", "all well").read_text()
@@ -53,14 +66,19 @@ def write_atomically(path, content):
 def whole_file(path):
     """Provide a temporary path to write to, and rename it to the real path at the end.
 
+    A link stays, and the file that it leads to is written. A device or pipe is written to, not
+    replaced. A file that exists keeps its permissions.
+
     Args:
-        path: Where the file goes; missing folders are created.
+        path: Where the file goes; missing folders are created. `"-"` is standard output.
 
     Yields:
-        The path of an empty file in the same folder, with the same ending.
+        The path of an empty file with the same ending, in the same folder if the path is that of a
+        file.
 
     Raises:
-        InvalidArgumentError: The path is a folder.
+        InvalidArgumentError: The path is a folder, no file can be created there, or nobody reads
+            the pipe.
 
     Example:
         >>> with whole_file("model.txt") as aside:
@@ -71,14 +89,35 @@ def whole_file(path):
     path = Path(path)
     if path.is_dir():
         raise InvalidArgumentError(f"The path must be that of a file. Received: the folder {path}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(path)
-    handle, aside = _make_locked(lambda: _make_aside(path))
+    if is_stream(path):
+        with temporary_folder() as folder:
+            aside = folder / f"content{path.suffix}"
+            aside.touch()
+            yield os.fspath(aside)
+            _pour(aside, path)
+        return
+    with _replaced(Path(os.path.realpath(path))) as aside:
+        yield aside
+
+
+@contextlib.contextmanager
+def _replaced(path):
+    """Provide a file beside a regular one, and put it in its place at the end."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(path)
+        handle, aside = _make_locked(lambda: _make_aside(path))
+    except OSError as error:
+        raise InvalidArgumentError(
+            "The file must be one that can be created: give another path. "
+            f"Received: {path} ({error.strerror})"
+        ) from error
     try:
         yield aside
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
-        os.chmod(aside, 0o666 & ~_umask())
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(aside, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(aside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -103,7 +142,13 @@ def temporary_folder():
         False
     """
     _remove_left_over_folders()
-    handle, folder = _make_locked(_make_folder)
+    try:
+        handle, folder = _make_locked(_make_folder)
+    except OSError as error:
+        raise InvalidArgumentError(
+            "The folder for temporary files must exist and have space: set TMPDIR to another one. "
+            f"Received: {tempfile.gettempdir()} ({error.strerror})"
+        ) from error
     try:
         yield Path(folder)
     finally:
@@ -111,8 +156,63 @@ def temporary_folder():
         os.close(handle)
 
 
+def is_stream(path):
+    """Return whether a path is standard output, a device, a pipe or a file that is open already.
+
+    Example:
+        >>> is_stream("-"), is_stream("model.tflite")
+        (True, False)
+    """
+    if os.fspath(path) == "-" or os.path.abspath(path).startswith(_OPEN_FILES):
+        return True
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _pour(source, path):
+    """Write the content of a file to standard output, a device or a pipe."""
+    with open(source, "rb") as content:
+        if os.fspath(path) == "-":
+            sys.stdout.flush()
+            shutil.copyfileobj(content, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        with open(_open_stream(path), "ab") as stream:
+            shutil.copyfileobj(content, stream)
+
+
+def _open_stream(path):
+    """Open a device or pipe for writing; wait some seconds for the reader of a pipe."""
+    deadline = time.monotonic() + _READER_S
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno == errno.ENXIO and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                continue
+            reason = "nobody reads the pipe" if error.errno == errno.ENXIO else error.strerror
+            raise InvalidArgumentError(
+                "The path must be one that can be written to. Give that of a file, or open the "
+                f"other end first. Received: {path} ({reason})"
+            ) from error
+        os.set_blocking(handle, True)
+        return handle
+
+
 def _make_aside(path):
-    return tempfile.mkstemp(path.suffix, f".{path.name}.{_ASIDE}.", path.parent)
+    """Create a file, with the permissions that the process gives to new ones."""
+    aside = path.parent / f"{_aside_prefix(path)}{secrets.token_hex(4)}{path.suffix}"
+    return os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), os.fspath(aside)
+
+
+def _aside_prefix(path):
+    name = path.name
+    if len(os.fsencode(f".{name}.{_ASIDE}.{'?' * 8}{path.suffix}")) > _LONGEST_NAME:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f".{name}.{_ASIDE}."
 
 
 def _make_folder():
@@ -122,15 +222,18 @@ def _make_folder():
 
 def _make_locked(make):
     """Create a file or folder, and lock it before others can mistake it for a leftover."""
-    while True:
+    for attempt in range(_ATTEMPTS):
         try:
             handle, path = make()
-        except FileNotFoundError:
-            # Removed as a leftover between being created and being opened.
+        except (FileNotFoundError, FileExistsError):
+            # Removed as a leftover between being created and being opened, or the name is taken.
+            if attempt == _ATTEMPTS - 1:
+                raise
             continue
         if _lock(handle) and _is_there(handle, path):
             return handle, path
         os.close(handle)
+    raise FileNotFoundError(errno.ENOENT, "another process removes it again and again")
 
 
 def _lock(handle):
@@ -156,7 +259,7 @@ def _is_there(handle, path):
 
 def _remove_left_over(path):
     """Remove temporary files of a path whose writers are dead."""
-    pattern = f".{glob.escape(path.name)}.{_ASIDE}.????????{glob.escape(path.suffix)}"
+    pattern = f"{glob.escape(_aside_prefix(path))}????????{glob.escape(path.suffix)}"
     for name in glob.glob(pattern, root_dir=path.parent):
         _remove_if_dead(path.parent / name, os.unlink)
 
@@ -174,15 +277,10 @@ def _remove_if_dead(path, remove):
         return
     # Another process may hold it, or another user may own it.
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        # A pipe of that name would block without O_NONBLOCK.
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove(path)
         finally:
             os.close(handle)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,10 +9,13 @@ and operators, multipliers of channels.
 import dataclasses
 import math
 
+import numpy as np
+
 from keras_compress.tflite import operators
 from keras_compress.tflite.operators import OperandRole
 
 _ALIGNMENT = 16
+_MOST_BYTES = 2**61
 
 # Bytes of TFLite Micro's structures, an upper bound fitted to the released runtime on a 64-bit
 # host. A 32-bit device needs less: its pointers are half as long.
@@ -49,8 +52,9 @@ def estimate(model):
         model: A `keras_compress.tflite.flatbuffer.Model`.
 
     Returns:
-        An `Arena`. Its head is what the released runtime reports; its tail is an upper bound.
-        Kernels written for a processor may want more scratch memory.
+        An `Arena`. Its head is what the released runtime reports, within some bytes if the file
+        has several subgraphs; its tail is an upper bound. Kernels written for a processor may want
+        more scratch memory.
     """
     return Arena(head=_head(model), tail=_tail(model))
 
@@ -68,42 +72,98 @@ def plan(buffers):
         >>> plan([(64, 0, 1), (32, 1, 2), (64, 2, 3)])
         96
     """
-    placed: list[tuple[int, int, int, int]] = []
     last_first = list(buffers)[::-1]
-    for size, first, last in sorted(last_first, key=lambda buffer: -buffer[0]):
-        alive = sorted(b for b in placed if b[2] <= last and first <= b[3])
-        offset = 0
-        for start, end, *_ in alive:
-            if start - offset >= size:
-                break
-            offset = max(offset, end)
-        placed.append((offset, offset + size, first, last))
-    return max((end for _, end, *_ in placed), default=0)
+    largest_first = sorted(last_first, key=lambda buffer: -buffer[0])
+    total = sum(size for size, *_ in largest_first)
+    if total > _MOST_BYTES:
+        return total  # no memory holds them in any order
+    placed = np.zeros((4, len(largest_first)), np.int64)  # by offset
+    for count, (size, first, last) in enumerate(largest_first):
+        starts, ends, firsts, lasts = placed[:, :count]
+        alive = (firsts <= last) & (first <= lasts)
+        offset = _first_gap(starts[alive], ends[alive], size)
+        position = np.searchsorted(starts, offset, side="right")
+        placed[:, position + 1 : count + 1] = placed[:, position:count]
+        placed[:, position] = offset, offset + size, first, last
+    return int(placed[1].max(initial=0))
+
+
+def _first_gap(starts, ends, size):
+    """Return the lowest offset with so many free bytes between blocks, which start in order."""
+    free_from = np.append(0, np.maximum.accumulate(ends))
+    free_until = np.append(starts, _MOST_BYTES * 2)
+    return free_from[np.argmax(free_until - free_from >= size)]
 
 
 def _head(model):
-    return plan([*_feature_maps(model), *_scratch(model)])
+    lifetimes = _Lifetimes(model)
+    return plan([*lifetimes.feature_maps(), *lifetimes.scratch()])
 
 
-def _feature_maps(model):
-    """Yield (bytes, first step, last step) of the inputs and the tensors that are computed."""
-    graph = model.subgraphs[0]
-    end = len(graph.operators)
-    born = {tensor.index: 0 for tensor in graph.inputs}
-    born |= {tensor.index: op.index for op in graph.operators for tensor in op.outputs}
-    died = {i: consumers[-1].index for i, consumers in graph.consumers.items()}
-    died |= {tensor.index: end for tensor in graph.outputs}
-    for index, first in sorted(born.items()):
-        tensor = graph.tensors[index]
-        if not tensor.is_variable:
-            yield _aligned(tensor.size * tensor.dtype.bits // 8), first, died.get(index, first)
+class _Lifetimes:
+    """The steps in which memory is in use, counted as TFLite Micro does.
 
+    Each operator is a step. One that executes subgraphs (CALL_ONCE, IF, WHILE) is followed by the
+    steps of these, each subgraph once, and keeps its inputs until they end.
+    """
 
-def _scratch(model):
-    """Yield (bytes, step, step) of the scratch memory that reference kernels need."""
-    for op in model.operators:
-        for size in _SCRATCH.get(op.name, lambda op: ())(op):
-            yield _aligned(size), op.index, op.index
+    def __init__(self, model):
+        self._graphs = model.subgraphs
+        self._step = 0
+        self._first: dict[tuple[int, int], int] = {}
+        self._last: dict[tuple[int, int], int] = {}
+        self._scratch: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self._entered = {0}
+        pending = [self._execute(self._graphs[0])]
+        while pending:  # no recursion: a file may nest its subgraphs deeply
+            called = next(pending[-1], None)
+            if called is None:
+                pending.pop()
+            else:
+                pending += [self._execute(graph) for graph in reversed(called)]
+
+    def feature_maps(self):
+        """Yield (bytes, first step, last step) of the inputs and the tensors that are computed."""
+        for (graph, index), first in sorted(self._first.items()):
+            tensor = self._graphs[graph].tensors[index]
+            if not tensor.is_variable:
+                size = _aligned(tensor.size * tensor.dtype.bits // 8)
+                yield size, first, self._last.get((graph, index), first)
+
+    def scratch(self):
+        """Yield (bytes, first step, last step) of the scratch memory of reference kernels."""
+        for _, requests in sorted(self._scratch.items()):
+            yield from requests
+
+    def _execute(self, graph):
+        """Count the steps of a graph, and yield the subgraphs that are executed on the way."""
+        self._create(graph, graph.inputs)
+        self._use(graph, graph.inputs)
+        for op in graph.operators:
+            self._step += 1
+            began = self._step
+            self._create(graph, op.outputs)
+            yield self._unseen(op)
+            self._use(graph, op.inputs)
+            sizes = _SCRATCH.get(op.name, lambda op: ())(op)
+            requests = [(_aligned(size), began, self._step) for size in sizes]
+            self._scratch[graph.index, op.index] = requests
+        self._use(graph, graph.outputs)
+
+    def _create(self, graph, tensors):
+        for tensor in tensors:
+            self._first.setdefault((graph.index, tensor.index), self._step)
+
+    def _use(self, graph, tensors):
+        for tensor in tensors:
+            if tensor is not None:
+                self._last[graph.index, tensor.index] = self._step
+
+    def _unseen(self, op):
+        inside = (i for i in op.subgraphs if 0 <= i < len(self._graphs) and i not in self._entered)
+        called = list(dict.fromkeys(inside))
+        self._entered.update(called)
+        return [self._graphs[index] for index in called]
 
 
 def _sums(op):
@@ -144,11 +204,31 @@ _SCRATCH = {
 
 
 def _tail(model):
-    graph = model.subgraphs[0]
-    variables = sum(t.size * t.dtype.bits // 8 for t in graph.tensors if t.is_variable)
-    structures = _TENSOR_BYTES * len(graph.tensors)
-    structures += sum(_operator_bytes(op) for op in graph.operators)
-    return _aligned(_FIXED_BYTES + structures + variables)
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    variables = sum(t.size * t.dtype.bits // 8 for t in tensors if t.is_variable)
+    structures = _TENSOR_BYTES * len(tensors)
+    structures += sum(_operator_bytes(op) for graph in model.subgraphs for op in graph.operators)
+    return _aligned(_FIXED_BYTES + structures + variables + _resources(model))
+
+
+def _resources(model):
+    """Return the bytes of the values that READ_VARIABLE and ASSIGN_VARIABLE exchange."""
+    sizes: dict[str, int] = {}
+    for graph in model.subgraphs:
+        names = {
+            tensor.index: op.options.get("shared_name", "")
+            for op in graph.operators
+            if op.name == "VAR_HANDLE"
+            for tensor in op.outputs
+        }
+        for op in graph.operators:
+            handle = operators.operand(op, OperandRole.VARIABLE)
+            if handle is None:
+                continue
+            name = names.get(handle.index, "")
+            for value in operators.feature_maps(op):
+                sizes[name] = max(sizes.get(name, 0), _aligned(value.size * value.dtype.bits // 8))
+    return sum(sizes.values())
 
 
 def _operator_bytes(op):

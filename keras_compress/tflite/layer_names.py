@@ -6,6 +6,7 @@ name scope in which a layer was called, so that the scopes determine the layers.
 """
 
 import collections
+import functools
 import re
 
 _SUFFIX = re.compile(r"_\d+$")
@@ -30,12 +31,19 @@ class LayerNames:
     def __init__(self, subgraph, scopes=None, outputs=()):
         self._graph = subgraph
         self._scopes = guess_scopes(subgraph) if scopes is None else dict(scopes)
+        self._deepest = max((scope.count("/") + 1 for scope in self._scopes), default=0)
         self._order = {layer: i for i, layer in enumerate(dict.fromkeys(self._scopes.values()))}
         named = zip(subgraph.outputs, outputs, strict=False)
         self._outputs = {tensor.index: layer for tensor, layer in named}
+        self._of_tensors: dict[int, tuple[str, ...]] = {}
 
     def of_tensor(self, tensor):
         """Return the layers that a tensor's name mentions, in the order of the model."""
+        if tensor.index not in self._of_tensors:
+            self._of_tensors[tensor.index] = self._mentioned(tensor)
+        return self._of_tensors[tensor.index]
+
+    def _mentioned(self, tensor):
         layers = set()
         for path in _paths(tensor.name):
             layer = self._layer(path)
@@ -60,7 +68,7 @@ class LayerNames:
         return layers[0] if layers else None
 
     def _layer(self, path):
-        parts = path.split("/")
+        parts = path.split("/", self._deepest)[: self._deepest]
         for length in range(len(parts), 0, -1):
             layer = self._scopes.get("/".join(parts[:length]))
             if layer is not None:
@@ -77,20 +85,20 @@ class LayerNames:
 
     def _of_neighbours(self, operator):
         """Search neighbours: of a DEQUANTIZE first its readers, of others first their sources."""
-        directions = [self._consumers, self._producers]
+        directions = [self._of_readers, self._of_sources]
         if operator.name != "DEQUANTIZE":
             directions.reverse()
-        for neighbours in directions:
-            pending, seen = collections.deque(neighbours(operator)), {operator.index}
-            while pending:
-                neighbour = pending.popleft()
-                layers = self._own(neighbour)
-                if layers:
-                    return layers
-                if neighbour.index not in seen:
-                    seen.add(neighbour.index)
-                    pending.extend(neighbours(neighbour))
-        return ()
+        return next((d[operator.index] for d in directions if operator.index in d), ())
+
+    @functools.cached_property
+    def _of_readers(self):
+        """Operator index -> layers of the nearest operator that uses its result."""
+        return _nearest(self._graph.operators, self._own, self._consumers)
+
+    @functools.cached_property
+    def _of_sources(self):
+        """Operator index -> layers of the nearest operator whose result it uses."""
+        return _nearest(self._graph.operators, self._own, self._producers)
 
     def _consumers(self, operator):
         return [op for t in operator.outputs for op in self._graph.consumers.get(t.index, ())]
@@ -98,6 +106,32 @@ class LayerNames:
     def _producers(self, operator):
         indices = [t.index for t in operator.inputs if t is not None]
         return [self._graph.producers[i] for i in indices if i in self._graph.producers]
+
+
+def _nearest(operators, own, neighbours):
+    """Map operators to the layers of the nearest operator that has layers of its own.
+
+    One breadth-first search from all of these at once: a search from each operator would take a
+    time that grows with the square of their number.
+    """
+    reached_from = collections.defaultdict(list)
+    for op in operators:
+        for neighbour in neighbours(op):
+            reached_from[neighbour.index].append(op.index)
+    layers = {op.index: own(op) for op in operators if own(op)}
+    steps = dict.fromkeys(layers, 0)
+    pending = collections.deque(steps)
+    while pending:
+        nearer = pending.popleft()
+        for index in reached_from[nearer]:
+            if index not in steps:
+                steps[index] = steps[nearer] + 1
+                pending.append(index)
+    for index, count in steps.items():  # the nearest come first
+        if count:
+            around = (neighbour.index for neighbour in neighbours(operators[index]))
+            layers[index] = layers[next(i for i in around if steps.get(i) == count - 1)]
+    return layers
 
 
 def guess_scopes(subgraph):
@@ -112,11 +146,10 @@ def guess_scopes(subgraph):
     Returns:
         Dict from name scope to layer name, in the order of the operators.
     """
+    used = (t for op in subgraph.operators for t in (*op.outputs, *op.inputs) if t is not None)
     names = [
         [tuple(path.split("/")) for path in _paths(tensor.name) if "/" in path]
-        for op in subgraph.operators
-        for tensor in (*op.outputs, *op.inputs)
-        if tensor is not None
+        for tensor in dict.fromkeys(used)
     ]
     paths = {path for name in names for path in name}
     depth = 1 if len({path[0] for path in paths}) == 1 and any(len(p) > 2 for p in paths) else 0

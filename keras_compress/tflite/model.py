@@ -9,6 +9,15 @@ from typing import Any
 
 import numpy as np
 
+# Options that name the subgraphs which an operator executes, in the order of execution.
+_SUBGRAPH_OPTIONS = (
+    "init_subgraph_index",
+    "then_subgraph_index",
+    "else_subgraph_index",
+    "cond_subgraph_index",
+    "body_subgraph_index",
+)
+
 # The name under which TFLite Micro registers the operator that decodes compressed weights.
 DECODE = "TFLM_DECODE"
 
@@ -181,6 +190,11 @@ class Operator:
     def activation(self):
         """Name of the fused activation, `"NONE"` if there is none."""
         return self.options.get("fused_activation_function", "NONE")
+
+    @property
+    def subgraphs(self):
+        """Indices of the subgraphs that it executes: those of a CALL_ONCE, IF or WHILE."""
+        return tuple(self.options[name] for name in _SUBGRAPH_OPTIONS if name in self.options)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)

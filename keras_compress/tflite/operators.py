@@ -415,6 +415,7 @@ _ROWS = {
         Row("PADV2", (_DATA, _PADDINGS, Operand(OperandRole.PADDING_VALUE))),
         Row("PRELU", (_DATA, Operand(OperandRole.SLOPES))),
         Row("QUANTIZE", (_DATA,), is_conversion=True),
+        Row("READ_VARIABLE", (Operand(OperandRole.VARIABLE),)),
         Row("REDUCE_ALL", (_DATA, _AXES)),
         Row("REDUCE_ANY", (_DATA, _AXES)),
         Row("REDUCE_MAX", (_DATA, _AXES)),

@@ -42,7 +42,7 @@ def read(graph):
     """
     in_float = [op for op in graph.operators if _computes_in_float(op)]
     in_integers = any(_computes_in_integers(op) for op in graph.operators)
-    boundary = frozenset(op.index for op in graph.operators if _is_boundary(op, graph))
+    boundary = _boundary(graph)
     if not in_float:
         return Structure(Kind.INTEGER, boundary, ())
     if not in_integers:
@@ -101,30 +101,51 @@ def _is_hybrid(op):
     return weights.dtype.is_integer and data.dtype.is_float
 
 
-def _is_boundary(op, graph):
-    """Return whether an operator only converts one of the graph's inputs or outputs."""
-    if not operators.row(op.name).is_conversion:
-        return False
-    graph_inputs, graph_outputs = {t.index for t in graph.inputs}, {t.index for t in graph.outputs}
-    if op.name == "QUANTIZE" and operators.required(op, OperandRole.DATA).index in graph_inputs:
-        return True
-    output = op.outputs[0].index
-    return output in graph_outputs and output not in graph.consumers
+def _boundary(graph):
+    """Return the indices of operators that only convert one of the graph's inputs or outputs."""
+    graph_inputs = {tensor.index for tensor in graph.inputs}
+    graph_outputs = {tensor.index for tensor in graph.outputs} - graph.consumers.keys()
+    conversions = (op for op in graph.operators if operators.row(op.name).is_conversion)
+    return frozenset(
+        op.index
+        for op in conversions
+        if (op.name == "QUANTIZE" and _source(op) in graph_inputs)
+        or op.outputs[0].index in graph_outputs
+    )
+
+
+def _source(op):
+    return operators.required(op, OperandRole.DATA).index
 
 
 def _islands(graph, boundary):
     """Group the operators that share float feature maps."""
     members = [op for op in graph.operators if _touches_float(op) and op.index not in boundary]
-    group = {op.index: {op.index} for op in members}
+    links: dict[int, set[int]] = {op.index: set() for op in members}
     for op in members:
         for tensor in op.outputs:
             for reader in graph.consumers.get(tensor.index, ()) if tensor.dtype.is_float else ():
-                if reader.index in group and group[op.index] is not group[reader.index]:
-                    merged = group[op.index] | group[reader.index]
-                    group.update(dict.fromkeys(merged, merged))
-    unique = {min(indices): indices for indices in group.values()}
-    islands = (tuple(graph.operators[i] for i in sorted(unique[key])) for key in sorted(unique))
+                if reader.index in links:
+                    links[op.index].add(reader.index)
+                    links[reader.index].add(op.index)
+    islands = (tuple(graph.operators[i] for i in group) for group in _connected(links))
     return tuple(island for island in islands if any(_computes_in_float(op) for op in island))
+
+
+def _connected(links):
+    """Yield the groups of linked indices, each in ascending order, by their first index."""
+    seen: set[int] = set()
+    for start in links:
+        if start in seen:
+            continue
+        group, pending = [], [start]
+        seen.add(start)
+        while pending:
+            index = pending.pop()
+            group.append(index)
+            pending += links[index] - seen
+            seen |= links[index]
+        yield sorted(group)
 
 
 def _touches_float(op):

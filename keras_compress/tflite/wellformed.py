@@ -1,7 +1,13 @@
-"""Detects operators that no interpreter can execute: inputs are missing or of the wrong rank."""
+"""Detects operators that no interpreter can execute.
+
+Inputs are missing, of the wrong rank or not computed yet, or a subgraph executes itself.
+"""
+
+import graphlib
+from collections.abc import Iterator
 
 from keras_compress.tflite import operators
-from keras_compress.tflite.model import Operator
+from keras_compress.tflite.model import Model, Operator, Subgraph
 
 
 def problem(operator: Operator) -> str | None:
@@ -18,6 +24,59 @@ def problem(operator: Operator) -> str | None:
     missing = [name for name in row.options if name not in operator.options]
     options = [f"lacks its option {name}" for name in missing]
     return next((problem for problem in (*problems, *options) if problem), None)
+
+
+def problems(model: Model) -> Iterator[tuple[Operator, str]]:
+    """Yield each operator that no interpreter can execute, with the reason.
+
+    Args:
+        model: A model as `keras_compress.tflite.flatbuffer` reads it.
+
+    Yields:
+        Pairs of an operator and a text that follows its name.
+    """
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            reason = problem(operator)
+            if reason:
+                yield operator, reason
+        yield from _out_of_order(graph)
+    yield from _endless_calls(model)
+
+
+def _out_of_order(graph: Subgraph):
+    """Yield operators that read what only they or later ones write, or write a value again."""
+    written = {tensor.index for tensor in graph.inputs}
+    for operator in graph.operators:
+        outputs = {tensor.index for tensor in operator.outputs}
+        for tensor in (tensor for tensor in operator.inputs if tensor is not None):
+            if tensor.index in outputs:
+                yield operator, f"reads its own output {tensor.name!r}"
+            elif tensor.index in graph.producers and tensor.index not in written:
+                writer = graph.producers[tensor.index].name
+                yield operator, f"reads {tensor.name!r} before {writer} writes it"
+        for tensor in operator.outputs:
+            if tensor.index in written:
+                yield operator, f"writes {tensor.name!r}, which is written already"
+        written |= outputs
+
+
+def _endless_calls(model):
+    """Yield an operator that executes a subgraph that is absent or that it is itself part of."""
+    calls = [(g, op, i) for g in model.subgraphs for op in g.operators for i in op.subgraphs]
+    for _, operator, index in calls:
+        if not 0 < index < len(model.subgraphs):
+            yield operator, f"executes subgraph {index} of {len(model.subgraphs)}"
+            return
+    sorter: graphlib.TopologicalSorter = graphlib.TopologicalSorter()
+    for graph, _, index in calls:
+        sorter.add(graph.index, index)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        inside = set(error.args[1])
+        operator = next(op for g, op, i in calls if g.index in inside and i in inside)
+        yield operator, "executes a subgraph that it is part of"
 
 
 def _absence(operator, row):

@@ -32,7 +32,7 @@ def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
     callbacks = [pruning, *([backup(folder, **options)] if folder else ()), seen, *callbacks]
     fixed = {"batch_size": 8, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
     model.fit(x[0], y[0], callbacks=callbacks, **fixed)
-    return epochs, [np.asarray(weight) for weight in model.weights]
+    return epochs, [keras.ops.convert_to_numpy(weight) for weight in model.weights]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,64 @@ def test_a_kill_while_saving_loses_one_backup_at_most(
     epochs, weights = fit(tmp_path / "backup", delete_checkpoint=False)
     assert epochs == list(range(resumed, EPOCHS))
     keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
-    assert len(os.listdir(tmp_path / "backup")) == 1
+    assert len(os.listdir(tmp_path / "backup")) == 2
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+FILES = ("latest.weights.h5", "training_metadata.json", "generators.npz")
+
+
+# Recorded warnings are raised anew, those that Keras' variables give numpy included.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("damage", [truncate, zero, empty, os.unlink])
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_backup_falls_back_to_the_one_before(name, damage, uninterrupted, tmp_path):
+    folder = tmp_path / "backup"
+    fit(folder, delete_checkpoint=False)
+    last = max(folder.iterdir())
+    if damage is truncate and name == "training_metadata.json":
+        damage = empty  # it has fewer bytes than that
+    damage(last / name)
+    with pytest.warns(UserWarning, match=f"{last.name} .* is damaged"):
+        epochs, weights = fit(folder)
+    assert epochs == [EPOCHS - 1]
+    keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_training_begins_again_where_every_backup_is_damaged(uninterrupted, tmp_path):
+    folder = tmp_path / "backup"
+    fit(folder, delete_checkpoint=False)
+    for saved in folder.iterdir():
+        truncate(saved / "latest.weights.h5")
+    with pytest.warns(UserWarning, match="is damaged"):
+        epochs, weights = fit(folder)
+    assert epochs == list(range(EPOCHS))
+    keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_full_disk_does_not_end_the_training(uninterrupted, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save_weights", full)
+    with pytest.warns(UserWarning, match="No space left on device"):
+        epochs, weights = fit(tmp_path / "backup", delete_checkpoint=False)
+    assert epochs == list(range(EPOCHS))
+    keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
+    assert os.listdir(tmp_path / "backup") == []
 
 
 def test_keras_own_callback_is_ahead_of_its_number_there(uninterrupted, tmp_path, monkeypatch):

@@ -92,6 +92,24 @@ def test_six_kinds_of_files_get_six_names(classifier, with_island, board):
     assert first == {code: code for code in kinds}
 
 
+def test_variables_and_their_initialization_run_where_the_target_has_them(builder):
+    handle = builder.tensor((), "resource", scales=())
+    source, state, total = (builder.tensor((1, 40)) for _ in range(3))
+    builder.operator("CALL_ONCE", [], [], initSubgraphIndex=1)
+    builder.operator("VAR_HANDLE", [], [handle], sharedName="state", container="")
+    builder.operator("READ_VARIABLE", [handle], [state])
+    builder.operator("ADD", [source, state], [total])
+    builder.operator("ASSIGN_VARIABLE", [handle, total], [])
+    builder.end_graph([source], [total])
+    handle, zeros = builder.tensor((), "resource", scales=()), builder.tensor((1, 40), data=0)
+    builder.operator("VAR_HANDLE", [], [handle], sharedName="state", container="")
+    builder.operator("ASSIGN_VARIABLE", [handle, zeros], [])
+    content = builder.content([], [])
+    verdicts = {name: kc.check(content, name).verdict for name in kc.profiles()}
+    assert verdicts["cortex_m4"] == verdicts["raspberry_pi"] == "runs"
+    assert set(verdicts.values()) <= {"runs", "runs_with_fallbacks", "does_not_run"}
+
+
 def test_float_file_for_float_targets_is_as_it_should_be(classifier):
     for target in ("float32", "android_gpu", "android_cpu"):
         verdict = kc.check(classifier(dtype="float32"), target)

@@ -102,3 +102,54 @@ def test_damaged_graph_gets_a_verdict_or_is_refused(classifier, with_island, see
         return
     assert verdict.verdict in ("runs", "runs_with_fallbacks", "does_not_run")
     assert str(verdict)
+
+
+def reads_its_own_output(builder):
+    state = builder.tensor((1, 8))
+    builder.operator("ADD", [builder.tensor((1, 8)), state], [state])
+    return [0], [0]
+
+
+def reads_what_comes_later(builder):
+    source, early, late = (builder.tensor((1, 8)) for _ in range(3))
+    builder.operator("ADD", [source, late], [early])
+    builder.operator("RELU", [source], [late])
+    return [source], [early]
+
+
+def writes_twice(builder):
+    source, target = builder.tensor((1, 8)), builder.tensor((1, 8))
+    builder.operator("RELU", [source], [target])
+    builder.operator("RELU6", [source], [target])
+    return [source], [target]
+
+
+def calls_an_absent_subgraph(builder):
+    source = builder.tensor((1, 8))
+    builder.operator("CALL_ONCE", [], [], initSubgraphIndex=7)
+    return [source], [source]
+
+
+def calls_itself(builder):
+    source = builder.tensor((1, 8))
+    builder.operator("CALL_ONCE", [], [], initSubgraphIndex=1)
+    builder.end_graph([source], [source])
+    builder.operator("CALL_ONCE", [], [], initSubgraphIndex=1)
+    return [], []
+
+
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [
+        (reads_its_own_output, "ADD reads its own output 'tensor_0'"),
+        (reads_what_comes_later, "ADD reads 'tensor_2' before RELU writes it"),
+        (writes_twice, "RELU6 writes 'tensor_1', which is written already"),
+        (calls_an_absent_subgraph, "CALL_ONCE executes subgraph 7 of 1"),
+        (calls_itself, "CALL_ONCE executes a subgraph that it is part of"),
+    ],
+)
+def test_order_in_which_nothing_can_execute(builder, fill, words):
+    verdict = kc.check(builder.content(*fill(builder)), "generic_int8")
+    assert verdict.verdict == "does_not_run"
+    assert [finding.code for finding in verdict.findings] == ["malformed_operator"]
+    assert verdict.findings[0].message.startswith(words)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 import zipfile
 from typing import Any
 
@@ -12,7 +11,7 @@ from keras_compress.data.array_source import ArraySource
 from keras_compress.data.input_spec import Inputs
 from keras_compress.data.source import Source
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.support import archives, regular_files
+from keras_compress.support import archives, process_state, regular_files
 
 
 def recognizes(data: Any, inputs: Inputs) -> bool:
@@ -58,9 +57,8 @@ def load_arrays(
     """
     sizes = archives.check(path)
     try:
-        with warnings.catch_warnings(), zipfile.ZipFile(path) as archive:
-            # numpy warns about headers that Python 2 wrote.
-            warnings.simplefilter("ignore")
+        # numpy warns about headers that Python 2 wrote.
+        with process_state.without_warnings(), zipfile.ZipFile(path) as archive:
             arrays = {_name(m): _read(archive, m, size) for m, size in sizes.items()}
     except Exception as error:
         # zipfile, zlib and numpy raise errors of any type on bad bytes.

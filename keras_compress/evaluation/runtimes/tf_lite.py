@@ -1,9 +1,9 @@
 """TensorFlow's own interpreter, for machines without another runtime."""
 
-import warnings
 from typing import Any
 
 from keras_compress.evaluation.runtimes._interpreter import InterpreterRuntime
+from keras_compress.support import process_state
 
 
 class TFLite(InterpreterRuntime):
@@ -18,7 +18,6 @@ class TFLite(InterpreterRuntime):
     def _create(cls, content: bytes, threads: int) -> Any:
         import tensorflow as tf
 
-        with warnings.catch_warnings():
-            # It warns of its removal in favour of LiteRT, which is used here if it is installed.
-            warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is dep")
+        # It warns of its removal in favour of LiteRT, which is used here if it is installed.
+        with process_state.without_warnings(r"\s*Warning: tf.lite.Interpreter is dep"):
             return tf.lite.Interpreter(model_content=content, num_threads=threads)

@@ -30,6 +30,11 @@ _CPP_TYPES = {
     "float64": "double",
     **{name: f"std::{name}_t" for name in ("int8", "uint8", "int16", "uint16", "int32", "int64")},
 }
+# Names of small letters that C's headers or compilers define, mostly as macros.
+_MACROS = """
+alloca arm assert errno fpclassify i386 isfinite isgreater isinf isless isnan isnormal isunordered
+linux main mips offsetof setjmp signbit stderr stdin stdout unix va_arg va_copy va_end va_start
+"""
 _CPP_KEYWORDS = """
 alignas alignof and asm auto bool break case catch char class const constexpr continue decltype
 default delete do double else enum explicit export extern false float for friend goto if inline
@@ -118,10 +123,13 @@ def build_firmware(model: FileSource, name: str = "model") -> Firmware:
     Example:
         >>> kc.build_firmware("model.tflite").save("firmware/")  # doctest: +SKIP
     """
-    if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name) or name in _CPP_KEYWORDS.split():
+    taken = {*_CPP_KEYWORDS.split(), *_MACROS.split()}
+    # Headers define macros of capitals (NULL, INT8_MAX, M_PI), and others may define more.
+    if not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*", name) or name in taken or name.isupper():
         raise InvalidArgumentError(
-            "The name of a firmware's model must be a C++ identifier: letters, digits and "
-            f"single '_', beginning with a letter, and not a keyword. Received: {name!r}"
+            "The name of a firmware's model must be a C++ identifier: letters, digits and single "
+            "'_', beginning with a letter, with a small letter in it, and neither a keyword nor a "
+            f"name that C's headers or compilers define. Received: {name!r}"
         )
     read = flatbuffer.read(model)
     return Firmware(

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras_compress.errors import CompressionError
 from keras_compress.searching import trial_run
-from keras_compress.searching.executors.base import Executor, failure
+from keras_compress.searching.executors.base import Executor, attempt
 from keras_compress.searching.jobs import Context, Job
 
 
@@ -15,7 +14,4 @@ class Local(Executor):
     def run(self, jobs: Sequence[Job], context: Context) -> Iterator[tuple[Job, dict[str, Any]]]:
         """See `Executor.run`."""
         for job in jobs:
-            try:
-                yield job, trial_run.run(job, context)
-            except CompressionError as error:
-                yield job, failure(error)
+            yield job, attempt(trial_run.run, job, context)

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from keras_compress.errors import CompressionError, InvalidArgumentError, MissingPackageError
-from keras_compress.searching.executors.base import Executor, failure
+from keras_compress.errors import InvalidArgumentError, MissingPackageError
+from keras_compress.searching.executors.base import Executor, attempt, failure
 from keras_compress.searching.jobs import Context, Job
 
 
@@ -23,10 +23,7 @@ def run_in_worker(job, context):
     """
     from keras_compress.searching import trial_run
 
-    try:
-        return trial_run.run(job, context)
-    except CompressionError as error:
-        return failure(error)
+    return attempt(trial_run.run, job, context)
 
 
 class Ray(Executor):
@@ -79,7 +76,13 @@ class Ray(Executor):
         waiting = {task.remote(job, shared): job for job in jobs}
         while waiting:
             [done, *_], _ = self._ray.wait(list(waiting), num_returns=1)
-            yield waiting.pop(done), self._ray.get(done)
+            yield waiting.pop(done), self._outcome(done)
+
+    def _outcome(self, task):
+        try:
+            return self._ray.get(task)
+        except self._ray.exceptions.RayError as error:  # the worker died, at every retry
+            return failure(error, self._options["max_retries"] + 1)
 
     def _join(self, address):
         try:
