@@ -57,10 +57,15 @@ class PhaseCallback(StepCallback):
             check_order(begin_step=begin, freeze_step=freeze)
 
     def too_late(self, end: int) -> Iterable[str]:
-        """See `StepCallback.too_late`; what is due after the last update never happens."""
+        """See `StepCallback.too_late`; what is due after the last update never happens.
+
+        Freezing at the end is no fault: it says that all of the training is for learning.
+        """
+        begin = self.length.step(self.begin_step)
         for event, step in self.steps().items():
-            if self.length.step(step) >= end:
-                yield f"{event} at step {self.length.step(step)}"
+            at = self.length.step(step)
+            if at > end or at == begin == end:
+                yield f"{event} at step {at}"
 
     def end(self) -> None:
         """Warn if the training ended before its phase began."""
