@@ -12,7 +12,7 @@ from keras_compress.converters import export, keras2, missing_ranges
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
-from keras_compress.converters.full_precision import HALF_PRECISION, in_float32
+from keras_compress.converters.full_precision import HALF_PRECISION, float32_policy, in_float32
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
 from keras_compress.converters.rewriting import rewrite
@@ -39,6 +39,7 @@ ENGINES = "keras_compress.converters.engines"
 _ATTEMPTS = 5
 
 
+@float32_policy()
 def convert(
     model: keras.Model | str | os.PathLike,
     profile: str | os.PathLike | Profile = "generic_int8",
@@ -237,7 +238,8 @@ def _calibration(dataset, inputs, deployable, options, calibration_samples):
         return None
     calibration = representative_dataset.normalize(dataset, inputs, calibration_samples)
     for message in calibration.warnings:
-        warnings.warn(message, stacklevel=3)
+        # The caller is behind `_calibration`, `convert` and the function that sets its policy.
+        warnings.warn(message, stacklevel=4)
     return calibration
 
 
