@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import keras
 
 from keras_compress.compression.apply import strip
-from keras_compress.converters import export, keras2, missing_ranges
+from keras_compress.converters import export, keras2, missing_ranges, trial_run
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
@@ -54,7 +54,7 @@ def convert(
     rewrites: bool = True,
     progress: bool | None = None,
 ) -> ConvertedModel:
-    """Convert a Keras model to a TFLite file, read it back and check that it keeps every promise.
+    """Convert a Keras model to a TFLite file, check that it keeps every promise, and run it once.
 
     Args:
         model: A built Sequential or functional `keras.Model`, plain or compressed, or anything
@@ -83,8 +83,8 @@ def convert(
         A `ConvertedModel`.
 
     Raises:
-        ConversionError: The conversion failed, or its file breaks a promise; the message names
-            the operator, the Keras layer and what to do.
+        ConversionError: The conversion failed, or its file breaks a promise or does not run; the
+            message names the operator, the Keras layer and what to do.
         InvalidArgumentError: The samples, a type or a name cannot be used.
         UnsupportedModelError: The model is subclassed, unbuilt, or has inputs of free size.
 
@@ -113,6 +113,7 @@ def convert(
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
+    trial_run.prepare()
     carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
     zeros = expected_zeros(deployable)
     with temporary_folder() as folder:
@@ -138,6 +139,7 @@ def convert(
     require(findings)
     if options.is_quantized and representative_dataset is None:
         require_learned_ranges(emitted, deployable.model)
+    trial_run.require_runnable(emitted.model, inputs, calibration)
     return ConvertedModel(
         content=content,
         profile=target.name,
