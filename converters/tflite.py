@@ -15,6 +15,7 @@ from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.full_precision import HALF_PRECISION, float32_policy, in_float32
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
+from keras_compress.converters.range_warnings import range_warnings
 from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.verification import (
     read_back,
@@ -139,11 +140,17 @@ def convert(
     require(findings)
     if options.is_quantized and representative_dataset is None:
         require_learned_ranges(emitted, deployable.model)
-    trial_run.require_runnable(emitted.model, inputs, calibration)
+    outputs = trial_run.run(emitted.model, inputs, calibration)
+    messages = (*missing, *(calibration.warnings if calibration else ()))
+    if options.is_quantized:
+        unlike = range_warnings(deployable.model, emitted, calibration, outputs)
+        for message in unlike:
+            warnings.warn(message, stacklevel=3)
+        messages += unlike
     return ConvertedModel(
         content=content,
         profile=target.name,
-        warnings=(*missing, *(calibration.warnings if calibration else ())),
+        warnings=messages,
         scopes=exported.scopes,
         output_layers=exported.output_layers,
         rewritten=rewritten,
@@ -171,7 +178,7 @@ def _with_missing_ranges(model, target, dataset, calibration_samples):
     inputs = export.input_specs(model)
     samples = representative_dataset.normalize(dataset, inputs, calibration_samples).arrays
     warning = missing_ranges.warning(model)
-    warnings.warn(warning, stacklevel=3)
+    warnings.warn(warning, stacklevel=4)
     return missing_ranges.measured(model, samples), samples, (warning,)
 
 
