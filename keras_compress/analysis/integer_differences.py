@@ -72,11 +72,11 @@ class _Count:
 
     def add(self, steps, forced):
         if forced:
-            self._introduced += np.count_nonzero(steps)
+            self._introduced += int(np.count_nonzero(steps))
             return
         self._integers += steps.size
-        self._differing += np.count_nonzero(steps)
-        self._far += np.count_nonzero(np.abs(steps) > 1)
+        self._differing += int(np.count_nonzero(steps))
+        self._far += int(np.count_nonzero(np.abs(steps) > 1))
         self._largest = max(self._largest, int(np.abs(steps).max(initial=0)))
 
     def result(self):

@@ -305,8 +305,9 @@ def bias_rounding(bias: Tensor, step: Tensor) -> Tensor:
         Tensor (channels,), without a gradient; zero where the step is zero.
 
     Example:
-        >>> bias_rounding(np.float32([1.1, 1.1]), np.float32([0.5, 0.0])).numpy().round(3).tolist()
-        [-0.1, 0.0]
+        >>> change = bias_rounding(np.float32([1.25, 1.25]), np.float32([1.0, 0.0]))
+        >>> change.numpy().tolist()
+        [-0.25, 0.0]
     """
     rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
     return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
