@@ -82,17 +82,18 @@ def test_a_float_file_has_no_grids():
 
 
 def _clipping(columns):
-    """Return a network, a compressed copy whose output range is a third of what it needs, samples.
+    """Return a network, a compressed copy whose output range is a tenth of what it needs, samples.
 
     The weights are ones, so that every column is the sum of the inputs.
     """
     inputs = keras.Input((4,))
     dense = layers.Dense(columns, kernel_initializer="ones", name="end")
     plain = keras.Model(inputs, dense(inputs))
-    model, samples = kc.compress(plain, quantization="generic_int8"), _normal((200, 4))
+    model = kc.compress(plain, quantization="generic_int8")
+    samples = np.random.default_rng(1).normal(size=(200, 4)).astype("float32")
     kc.calibrate(model, samples)
     low, high = model.get_layer("end_range").range
-    model.get_layer("end_range").set_range(low / 3, high / 3)
+    model.get_layer("end_range").set_range(low / 10, high / 10)
     return plain, model, samples
 
 
