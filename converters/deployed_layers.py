@@ -16,6 +16,14 @@ from keras_compress.lowering.attention_layers import AttentionMask
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
 
 
+class Reshape(keras.layers.Reshape):
+    """A `Reshape` whose batch stays free: -1 in the file, where Keras' layer has a number."""
+
+    def call(self, inputs):
+        """Reshape the inputs."""
+        return keras.ops.reshape(inputs, (-1, *self.target_shape))
+
+
 def replacement(part, call, copies, ranges):
     """Return what replaces a layer in the deployed model.
 
@@ -31,7 +39,7 @@ def replacement(part, call, copies, ranges):
     shape = call.outputs[0].shape
     if is_affine(part, shape):
         depthwise = copies.custom(part, lambda name: as_depthwise(part, shape[-1], name))
-        return lambda inputs: on_maps(depthwise, inputs)
+        return lambda inputs: on_maps(depthwise, inputs, copies)
     if isinstance(part, NormalizationStep) and part.step == "inverse_root":
         # A variance of zero needs no epsilon: the integer operator saturates at its largest value.
         return copies.custom(part, lambda name: _changed(part, name, epsilon=0.0))
@@ -92,13 +100,15 @@ def as_depthwise(layer, channels, name):
     return depthwise
 
 
-def on_maps(layer, inputs):
+def on_maps(layer, inputs, copies):
     """Call a layer that takes (batch, height, width, channels) on a tensor of any rank."""
     shape = tuple(inputs.shape)
     if len(shape) == 4:
         return layer(inputs)
-    maps = keras.ops.reshape(inputs, (-1, 1, math.prod(shape[1:-1]), shape[-1]))
-    return keras.ops.reshape(layer(maps), (-1, *shape[1:]))
+    sizes = (1, math.prod(shape[1:-1]), shape[-1]), shape[1:]
+    # Keras' counter of names knows nothing of layers that were loaded from a file.
+    maps, back = (copies.added(lambda s=size: Reshape(s)) for size in sizes)
+    return back(layer(maps(inputs)))
 
 
 def _affine(layer):

@@ -195,7 +195,7 @@ def _with_batch_size(model, batch_size):
 
 
 def _deployed_model(graph, batch_size, ranges, input_steps):
-    copies = LayerCopies()
+    copies = LayerCopies(reserved={call.name for call in graph.calls})
     weights = []
 
     def apply(call, args, kwargs):
@@ -203,7 +203,7 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             return args[0]
         operation = call.operation
         if isinstance(operation, ActivationQuantizer):
-            if not ranges or operation.asks_for_step(kwargs):
+            if not ranges or operation.stores_nothing(kwargs):
                 return args[0]
             return _fixed(operation, copies.free_name(operation.name))(args[0])
         if isinstance(operation, CompressedLayer):

@@ -1,5 +1,7 @@
 """Copy a model that was trained in half precision to float32 for the converter."""
 
+import contextlib
+
 import keras
 
 from keras_compress.graph.graph import Value, trace
@@ -7,6 +9,26 @@ from keras_compress.graph.replay import rebuild
 from keras_compress.wrappers.copies import LayerCopies
 
 HALF_PRECISION = ("bfloat16", "float16")
+
+
+@contextlib.contextmanager
+def float32_policy():
+    """Create layers in float32 inside a `with` block, whatever the global dtype policy is.
+
+    A conversion creates layers of its own. Under `mixed_float16` they would cast their inputs
+    down, and the file would contain CAST operators in float.
+
+    Example:
+        >>> with float32_policy():
+        ...     keras.layers.Dense(2).compute_dtype
+        'float32'
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def in_float32(model):

@@ -1,6 +1,7 @@
 """Run a file in LiteRT and read every intermediate tensor."""
 
 import enum
+import warnings
 
 import numpy as np
 
@@ -38,11 +39,14 @@ class TensorValues:
             Kernels.BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             Kernels.XNNPACK: OpResolverType.AUTO,
         }
-        self._interpreter = Interpreter(
-            model_content=self.model.content,
-            experimental_op_resolver_type=resolvers[Kernels(kernels)],
-            experimental_preserve_all_tensors=True,
-        )
+        with warnings.catch_warnings():
+            # LiteRT warns of the memory that all tensors take, with XNNPACK's kernels alone.
+            warnings.filterwarnings("ignore", ".*experimental_preserve_all_tensors")
+            self._interpreter = Interpreter(
+                model_content=self.model.content,
+                experimental_op_resolver_type=resolvers[Kernels(kernels)],
+                experimental_preserve_all_tensors=True,
+            )
         self._interpreter.allocate_tensors()
         self.activations = tuple(_activations(self.graph))
 

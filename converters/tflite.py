@@ -9,13 +9,14 @@ import keras
 
 from keras_compress.compression.apply import strip
 from keras_compress.compression.checks import check_finite
-from keras_compress.converters import export, keras2, missing_ranges
+from keras_compress.converters import export, keras2, missing_ranges, trial_run
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
-from keras_compress.converters.full_precision import HALF_PRECISION, in_float32
+from keras_compress.converters.full_precision import HALF_PRECISION, float32_policy, in_float32
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
+from keras_compress.converters.range_warnings import range_warnings
 from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.verification import (
     read_back,
@@ -40,6 +41,7 @@ ENGINES = "keras_compress.converters.engines"
 _ATTEMPTS = 5
 
 
+@float32_policy()
 def convert(
     model: keras.Model | str | os.PathLike,
     profile: str | os.PathLike | Profile = "generic_int8",
@@ -54,7 +56,7 @@ def convert(
     rewrites: bool = True,
     progress: bool | None = None,
 ) -> ConvertedModel:
-    """Convert a Keras model to a TFLite file, read it back and check that it keeps every promise.
+    """Convert a Keras model to a TFLite file, check that it keeps every promise, and run it once.
 
     Args:
         model: A built Sequential or functional `keras.Model`, plain or compressed, or anything
@@ -83,8 +85,8 @@ def convert(
         A `ConvertedModel`.
 
     Raises:
-        ConversionError: The conversion failed, or its file breaks a promise; the message names
-            the operator, the Keras layer and what to do.
+        ConversionError: The conversion failed, or its file breaks a promise or does not run; the
+            message names the operator, the Keras layer and what to do.
         InvalidArgumentError: The samples, a type or a name cannot be used, or weights are not
             finite.
         UnsupportedModelError: The model is subclassed, unbuilt, or has inputs of free size.
@@ -115,6 +117,7 @@ def convert(
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
+    trial_run.prepare()
     carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
     zeros = expected_zeros(deployable)
     with temporary_folder() as folder:
@@ -140,10 +143,17 @@ def convert(
     require(findings)
     if options.is_quantized and representative_dataset is None:
         require_learned_ranges(emitted, deployable.model)
+    outputs = trial_run.run(emitted.model, inputs, calibration)
+    messages = (*missing, *(calibration.warnings if calibration else ()))
+    if options.is_quantized:
+        unlike = range_warnings(deployable.model, emitted, calibration, outputs)
+        for message in unlike:
+            warnings.warn(message, stacklevel=3)
+        messages += unlike
     return ConvertedModel(
         content=content,
         profile=target.name,
-        warnings=(*missing, *(calibration.warnings if calibration else ())),
+        warnings=messages,
         scopes=exported.scopes,
         output_layers=exported.output_layers,
         rewritten=rewritten,
@@ -171,7 +181,7 @@ def _with_missing_ranges(model, target, dataset, calibration_samples):
     inputs = export.input_specs(model)
     samples = representative_dataset.normalize(dataset, inputs, calibration_samples).arrays
     warning = missing_ranges.warning(model)
-    warnings.warn(warning, stacklevel=3)
+    warnings.warn(warning, stacklevel=4)
     return missing_ranges.measured(model, samples), samples, (warning,)
 
 
@@ -240,7 +250,8 @@ def _calibration(dataset, inputs, deployable, options, calibration_samples):
         return None
     calibration = representative_dataset.normalize(dataset, inputs, calibration_samples)
     for message in calibration.warnings:
-        warnings.warn(message, stacklevel=3)
+        # The caller is behind `_calibration`, `convert` and the function that sets its policy.
+        warnings.warn(message, stacklevel=4)
     return calibration
 
 

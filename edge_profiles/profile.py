@@ -11,6 +11,8 @@ from keras_compress.edge_profiles.operator_rule import OperatorRule
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 
 _NESTED = ("operators", "optimized", "fallback")
+# What a profile names as its engine that is not of one target.
+_ANY_ENGINE = "integer kernels"
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -107,6 +109,11 @@ class Profile:
     def runs_in_litert(self) -> bool:
         """Whether LiteRT executes the file, so that its latency can be measured here."""
         return self.engine.endswith("(LiteRT)")
+
+    @property
+    def rounds_as_xnnpack(self) -> bool:
+        """Whether training rounds as XNNPACK: in LiteRT, and where no target is known."""
+        return self.runs_in_litert or self.engine == _ANY_ENGINE
 
     @property
     def runs_in_tflite_micro(self) -> bool:

@@ -48,33 +48,57 @@ class ConvertedFile:
         )
         self._content = self._values.model.content
         self.tensors = _matched(graph, self._names, outputs)
+        self._read = (*self.tensors.values(), *graph.outputs)
         self._places = {output: place for place, output in enumerate(outputs)}
         self.activations = {
             output: _activation(output, tensor, observed[self._places[output]])
             for output, tensor in self.tensors.items()
         }
 
-    def add(self, batch, reference):
-        """Take one more batch into account, and return the file's outputs for it.
+    def run(self, batch):
+        """Run one batch.
 
         Args:
             batch: One array for each input.
-            reference: The float value of each output.
 
         Returns:
-            One float array for each output.
+            Dict from a tensor's index to its real values (samples, values of a sample).
         """
-        runs = [self._values.run(rows) for rows in self._rows(batch)]
-        count = len(batch[0])
+        size = self._values.graph.inputs[0].shape[0]
+        tensors = {tensor.index: tensor for tensor in self._read}
+        parts: dict[int, list] = {index: [] for index in tensors}
+        for rows in self._rows(batch):
+            run = self._values.run(rows)
+            for index, tensor in tensors.items():
+                parts[index].append(np.asarray(real(run[index], tensor)).reshape(size, -1))
+        return {index: np.concatenate(each)[: len(batch[0])] for index, each in parts.items()}
 
-        def joined(tensor):
-            parts = [np.asarray(real(run[tensor.index], tensor)) for run in runs]
-            return np.concatenate(parts)[:count]
+    def add(self, run, reference):
+        """Take one more batch into account.
 
+        Args:
+            run: What `run` returned for it.
+            reference: The float value of each output.
+        """
         for output, tensor in self.tensors.items():
             floats = reference[self._places[output]]
-            self.activations[output].add(floats, joined(tensor).reshape(floats.shape))
-        return [joined(tensor) for tensor in self._values.graph.outputs]
+            self.activations[output].add(floats, run[tensor.index].reshape(floats.shape))
+
+    def outputs(self, run):
+        """Return the file's outputs for a batch, as float arrays.
+
+        Args:
+            run: What `run` returned for the batch.
+        """
+        return [
+            run[tensor.index].reshape(-1, *tensor.shape[1:])
+            for tensor in self._values.graph.outputs
+        ]
+
+    def operator_of(self, tensor):
+        """Return the name of the operator that makes a tensor."""
+        makers = (o.name for o in self._values.graph.operators if tensor in o.outputs)
+        return next(makers, "input")
 
     def statistics(self, kernels):
         """Return the `LayerStatistics`.
@@ -175,6 +199,7 @@ def _matched(graph, names, outputs):
         layers = names.of_operator(operator)
         if layers and not operators.row(operator.name).is_conversion:
             made.setdefault(_base(layers[-1], names), []).append(operator.outputs[0])
+    samples = graph.inputs[0].shape[0]
     waiting: dict[str, list] = {}
     for output in outputs:
         if not output.is_input:
@@ -182,7 +207,7 @@ def _matched(graph, names, outputs):
     for layer, group in waiting.items():
         tensors = made.get(layer, [])
         for output, tensor in zip(reversed(group), reversed(tensors), strict=False):
-            if tensor.size == int(np.prod(output.shape)) * tensor.shape[0]:
+            if tensor.size == int(np.prod(output.shape)) * samples:
                 tensor_of[output] = tensor
     return {output: tensor_of[output] for output in outputs if output in tensor_of}
 

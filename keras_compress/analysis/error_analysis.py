@@ -4,6 +4,7 @@ import keras
 
 from keras_compress.analysis import sensitivity as layer_sensitivity
 from keras_compress.analysis.converted_file import ConvertedFile
+from keras_compress.analysis.integer_differences import IntegerDifferences
 from keras_compress.analysis.intermediate_outputs import ObservableModel
 from keras_compress.analysis.layer_statistics import LayerStatistics
 from keras_compress.analysis.observed import Observed
@@ -40,7 +41,8 @@ def analyze(
 
     Each tensor that the file holds is compared with the float model's, in the fake-quantized
     Keras model and in the file itself, run in LiteRT with all tensors kept. Each layer is rounded
-    alone, and left in float alone. Causes are ranked by the bits of resolution that they cost.
+    alone, and left in float alone. Causes are ranked by the bits of resolution that they cost. With
+    the compressed model behind the file, its integers are compared with the file's too.
 
     Args:
         model: The float model, a built Sequential or functional `keras.Model`; or a compressed
@@ -71,6 +73,7 @@ def analyze(
     batches = batches_of(plain, data, samples)
     observed = _observe(reference, batches)
     weights = float_kernels(reference)
+    is_trained = simulated is not None
     if simulated is None:
         simulated = ObservableModel.of(plain, Quantization(calibrator="min_max")).model
         calibrate(simulated, lambda: (_structured(simulated, batch) for batch in batches))
@@ -79,7 +82,10 @@ def analyze(
     if converted is not None:
         file = ConvertedFile(converted, outputs, observed, kernels)
     compared = (simulation,) if file is None else (simulation, file)
-    mse = _compare(reference, compared, batches)
+    differences = None
+    if file is not None and is_trained:
+        differences = IntegerDifferences(simulation.observable, file)
+    mse = _compare(reference, compared, batches, differences)
     statistics = [side.statistics(weights) for side in compared]
     return Analysis(
         samples=sum(len(batch[0]) for batch in batches),
@@ -90,6 +96,7 @@ def analyze(
         if sensitivity
         else (),
         causes=ranked_causes(statistics[-1]),
+        integers=() if differences is None else differences.results(),
         node_ids={} if file is None else file.node_ids(),
     )
 
@@ -140,7 +147,7 @@ def _observe(reference, batches):
     return observed
 
 
-def _compare(reference, compared, batches):
+def _compare(reference, compared, batches, differences):
     """Run both sides on every batch; return the mean squared error of the outputs by source."""
     simulated, *files = compared
     sides = ("reference", QuantizedForm.SIMULATED, QuantizedForm.FILE)
@@ -152,7 +159,11 @@ def _compare(reference, compared, batches):
         simulated.add(batch, floats)
         outputs[QuantizedForm.SIMULATED].append(simulated.observable.outputs(batch))
         for file in files:
-            outputs[QuantizedForm.FILE].append(file.add(batch, floats))
+            run = file.run(batch)
+            file.add(run, floats)
+            outputs[QuantizedForm.FILE].append(file.outputs(run))
+            if differences is not None:
+                differences.add(batch, run)
     return {
         str(source): layer_sensitivity.output_mse(outputs["reference"], outputs[source])
         for source in (QuantizedForm.SIMULATED, QuantizedForm.FILE)

@@ -42,15 +42,19 @@ class ObservableModel:
 
     Args:
         model: A model that `kc.compress` returned, with quantization.
+
+    Attributes:
+        graph: Its `Graph`.
+        intermediate_outputs: Its `IntermediateOutput`s, in the order of the calls.
     """
 
     def __init__(self, model):
         self.model = model
-        self._graph = trace(model)
+        self.graph = trace(model)
         kinds = ActivationQuantizer | CompressedLayer
         self._phased = [layer for layer in all_layers(model) if isinstance(layer, kinds)]
         self._phases = {layer: layer.phase for layer in self._phased}
-        names = _input_names(self._graph)
+        names = _input_names(self.graph)
         self.intermediate_outputs = tuple(
             IntermediateOutput(
                 name=names.get(call.inputs[0]) or call.inputs[0].producer.name,
@@ -61,6 +65,10 @@ class ObservableModel:
             )
             for call in self._observed_calls()
         )
+
+    def observed_calls(self):
+        """Return the pairs of a call of a quantizer and its `IntermediateOutput`."""
+        return list(zip(self._observed_calls(), self.intermediate_outputs, strict=True))
 
     @classmethod
     def of(cls, model, quantization):
@@ -96,7 +104,7 @@ class ObservableModel:
             inputs: One array for each input, in the model's order.
         """
         values = self._run(inputs)
-        return [np.asarray(values[value]) for value in self._graph.flat_outputs]
+        return [np.asarray(values[value]) for value in self.graph.flat_outputs]
 
     def values(self, inputs):
         """Return the array of each output, in the order of `intermediate_outputs`.
@@ -110,13 +118,13 @@ class ObservableModel:
     def _observed_calls(self):
         return [
             call
-            for call in self._graph.calls
+            for call in self.graph.calls
             if isinstance(call.operation, ActivationQuantizer)
-            and not call.operation.asks_for_step(call.kwargs)
+            and not call.operation.stores_nothing(call.kwargs)
         ]
 
     def _run(self, inputs):
-        return replay(self._graph, map(keras.ops.convert_to_tensor, inputs))
+        return replay(self.graph, map(keras.ops.convert_to_tensor, inputs))
 
 
 def _input_names(graph):

@@ -63,6 +63,34 @@ class LayerSensitivity:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class IntegerDifference:
+    """How far the integers of one tensor of the file are from those of the trained model.
+
+    Args:
+        layer: The layer that makes it, or the name of the input.
+        operator: The TFLite operator that makes it, or `"input"`.
+        differing: Fraction of its integers that differ.
+        more_than_one_step: Fraction that differ by more than one step of the grid.
+        largest_steps: The largest difference, in steps.
+        introduced: Fraction that differ although the tensors before are made equal: what this
+            operator itself adds.
+    """
+
+    layer: str
+    operator: str
+    differing: float
+    more_than_one_step: float
+    largest_steps: int
+    introduced: float
+
+    def __str__(self):
+        return (
+            f"{self.layer!r} ({self.operator}): {self.differing:.2%} of the integers differ, by at "
+            f"most {self.largest_steps} step{'s' * (self.largest_steps != 1)}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Cause:
     """A likely cause of error.
 
@@ -98,6 +126,8 @@ class Analysis:
         rows: The error of each tensor, in the order of the data.
         sensitivity: What each layer does to the outputs, the worst first.
         causes: Likely causes, the worst first.
+        integers: `IntegerDifference` of each tensor that has the same grid in the trained model and
+            in the file, in the order of the data; empty without a file and its compressed model.
         node_ids: Row's layer -> tensor names in the file, for Model Explorer.
     """
 
@@ -107,7 +137,13 @@ class Analysis:
     rows: tuple[TensorError, ...]
     sensitivity: tuple[LayerSensitivity, ...]
     causes: tuple[Cause, ...]
+    integers: tuple[IntegerDifference, ...] = ()
     node_ids: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def first_difference(self) -> IntegerDifference | None:
+        """The first tensor whose integers differ between the trained model and the file."""
+        return next((each for each in self.integers if each.differing), None)
 
     def of(self, source, kind="activation"):
         """Return the rows of a source, by layer.

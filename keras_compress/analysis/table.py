@@ -16,8 +16,8 @@ def text(analysis):
     Returns:
         Several lines, without a newline at the end.
     """
-    lines = [*_causes(analysis), "", text_table(rows(analysis)), "", *footnotes(analysis)]
-    return "\n".join(lines)
+    sentences = [*_causes(analysis), *_integers(analysis)]
+    return "\n".join([*sentences, "", text_table(rows(analysis)), "", *footnotes(analysis)])
 
 
 def rows(analysis):
@@ -78,6 +78,24 @@ def _causes(analysis):
     lines = [f"{number}. {cause}" for number, cause in enumerate(shown, start=1)]
     more = len(analysis.causes) - len(shown)
     return ["Likely causes:", *lines, *([f"and {more} more"] if more else [])]
+
+
+def _integers(analysis):
+    """Say where the file's integers begin to differ from the trained model's."""
+    if not analysis.integers:
+        return []
+    first = analysis.first_difference
+    if first is None:
+        return ["", "All integers of the file are those of the trained model."]
+    worst = max(analysis.integers, key=lambda each: each.introduced)
+    last = analysis.integers[-1]
+    return [
+        "",
+        f"Integers against the trained model, first difference: {first}.",
+        f"Most is introduced by {worst.layer!r} ({worst.operator}): {worst.introduced:.2%} of its "
+        "integers differ even for equal inputs.",
+        f"The last tensor is {last}.",
+    ]
 
 
 def _db(row):

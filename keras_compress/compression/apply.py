@@ -26,12 +26,14 @@ from keras_compress.graph.graph import Graph, Value, trace
 from keras_compress.graph.rebuilt_model import named_by_layers, named_outputs
 from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
+from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import activation_name, role
 from keras_compress.lowering import whole
 from keras_compress.lowering.activation_layers import SiluProduct
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
+from keras_compress.lowering.normalization_layers import NormalizationAffine
 from keras_compress.lowering.whole_activations import WholeActivations
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
@@ -181,6 +183,7 @@ def strip(model: keras.Model) -> keras.Model:
             return copies.stripped(operation, changes)(args[0], **arguments_of_layer(kwargs))
         if isinstance(operation, PhasedNormalization):
             operation = operation.layer
+            kwargs = {key: value for key, value in kwargs.items() if key != "input_step"}
         return copies.plain(operation, changes)(*args, **kwargs)
 
     stripped = rebuild(graph, apply)
@@ -210,6 +213,7 @@ class _Compressor:
             outputs = args[0]
         else:
             layer = self._layer(call)
+            args = self._rescaled(call, args)
             kwargs = {**kwargs, **self._norm_training(call), **self._steps(layer, call, args)}
             outputs = layer(*args, **kwargs)
         tensors = keras.tree.flatten(outputs)
@@ -227,7 +231,21 @@ class _Compressor:
         if planned.tied_to is not None:
             quantizer = self.quantizers[planned.tied_to]
             return quantizer(tensor, observe=False, averages=planned.averages)
-        return self._quantizer(value, name)(tensor)
+        return self._quantizer(value, name)(tensor, **self._factor_steps(value, tensor))
+
+    def _factor_steps(self, value, tensor):
+        """Return the steps of the factors of a product of two tensors, which is rounded twice."""
+        maker, (settings, placement) = value.producer, self._quantizing()
+        if maker is None or operations.of(maker.operation).form != "matrix_product":
+            return {}
+        sources = [placement.governing.get(factor) for factor in maker.inputs]
+        if len(sources) != 2 or settings.activation_bits > 8:
+            return {}
+        if any(source not in self.quantizers for source in sources):
+            return {}
+        first, second = (self.quantizers[source] for source in sources)
+        step_for = second.asymmetric_step_for if settings.rescales_in_8_bits else second.step_for
+        return {"factor_steps": [first.step_for(tensor), step_for(tensor)]}
 
     def _quantizer(self, value, name):
         """Return the layer that holds the range of a value, created at the first request."""
@@ -236,13 +254,24 @@ class _Compressor:
             bits, planned = settings.activation_bits, placement.ranges[value]
             self.quantizers[value] = ActivationQuantizer(
                 bits=bits,
-                calibrator=settings.calibrator,
+                calibrator=self._calibrator(value),
                 fixed_range=_fixed_range(planned.fixed, bits),
                 masked=planned.masked,
                 non_negative=planned.non_negative,
                 name=self.copies.free_name(f"{name}_range"),
             )
         return self.quantizers[value]
+
+    def _calibrator(self, value):
+        """Return the calibrator of a value; the default clips no output of the model.
+
+        Inside a network a moving average leaves rare extremes out. The outputs are what users read:
+        there a clipped value is wrong, whatever its neighbours are.
+        """
+        settings, placement = self._quantizing()
+        outputs = (placement.governing.get(output) for output in self.graph.flat_outputs)
+        is_default = settings.calibrator == Quantization().calibrator
+        return "min_max" if is_default and value in set(outputs) else settings.calibrator
 
     def _quantizing(self):
         """Return the settings and the ranges, which exist if the model is quantized."""
@@ -256,6 +285,8 @@ class _Compressor:
 
     def _steps(self, layer, call, args):
         """Return the steps of a quantized kernel's input, to round its bias, and of its output."""
+        if _is_depthwise_in_the_file(layer, call):
+            return self._input_step(call, args)
         if not isinstance(layer, CompressedLayer) or layer.quantization is None:
             return {}
         _, placement = self._quantizing()
@@ -267,6 +298,43 @@ class _Compressor:
         if output_range:
             steps["output_step"] = self._quantizer(*output_range).step_for(args[0])
         return steps
+
+    def _input_step(self, call, args):
+        """Return the step of a call's input, to round the shift that is a bias in the file."""
+        if self.settings is None or self.placement is None or self.settings.activation_bits > 8:
+            return {}
+        source = self.placement.governing.get(call.inputs[0])
+        if source not in self.quantizers:
+            return {}
+        return {"input_step": self.quantizers[source].step_for(args[0])}
+
+    def _rescaled(self, call, args):
+        """Rescale the inputs of a concatenation that have ranges of their own, as QUANTIZE does."""
+        if self.settings is None or not self.settings.rescales_in_8_bits:
+            return args
+        if role(call.operation) is not Role.JOIN or not (joined := self._joined_range(call)):
+            return args
+        _, placement = self._quantizing()
+        step = self._quantizer(*joined).step_for(keras.tree.flatten(args)[0])
+
+        def rescaled(value, tensor):
+            source = placement.governing.get(value) if isinstance(value, Value) else None
+            if source not in self.quantizers or source is joined[0]:
+                return tensor
+            return self.quantizers[source].rescaled(tensor, step)
+
+        return keras.tree.map_structure(rescaled, call.args, args)
+
+    def _joined_range(self, call):
+        """Return the value whose range the inputs of a concatenation share, and its call's name."""
+        _, placement = self._quantizing()
+        while call.output not in placement.ranges:
+            readers = [r for r in call.output.consumers if role(r.operation) is Role.JOIN]
+            if not readers:
+                return None
+            call = readers[0]
+        planned = placement.ranges[call.output]
+        return None if planned.tied_to is not None else (call.output, call.name)
 
     def _output_range(self, layer, call):
         """Return the value whose range follows a kernel that rounds twice, and its call's name.
@@ -352,6 +420,12 @@ class _Compressor:
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
             at_run_time=self.settings.at_run_time,
         )
+
+
+def _is_depthwise_in_the_file(layer, call):
+    """Tell whether the file computes a normalization as a depthwise convolution."""
+    is_on_maps = isinstance(layer, PhasedNormalization) and len(call.output.shape) == 4
+    return is_on_maps or isinstance(layer, NormalizationAffine)
 
 
 def _resolved(spec, every):

@@ -22,6 +22,15 @@ from keras_compress.evaluation.baseline import open_baseline
 from keras_compress.evaluation.error_measures import output_error
 from keras_compress.evaluation.execution import run_file, time_file
 from keras_compress.evaluation.metric_choice import Metrics, choose_metrics, score
+from keras_compress.evaluation.output_grid import (
+    SATURATED,
+    column_errors,
+    ends,
+    has_prescribed_grid,
+    saturated,
+    unlike_columns,
+    unlike_sentence,
+)
 from keras_compress.evaluation.result import (
     BaselineResult,
     EvaluationResult,
@@ -126,7 +135,9 @@ def evaluate(
     if reference is not None:
         expected = reference.outputs(_for_keras(x, arrays), file_names, **running)
     references = dict(zip(names, expected, strict=True))
-    outputs, metric_choice = _score(targets, predictions, references, metrics)
+    grids = dict(zip(names, _in_natural_order(output_details(file), file), strict=True))
+    outputs, metric_choice = _score(targets, predictions, references, metrics, grids)
+    warnings += _grid_warnings(outputs, grids)
     main = _main_output(outputs, targets, predictions)
     figures = time_file(
         file,
@@ -216,7 +227,29 @@ def _range_warnings(arrays, inputs):
     return tuple(sentences)
 
 
-def _score(targets, predictions, references, metrics):
+def _grid_warnings(outputs, grids):
+    """Warn of outputs whose one grid is too narrow, or too coarse for some columns."""
+    sentences = []
+    for output in outputs:
+        grid = grids[output.name]
+        if not grid.is_quantized or has_prescribed_grid(grid):
+            continue
+        low, high = ends(grid)
+        if (output.saturated or 0) > SATURATED:
+            sentences.append(
+                f"{output.saturated:.1%} of the baseline's values of output {output.name!r} lie "
+                f"beyond {low:.4g} to {high:.4g}, the range of the file's integers, and are "
+                "clipped. Train or calibrate with samples that reach as far."
+            )
+        sizes = np.array([column.magnitude for column in output.columns])
+        if pair := unlike_columns(sizes):
+            sentences.append(unlike_sentence(f"of output {output.name!r}", sizes, *pair))
+    for sentence in sentences:
+        python_warnings.warn(sentence, stacklevel=3)
+    return tuple(sentences)
+
+
+def _score(targets, predictions, references, metrics, grids):
     """Return an `OutputResult` for each output, and how the metrics were chosen."""
     chosen, metric_choice = choose_metrics(metrics, targets, predictions)
     results = []
@@ -235,9 +268,18 @@ def _score(targets, predictions, references, metrics):
                 baseline_metrics=reference_values,
                 label_agreement=_agreement(target, prediction, reference),
                 output_error=None if reference is None else output_error(reference, prediction),
+                saturated=None if reference is None else saturated(reference, grids[name]),
+                columns=_columns(target, reference, prediction),
             )
         )
     return tuple(results), metric_choice
+
+
+def _columns(target, reference, prediction):
+    """Return the error of each column of quantities; scores of classes are of one kind."""
+    if reference is None or target is not None and labels.are_labels(target, prediction):
+        return ()
+    return column_errors(reference, prediction)
 
 
 def _agreement(target, prediction, reference):

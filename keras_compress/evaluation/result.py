@@ -5,6 +5,7 @@ import html
 
 from keras_compress.evaluation import summary
 from keras_compress.evaluation.latency import Latency
+from keras_compress.evaluation.output_grid import ColumnError
 from keras_compress.evaluation.weight_histogram import WeightHistogram
 from keras_compress.evaluation.weights import WeightTensor
 from keras_compress.support.types import Json
@@ -22,6 +23,9 @@ class OutputResult:
             class; `None` without a baseline and for outputs that are not classes.
         output_error: `mse`, `rmse`, `mae` and `sqnr_db` against the baseline's outputs, or
             `None` without a baseline; `sqnr_db` is `None` if the outputs are equal.
+        saturated: Fraction of the baseline's values beyond the ends of the output's grid; `None`
+            without a baseline or a grid.
+        columns: `ColumnError` of each column of an output of quantities, which share one grid.
     """
 
     name: str
@@ -29,6 +33,8 @@ class OutputResult:
     baseline_metrics: dict[str, float]
     label_agreement: float | None = None
     output_error: dict[str, float | None] | None = None
+    saturated: float | None = None
+    columns: tuple[ColumnError, ...] = ()
 
     def to_json(self) -> Json:
         """Return the fields but the name."""
@@ -149,6 +155,11 @@ class EvaluationResult:
         return self._main.output_error
 
     @property
+    def saturated(self) -> float | None:
+        """Fraction of the baseline's output values beyond the ends of the file's grid."""
+        return self._main.saturated
+
+    @property
     def _main(self):
         return next(output for output in self.outputs if output.name == self.main_output)
 
@@ -166,6 +177,7 @@ class EvaluationResult:
             "model": self._model_json(),
             "label_agreement": self.label_agreement,
             "output_error": self.output_error or dict.fromkeys(("mse", "rmse", "mae", "sqnr_db")),
+            "saturated": self.saturated,
             "main_output": self.main_output,
             "metric_choice": self.metric_choice,
             "outputs": {output.name: output.to_json() for output in self.outputs},

@@ -4,6 +4,7 @@ from keras_compress.support.tables import text_table
 
 _FRACTIONS = ("accuracy", "sparsity", "agreement")
 _MISSING = "-"
+_SHOWN_COLUMNS = 8
 
 
 def rows(result):
@@ -111,7 +112,18 @@ def _agreement_rows(output, prefix):
         exact = "exact" if error["mse"] == 0 else _MISSING
         shown = exact if ratio is None else f"{ratio:.1f} dB"
         agreement_rows.append((f"{prefix}output SQNR", "", shown, ""))
+    if output.saturated:
+        agreement_rows.append((f"{prefix}output clipped", "", f"{output.saturated:.2%}", ""))
+    if output.columns and len(output.columns) <= _SHOWN_COLUMNS:
+        for position, column in enumerate(output.columns):
+            shown = "exact" if not column.rmse else f"{column.rmse:.3g}"
+            label = f"{prefix}column {position} RMSE"
+            agreement_rows.append((label, "", shown, _of_magnitude(column)))
     return agreement_rows
+
+
+def _of_magnitude(column):
+    return f"{column.rmse / column.magnitude:.1%} of largest" if column.magnitude else ""
 
 
 def _size_rows(result):

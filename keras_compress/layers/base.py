@@ -291,6 +291,28 @@ def batch_norm_affine(norm: keras.layers.BatchNormalization) -> tuple[Tensor, Te
     return factor, shift + norm.beta if norm.center else shift
 
 
+def bias_rounding(bias: Tensor, step: Tensor) -> Tensor:
+    """Return the change of a bias by rounding (Jacob et al. 2018, section 2.4).
+
+        round(bias / step) * step - bias
+
+    Args:
+        bias: Float tensor (channels,).
+        step: Tensor (channels,) or scalar: step of the input times that of the kernel, the real
+            value of one unit of the accumulator; zero while nothing is rounded.
+
+    Returns:
+        Tensor (channels,), without a gradient; zero where the step is zero.
+
+    Example:
+        >>> change = bias_rounding(np.float32([1.25, 1.25]), np.float32([1.0, 0.0]))
+        >>> change.numpy().tolist()
+        [-0.25, 0.0]
+    """
+    rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
+    return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
+
+
 def find(layer: keras.Layer) -> LayerType | None:
     """Return the layer type of a Keras layer.
 

@@ -130,7 +130,7 @@ LAYERS = {
     **_rows("Subtract", Role.FUSABLE, "merge", form="difference"),
     **_rows("Multiply", Role.FUSABLE, "merge", form="product"),
     **_rows("Average", Role.OWN, "merge", form="mean"),
-    **_rows("Dot", Role.OWN),
+    **_rows("Dot", Role.OWN, form="matrix_product"),
     # Factors and shifts.
     **_rows("BatchNormalization", Role.FUSABLE, "batch_normalization"),
     **_rows("Rescaling", Role.FUSABLE, "elementwise", form="scaling"),
@@ -142,7 +142,7 @@ LAYERS = {
     **_unknown("CustomScaleLayer", _SEVERAL, "merge", form="scaled_sum"),
     # The parts into which `lowering` splits attentions and layer normalizations.
     **_rows("AttentionMask", Role.JOIN, form="masks_scores"),
-    **_rows("AttentionScores AttentionContext", Role.OWN),
+    **_rows("AttentionScores AttentionContext", Role.OWN, form="matrix_product"),
     **_rows("NormalizationStep NormalizationAffine", Role.OWN),
     **_rows("SiluProduct", Role.FUSABLE, "merge", form="product"),
     # Left in float in training.
@@ -236,7 +236,8 @@ FUNCTIONS = {
     **_rows("Subtract", Role.FUSABLE, "merge", form="difference"),
     **_rows("Multiply", Role.FUSABLE, "merge", form="product"),
     **_rows("Divide TrueDivide Power", Role.OWN, "merge"),
-    **_rows("Dot Matmul Einsum", Role.OWN),
+    **_rows("Dot Matmul", Role.OWN, form="matrix_product"),
+    **_rows("Einsum", Role.OWN),
     **_unknown("DivideNoNan Mod FloorDivide Logaddexp Arctan2 Where", _SEVERAL, "merge"),
     **_unknown("Fmod Fmax Fmin Hypot Ldexp Logaddexp2 Nextafter Heaviside Select", _SEVERAL),
     **_unknown("Cross Inner Kron Outer Tensordot Vdot CDist DotProductAttention", _SEVERAL),

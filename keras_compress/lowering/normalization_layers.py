@@ -3,6 +3,10 @@
 import keras
 from keras import ops
 
+from keras_compress.layers.base import bias_rounding
+
+_WEIGHT_LIMIT = 127.0
+
 
 @keras.saving.register_keras_serializable(package="keras_compress")
 class NormalizationStep(keras.layers.Layer):
@@ -91,10 +95,25 @@ class NormalizationAffine(keras.layers.Layer):
                 setattr(self, name, weight)
         self.built = True
 
-    def call(self, inputs):
-        """Scale and shift the inputs."""
+    def call(self, inputs, input_step=None):
+        """Scale and shift the inputs.
+
+        Args:
+            inputs: Tensor (batch, ..., channels).
+            input_step: Step of the inputs' grid, a scalar. The file rounds beta to multiples of
+                this step times gamma / 127, and so does this layer.
+        """
         outputs = inputs if self.gamma is None else inputs * ops.cast(self.gamma, inputs.dtype)
-        return outputs if self.beta is None else outputs + ops.cast(self.beta, inputs.dtype)
+        if self.beta is None:
+            return outputs
+        return outputs + ops.cast(self._shift(input_step), inputs.dtype)
+
+    def _shift(self, input_step):
+        beta = ops.convert_to_tensor(self.beta)
+        if input_step is None:
+            return beta
+        factor = 1.0 if self.gamma is None else ops.abs(ops.convert_to_tensor(self.gamma))
+        return beta + bias_rounding(beta, input_step * factor / _WEIGHT_LIMIT)
 
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""

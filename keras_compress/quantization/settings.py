@@ -32,6 +32,7 @@ class Settings:
         layer_bits: Dict from layer name to the width of its weights.
         packs_int4: Whether the target stores weights of at most 4 bits two to a byte.
         at_run_time: Whether the target quantizes the inputs of kernels at run time.
+        rescales_in_8_bits: Whether QUANTIZE rounds as XNNPACK's (`rescaled_in_8_bits`).
     """
 
     weight_bits: int
@@ -44,6 +45,7 @@ class Settings:
     layer_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     packs_int4: bool = False
     at_run_time: bool = False
+    rescales_in_8_bits: bool = False
 
 
 def resolve_settings(
@@ -84,6 +86,7 @@ def resolve_settings(
         layer_bits=layer_bits,
         packs_int4=target.int4,
         at_run_time=target.quantizes_at_run_time and activation_bits == FLOAT_BITS,
+        rescales_in_8_bits=target.rounds_as_xnnpack and activation_bits == 8,
     )
     for width in (settings.weight_bits, *layer_bits.values()):
         if quantization.profile is not None and width not in target.weight_bits:

@@ -425,6 +425,11 @@ class Pool:
         else:
             child.end()
 
+    def warm(self) -> None:
+        """Start a child unless one is waiting, so that the next job finds it ready."""
+        if not any(child.is_ready() for child in self.idle):
+            self._idle.append((self._start(), time.monotonic()))
+
     def end_idle(self) -> None:
         """End the children that wait for a job."""
         with contextlib.suppress(IndexError):

@@ -10,6 +10,7 @@ from keras_compress.quantization.fake_quant import (
     fake_quantize_activations,
     ties_away_from_zero,
 )
+from keras_compress.quantization.requantization import rescaled_in_8_bits, rounded_twice
 from keras_compress.support import plugins
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.replicas import extremes_of_all, several_replicas
@@ -18,6 +19,7 @@ from keras_compress.wrappers.state_variable import where
 # exp(-10) of the largest weight: 100 masked positions add up to less than half a softmax step.
 MASK_MARGIN = 10.0
 CALIBRATORS = "keras_compress.quantization.calibrators"
+_ASYMMETRIC = "asymmetric"
 
 
 @keras.saving.register_keras_serializable(package="keras_compress")
@@ -84,26 +86,44 @@ class ActivationQuantizer(PhasedLayer):
             aggregation="only_first_replica",
         )
 
-    def call(self, inputs, training=None, observe=True, averages=False, step_only=False):
-        """Round the inputs or, for a call from `step_for`, return the step of their grid.
+    def call(
+        self,
+        inputs,
+        training=None,
+        observe=True,
+        averages=False,
+        step_only=False,
+        rescaled_to=None,
+        factor_steps=None,
+    ):
+        """Round the inputs; or return the step of their grid, or move them towards another grid.
 
         Args:
             inputs: Tensor of any shape.
             training: See `round`.
             observe: See `round`.
             averages: See `round`.
-            step_only: Set only by `step_for`.
+            step_only: Set only by `step_for` and `asymmetric_step_for`.
+            rescaled_to: Set only by `rescaled`.
+            factor_steps: For a product of two tensors (BATCH_MATMUL), the steps of their grids.
 
         Returns:
             Tensor of the same shape; or the step, a scalar that is zero while nothing is rounded.
         """
-        return self.step if step_only else self.round(inputs, training, observe, averages)
+        if step_only:
+            return self._asymmetric_step if step_only == _ASYMMETRIC else self.step
+        if rescaled_to is not None:
+            return rescaled_in_8_bits(inputs, self.step, rescaled_to)
+        if factor_steps is not None:
+            first, second = factor_steps
+            inputs = rounded_twice(inputs, first * second, self.step, away=True)
+        return self.round(inputs, training, observe, averages)
 
     def step_for(self, inputs):
         """Add the step of the grid that values are rounded to, as a tensor of a model's graph.
 
         A kernel that reads these values needs the step to round its bias. A graph contains only
-        calls of layers, so this is a call with a special keyword (see `asks_for_step`).
+        calls of layers, so this is a call with a special keyword (see `stores_nothing`).
 
         Args:
             inputs: The values, a tensor of the graph.
@@ -113,14 +133,42 @@ class ActivationQuantizer(PhasedLayer):
         """
         return self(inputs, step_only=True)
 
+    def asymmetric_step_for(self, inputs):
+        """Like `step_for`, but zero where the grid's zero point is 0.
+
+        LiteRT's BATCH_MATMUL rounds twice, except where the zero point of its second factor is 0.
+
+        Args:
+            inputs: The values, a tensor of the graph.
+
+        Returns:
+            A scalar tensor of the graph.
+        """
+        return self(inputs, step_only=_ASYMMETRIC)
+
+    def rescaled(self, inputs, step):
+        """Move rounded values to where LiteRT's QUANTIZE puts them on another grid.
+
+        A concatenation has one grid for all its inputs and its output. The file has a QUANTIZE
+        before it for an input that has a grid of its own.
+
+        Args:
+            inputs: Values on this layer's grid, a tensor of the graph.
+            step: Step of the other grid, a scalar tensor of the graph.
+
+        Returns:
+            A tensor of the graph of the same shape, not rounded yet.
+        """
+        return self(inputs, rescaled_to=step)
+
     @staticmethod
-    def asks_for_step(kwargs):
-        """Tell whether the keyword arguments of a call are those of `step_for`.
+    def stores_nothing(kwargs):
+        """Tell whether a call makes no tensor of the file: those of `step_for` and `rescaled`.
 
         Args:
             kwargs: Keyword arguments of a call in a model's graph.
         """
-        return bool(kwargs.get("step_only"))
+        return bool(kwargs.get("step_only")) or kwargs.get("rescaled_to") is not None
 
     def round(self, inputs, training=None, observe=True, averages=False):
         """Round values to the grid, and learn its range in training steps.
@@ -225,6 +273,13 @@ class ActivationQuantizer(PhasedLayer):
         step = activation_grid(low, high, self.bits)[0]
         return ops.where(ops.convert_to_tensor(self.count) > 0, step, ops.zeros_like(step))
 
+    @property
+    def _asymmetric_step(self):
+        low, high = self.fixed_range or self._ends()
+        _, zero_point, _, q_max = activation_grid(low, high, self.bits)
+        step = self.step
+        return ops.where(ops.equal(zero_point, (q_max + 1) / 2), ops.zeros_like(step), step)
+
     def _extremes(self, inputs):
         """Return a function that returns the extremes of the inputs over all replicas.
 
@@ -294,7 +349,14 @@ class ActivationQuantizer(PhasedLayer):
         return tuple(float(end) for end in ends)
 
     def compute_output_spec(
-        self, inputs, training=None, observe=True, averages=False, step_only=False
+        self,
+        inputs,
+        training=None,
+        observe=True,
+        averages=False,
+        step_only=False,
+        rescaled_to=None,
+        factor_steps=None,
     ):
         """Return the shape and dtype of the input, or of the step."""
         if step_only:

@@ -12,12 +12,17 @@ from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
 
 
 class LayerCopies:
-    """Copies layers for a rebuilt model: one copy per layer, unique names, weights copied last."""
+    """Copies layers for a rebuilt model: one copy per layer, unique names, weights copied last.
 
-    def __init__(self):
+    Args:
+        reserved: Names of the model's layers, which `added` does not give to others.
+    """
+
+    def __init__(self, reserved=()):
         self._copies = {}
         self._sources = []
         self._names = set()
+        self._reserved = frozenset(reserved)
 
     def plain(self, operation, changes=None):
         """Return the copy of a layer; other operations have no state and are returned unchanged.
@@ -121,6 +126,18 @@ class LayerCopies:
             free, number = f"{name}_{number}", number + 1
         self._names.add(free)
         return free
+
+    def added(self, make):
+        """Return a layer that the model does not have, whose name no layer of the model has.
+
+        Args:
+            make: Called without arguments, returns a new layer that Keras named.
+        """
+        layer = make()
+        while layer.name in self._names | self._reserved:
+            layer = make()
+        self._names.add(layer.name)
+        return layer
 
     def copy_weights(self):
         """Copy the weights to all copies; call it once the model is built."""

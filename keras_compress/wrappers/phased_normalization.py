@@ -1,8 +1,12 @@
 """BatchNormalization that cannot be folded into a kernel: its statistics freeze with the ranges."""
 
 import keras
+from keras import ops
 
+from keras_compress.layers.base import batch_norm_affine, bias_rounding
+from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.wrappers.fused_normalization import normalize
+from keras_compress.wrappers.state_variable import when
 from keras_compress.wrappers.wrapping_layer import WrappingLayer
 
 
@@ -30,9 +34,27 @@ class PhasedNormalization(WrappingLayer):
         self.build_phase()
         self.built = True
 
-    def call(self, inputs, training=None, mask=None):
-        """Normalize the inputs; in training by the batch's statistics until they are frozen."""
-        return normalize(self.layer, inputs, self.is_learning_step(training), mask)
+    def call(self, inputs, training=None, mask=None, input_step=None):
+        """Normalize the inputs; in training by the batch's statistics until they are frozen.
+
+        Args:
+            inputs: Tensor (batch, ..., channels).
+            training: Whether this is a training step.
+            mask: As for the normalization.
+            input_step: Step of the inputs' grid, a scalar, where the file computes a depthwise
+                convolution: it rounds the shift to multiples of this step times factor / 127.
+        """
+        learning = self.is_learning_step(training)
+        outputs = normalize(self.layer, inputs, learning, mask)
+        if input_step is None or learning is True:
+            return outputs
+        factor, shift = batch_norm_affine(self.layer)
+        change = when(
+            learning,
+            lambda: ops.zeros_like(shift),
+            lambda: bias_rounding(shift, input_step * ops.abs(factor) / weight_limit(8)),
+        )
+        return outputs + ops.cast(change, outputs.dtype)
 
     def compute_output_shape(self, input_shape):
         """Return the input's shape."""

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.layers import base as layer_types
-from keras_compress.layers.base import batch_norm_affine
+from keras_compress.layers.base import batch_norm_affine, bias_rounding
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS, rounded_at_run_time
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.projection import Projection
@@ -309,10 +309,7 @@ class RoundedKernels(WrappingLayer):
             Tensor (channels,). The folded bias plus this tensor is a multiple of the input's step
             times the kernel's step.
         """
-        step = self.accumulator_step(input_step)
-        bias = self.folded_bias()
-        rounded = ops.round(bias / ops.where(step > 0, step, 1.0)) * step
-        return ops.stop_gradient(ops.where(step > 0, rounded - bias, 0.0))
+        return bias_rounding(self.folded_bias(), self.accumulator_step(input_step))
 
 
 def _widths(quantizer, narrowest):

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 import keras_compress as kc
-from keras_compress.quantization.requantization import rounded_twice
+from keras_compress.quantization.requantization import rescaled_in_8_bits, rounded_twice
 
 
 def _by_integers(accumulators, multiplier):
@@ -35,6 +35,37 @@ def test_values_pass_where_the_output_is_not_rounded():
     values = ops.convert_to_tensor([[0.123, -4.56]])
     found = rounded_twice(values, ops.convert_to_tensor([0.1, 0.2]), ops.zeros(()))
     np.testing.assert_array_equal(found, values)
+
+
+@pytest.mark.parametrize("multiplier", [0.031, 0.0047])
+def test_ties_go_away_from_zero_on_request(multiplier):
+    """As BATCH_MATMUL rounds: the same for -x as for x, with the other sign."""
+    accumulators = np.random.default_rng(0).integers(1, 3000, 4000)
+    step = ops.convert_to_tensor([multiplier], "float32")
+    both = [
+        ops.convert_to_numpy(rounded_twice(values, step, ops.ones(()), away=True))[:, 0]
+        for sign in (1, -1)
+        for values in [ops.convert_to_tensor(sign * accumulators[:, None] * multiplier, "float32")]
+    ]
+    expected = _by_integers(accumulators, multiplier)
+    assert np.mean(np.round(both[0]) == expected) > 0.9995
+    np.testing.assert_array_equal(both[0], -both[1])
+
+
+@pytest.mark.parametrize("ratio", [0.005, 0.3, 0.7131, 1.0, 1.026, 2.5])
+def test_quantize_multiplies_by_eight_bits(ratio):
+    """XNNPACK's arithmetic in Python's integers."""
+    integers = np.arange(-128, 128)
+    multiplier = round(256 * ratio)
+    expected = [(q * multiplier + 128) >> 8 for q in integers.tolist()]
+    values = rescaled_in_8_bits(ops.convert_to_tensor(integers, "float32") * ratio, ratio, 1.0)
+    np.testing.assert_array_equal(np.round(ops.convert_to_numpy(values)), expected)
+
+
+@pytest.mark.parametrize("steps", [(0.0, 1.0), (1.0, 0.0), (1.0, 300.0)])
+def test_values_pass_where_quantize_is_not_xnnpacks(steps):
+    values = ops.convert_to_tensor([0.5, -3.0])
+    np.testing.assert_array_equal(rescaled_in_8_bits(values, *steps), values)
 
 
 def _network(end):

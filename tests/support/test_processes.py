@@ -183,6 +183,13 @@ def test_a_child_that_waited_too_long_or_was_killed_is_replaced(pool):
     assert use(pool) != second
 
 
+def test_a_child_is_started_before_its_job(pool):
+    pool.warm()
+    pool.warm()
+    (child,) = pool.idle
+    assert use(pool) == child.pid
+
+
 def test_idle_children_of_all_pools_are_ended(pool):
     pid = use(pool)
     processes.end_idle()

@@ -99,5 +99,5 @@ def test_a_graph_holds_the_step_of_the_grid():
     assert step.shape == ()
     quantizer.set_phase(Phase.LEARNING)
     assert float(model(np.ones((1, 2)))[1]) == pytest.approx(1.0)
-    asks = [quantizer.asks_for_step(call.kwargs) for call in trace(model).calls]
+    asks = [quantizer.stores_nothing(call.kwargs) for call in trace(model).calls]
     assert sorted(asks) == [False, True]
