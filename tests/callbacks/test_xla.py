@@ -37,10 +37,10 @@ def test_tpus_know_nothing_else(monkeypatch):
 @pytest.mark.parametrize(("asked", "gpus", "said"), [(True, 0, 1), (False, 0, 0), (True, 1, 0)])
 def test_phases_that_xla_compiles_anew_are_said_once(asked, gpus, said, monkeypatch):
     messages = []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU"] * gpus)
     monkeypatch.setattr(xla.logging, "log_first_n", lambda level, text, n: messages.append(n))
     model = kc.compress(compiled(), quantization="generic_int8")
     model.compile("sgd", "mse", jit_compile=asked, run_eagerly=False)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU"] * gpus)
     callback = kc.QuantizationCallback()
     callback.set_model(model)
     callback.on_train_begin()
