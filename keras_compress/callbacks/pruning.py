@@ -1,5 +1,6 @@
 """Updates masks along a schedule during `fit`."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,16 +17,21 @@ from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.masks import check_items, compute_masks
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.spec import Pruning
+from keras_compress.wrappers.model_kernels import in_words
 
 
 class PruningCallback(ScheduleCallback):
     """Prunes a model while `fit` trains it.
 
     At the update steps of the schedule, the callback scores the weights again and computes new
-    masks. The current sparsity, the fraction of prunable weights that masks set to zero, is in the
-    logs of each batch and epoch as `sparsity`. Callbacks listed after this one see it, and so do
-    the progress bar and `History`, which Keras always calls last. List `TensorBoard`, `CSVLogger`
-    and the like after this callback.
+    masks. The current sparsity is in the logs of each batch and epoch as `sparsity`:
+
+        sparsity = weights that masks set to zero / weights of all prunable kernels of the model
+
+    Kernels that are not pruned count too, those of recurrent layers for example. Layers that
+    pruning does not reach are named in a warning when `fit` begins. Callbacks listed after this one
+    see the logs, and so do the progress bar and `History`, which Keras always calls last. List
+    `TensorBoard`, `CSVLogger` and the like after this callback.
 
     In a compressed model, masks and step are weights of the model. Checkpoints, `BackupAndRestore`
     and `.keras` files contain them, and training resumes where it stopped. A plain model is pruned
@@ -104,6 +110,7 @@ class PruningCallback(ScheduleCallback):
         for schedule, targets in self._groups.items():
             self._check_group(schedule, targets)
         self._step.outside.extend(self._pruned.outside)
+        self._warn_of_unreached()
 
     def apply(self, schedule: Schedule, sparsity: float) -> None:
         """See `ScheduleCallback.apply`."""
@@ -143,9 +150,8 @@ class PruningCallback(ScheduleCallback):
 
     def measure(self) -> None:
         """See `ScheduleCallback.measure`."""
-        counts = [target.counts() for target in self._pruned.targets]
-        zeros, sizes = zip(*counts, strict=True)
-        self.sparsity = float(sum(zeros) / sum(sizes))
+        zeros = sum(target.counts()[0] for target in self._pruned.targets)
+        self.sparsity = float(zeros / self._pruned.size)
 
     def logs(self) -> dict[str, float]:
         """See `StepCallback.logs`."""
@@ -205,6 +211,20 @@ class PruningCallback(ScheduleCallback):
                 100 * share,
                 100 * final,
                 type(schedule).__name__,
+            )
+
+    def _warn_of_unreached(self):
+        unreached = self._pruned.unreached
+        if unreached:
+            inside = "kc.compress does not prune what is inside another layer, such as "
+            inside += "TimeDistributed; kc.PruningCallback does in a plain model. "
+            warnings.warn(
+                f"PruningCallback: {in_words(unreached)} will be pruned. They count in the "
+                f"sparsity of the logs. {inside if self._pruned.stores_masks else ''}A custom "
+                "layer is pruned if it has compressed_weights (docs/custom_layers.md). To leave "
+                "layers out without this warning, select the others by name or with "
+                "kc.Pruning(layers=...).",
+                stacklevel=2,
             )
 
     def _check_group(self, schedule, targets):

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import math
 from collections.abc import Mapping
 
 import keras
@@ -11,10 +13,16 @@ from keras import ops
 from keras_compress.callbacks.step_callback import check_built
 from keras_compress.errors import CompressionError, InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers
-from keras_compress.layers.base import find
+from keras_compress.layers.base import find, is_of_compress
 from keras_compress.pruning.masks import PrunableWeights
 from keras_compress.spec import Pruning
 from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.model_kernels import (
+    kernels_of,
+    model_layers,
+    selects,
+    unreached_layers,
+)
 from keras_compress.wrappers.prunable_kernel import PrunableKernel, prunable_kernels
 
 
@@ -68,7 +76,41 @@ class Target:
         variable.assign(variable * self.kernel.mask)
 
 
-class CompressedTargets:
+class Targets:
+    """The kernels of a model that are pruned, beside those that are not.
+
+    Args:
+        model: A model whose layers are built.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.targets = []
+
+    @functools.cached_property
+    def size(self):
+        """The number of weights of all prunable kernels of the model, pruned or not."""
+        variables = [kernel.variable for kernel in self._kernels]
+        variables += [target.kernel.variable for target in self.targets]
+        sizes = {id(variable): math.prod(variable.shape) for variable in variables}
+        return sum(sizes.values())
+
+    @property
+    def unreached(self):
+        """List the layers with weights that stay dense though the user selected them."""
+        reached = {id(target.kernel.variable) for target in self.targets}
+        return unreached_layers(self._kernels, reached, self.is_selected)
+
+    @functools.cached_property
+    def _kernels(self):
+        return kernels_of(model_layers(self.model))
+
+    def is_selected(self, layer):
+        """Tell whether the user wants to have a layer pruned that is not, or only in part."""
+        raise NotImplementedError
+
+
+class CompressedTargets(Targets):
     """The targets of a compressed model, whose wrappers hold and apply the masks.
 
     Args:
@@ -79,12 +121,17 @@ class CompressedTargets:
     stores_masks = True
 
     def __init__(self, model):
+        super().__init__(model)
         self.targets = [
             Target(kernel, layer.pruning, layer)
             for layer in all_layers(model)
             if isinstance(layer, CompressedLayer) and layer.pruning is not None
             for kernel in layer.prunable_kernels
         ]
+
+    def is_selected(self, layer):
+        """See `Targets.is_selected`; whatever `kc.compress` was told to choose is wrapped."""
+        return all(target.pruning.layers is None for target in self.targets)
 
     def zeros(self):
         """Return the number of weights that masks set to zero."""
@@ -97,7 +144,7 @@ class CompressedTargets:
         """Do nothing: the wrapper keeps its masks."""
 
 
-class PlainTargets:
+class PlainTargets(Targets):
     """The targets of a plain model, whose masks act as constraints on the kernels.
 
     A constraint is part of the traced train step. So masked weights are zero right after each
@@ -113,7 +160,8 @@ class PlainTargets:
     stores_masks = False
 
     def __init__(self, model, pruning):
-        self._model = model
+        super().__init__(model)
+        self._pruning = pruning
         layers = all_layers(model)
         _check_names(pruning, layers)
         # Masks need the shapes of kernels.
@@ -138,6 +186,12 @@ class PlainTargets:
         self.outside = tuple(target.kernel.mask for target in self.targets)
         model.make_train_function(force=True)
 
+    def is_selected(self, layer):
+        """See `Targets.is_selected`; a dict selects layers that exist and can be pruned."""
+        if isinstance(self._pruning, Mapping):
+            return False
+        return self._pruning.layers is None or selects(self._pruning.layers, layer)
+
     def zeros(self):
         """Return the number of zeros in the kernels."""
         return sum(target.zeros() for target in self.targets)
@@ -156,7 +210,7 @@ class PlainTargets:
                 target.enforce()
         for target in self.targets:
             target.kernel.variable.constraint = target.kernel.variable.constraint.own
-        self._model.make_train_function(force=True)
+        self.model.make_train_function(force=True)
 
 
 class MaskConstraint(keras.constraints.Constraint):
@@ -193,7 +247,7 @@ def find_targets(model, pruning=None):
         InvalidArgumentError: Nothing to prune, or `pruning` for a compressed model.
         UnknownNameError: A name that no layer has.
     """
-    compressed = any(isinstance(layer, CompressedLayer) for layer in all_layers(model))
+    compressed = any(is_of_compress(layer) for layer in all_layers(model))
     if compressed and pruning is not None:
         raise InvalidArgumentError(
             "A compressed model uses the pruning passed to kc.compress(model, pruning=...), so the "
@@ -222,15 +276,14 @@ def check_zeros(pruned, sparsity):
     Raises:
         CompressionError: It has fewer.
     """
-    size = sum(target.counts()[1] for target in pruned.targets)
     zeros = pruned.zeros()
-    if zeros < sparsity * size - len(pruned.targets):
+    if zeros < sparsity * pruned.size - len(pruned.targets):
         raise CompressionError(
             "The model that fit hands back must be as sparse as the logs say. A callback replaced "
             "its weights, by those of an epoch before it was pruned. In your own callback, compare "
             "and restore only epochs in which kc.PruningCallback.target_reached is true; "
             "keras.callbacks.EarlyStopping does so here. "
-            f"Received: {zeros / size:.1%} zeros, where the logs say {sparsity:.1%}"
+            f"Received: {zeros / pruned.size:.1%} zeros, where the logs say {sparsity:.1%}"
         )
 
 

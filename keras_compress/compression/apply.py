@@ -18,6 +18,7 @@ from keras_compress.compression.checks import (
 from keras_compress.compression.preparation import prepare
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
+from keras_compress.compression.selection import check_selection, pruning_of
 from keras_compress.data.types import Samples
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError
@@ -52,7 +53,6 @@ from keras_compress.wrappers.config import (
     QUANTIZERS,
     SCHEDULES,
     WeightQuantization,
-    every_layer,
 )
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
@@ -96,8 +96,8 @@ def compress(
     Raises:
         UnsupportedModelError: The model is unbuilt, not a Keras 3 model, or cannot be traced.
         UnknownNameError: A layer, criterion, pattern, quantizer or profile that does not exist.
-        InvalidArgumentError: Nothing to do, weights that are not finite, a model that is already
-            compressed, or a strategy of several workers.
+        InvalidArgumentError: Nothing to do or to prune, weights that are not finite, a model that
+            is already compressed, or a strategy of several workers.
 
     Example:
         >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
@@ -128,6 +128,7 @@ def compress(
     parts = _split_attention(graph, pruning, quantization, clustering)
     pruning = _named_by_parts(pruning, parts)
     check_pruning(graph, pruning)
+    check_selection(graph, pruning, is_alone=quantization is None and clustering is None)
     clustering = _resolved_clustering(clustering)
     check_finite(model)
     settings = resolve_settings(quantization)
@@ -358,7 +359,8 @@ class _Compressor:
 
     def _layer(self, call):
         layer = call.operation
-        pruning, weights = self._pruning_of(layer), self._quantization_of(layer)
+        pruning = _resolved(pruning_of(layer, self.pruning))
+        weights = self._quantization_of(layer)
         clustering = self._clustering_of(layer)
         norm = self.placement.folded.get(call) if self.placement else None
         if self.settings and isinstance(layer, keras.layers.BatchNormalization):
@@ -384,19 +386,6 @@ class _Compressor:
             clustering=clustering,
             name=name,
         )
-
-    def _pruning_of(self, layer):
-        layer_type = layer_types.find(layer)
-        if self.pruning is None or layer_type is None:
-            return None
-        if isinstance(self.pruning, Mapping):
-            spec = self.pruning.get(layer.name)
-            return None if spec is None else _resolved(spec, every=True)
-        if self.pruning.layers is not None:
-            return _resolved(self.pruning, every=True) if self.pruning.layers(layer) else None
-        if not any(kernel.prunable for kernel in layer_type.kernels(layer)):
-            return None
-        return _resolved(self.pruning, every=False)
 
     def _clustering_of(self, layer):
         layer_type = layer_types.find(layer)
@@ -428,15 +417,15 @@ def _is_depthwise_in_the_file(layer, call):
     return is_on_maps or isinstance(layer, NormalizationAffine)
 
 
-def _resolved(spec, every):
+def _resolved(spec):
+    if spec is None:
+        return None
+    schedule = spec.schedule
     return dataclasses.replace(
         spec,
         pattern=plugins.resolve(PATTERNS, spec.pattern, Pattern),
         criterion=plugins.resolve(CRITERIA, spec.criterion, Criterion),
-        schedule=None
-        if spec.schedule is None
-        else plugins.resolve(SCHEDULES, spec.schedule, Schedule),
-        layers=every_layer if every else None,
+        schedule=None if schedule is None else plugins.resolve(SCHEDULES, schedule, Schedule),
     )
 
 

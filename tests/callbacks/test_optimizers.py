@@ -63,6 +63,8 @@ CASES = {
     "sample_weight": Case(fit={"sample_weight": np.linspace(0, 2, 64)}),
 }
 
+SIZES = {"hidden": 8 * 16, "middle": 16 * 8, "head": 8 * 4}  # weights of each kernel
+
 
 def network(case):
     keras.utils.set_random_seed(3)
@@ -102,6 +104,8 @@ def schedule(case):
     return [RAMP(min(RAMP.end_step, case.updates * (epoch + 1))) for epoch in range(EPOCHS)]
 
 
+# kc.compress does not look into SpectralNormalization, and fit says so.
+@pytest.mark.filterwarnings("ignore:PruningCallback. 0 % of layer 'spectral_norm:UserWarning")
 @pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
 @pytest.mark.parametrize("name", CASES)
 def test_zeros_schedule_logs_and_file_agree(name, wrap, tmp_path):
@@ -113,13 +117,15 @@ def test_zeros_schedule_logs_and_file_agree(name, wrap, tmp_path):
     history = fit(model, kc.PruningCallback(RAMP), *saving, **case.fit)
     assert np.all(np.isfinite(history["loss"]))
     pruned = {"hidden", "head"} if wrap and case.wrapper else {"hidden", "middle", "head"}
-    assert history["sparsity"] == pytest.approx(schedule(case), abs=0.02)
+    reached = sum(SIZES[layer] for layer in pruned) / sum(SIZES.values())
+    expected = schedule(case)
+    assert history["sparsity"] == pytest.approx([reached * s for s in expected], abs=0.02)
     for trained in (model, kc.load_model(path)):
         shares = zeros(trained)
         for layer in pruned:
-            assert shares[layer] >= history["sparsity"][-1] - 1 / 32
+            assert shares[layer] >= history["sparsity"][-1] / reached - 1 / 32
             if name not in ("ftrl", "non_neg"):  # These make zeros of their own.
-                assert shares[layer] <= history["sparsity"][-1] + 1 / 32
+                assert shares[layer] <= history["sparsity"][-1] / reached + 1 / 32
 
 
 @pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
@@ -177,7 +183,9 @@ def test_two_schedule_callbacks_of_a_plain_model_go_on_in_a_second_fit():
     for epoch in range(3):
         history = fit(model, kernels, channels, epochs=1)
         assert kernels.step == channels.step == (epoch + 1) * STEPS
-    assert history["sparsity"] == [0.75] and history["channels"][0] <= 0.78
+    middle = SIZES["middle"] / sum(SIZES.values())
+    assert history["sparsity"] == [pytest.approx(0.75 * middle)]
+    assert history["channels"][0] <= 0.78
     late = kc.PruningCallback(RAMP, {"head": kc.Pruning()})
     fit(model, late, channels, epochs=1)
     assert (late.step, channels.step) == (STEPS, 4 * STEPS)
