@@ -140,7 +140,7 @@ def in_words(layers: Collection[UnreachedLayer]) -> str:
     """
     named = [str(layer) for layer in list(layers)[:_NAMED]]
     if len(layers) > _NAMED:
-        named.append(f"{len(layers) - _NAMED} more layers")
+        named.append(f"{len(layers) - _NAMED} more")
     return ", ".join(named)
 
 

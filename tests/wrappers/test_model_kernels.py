@@ -87,4 +87,4 @@ def test_unreached_layers_are_named_by_size_and_the_rest_counted():
     share = round(100 * 66 / total)
     words = in_words(unreached)
     assert words.startswith(f"0 % of layer 'rnn6' (SimpleRNN, 66 weights, {share} % of the model's")
-    assert words.endswith("1 more layers") and "rnn2" not in words
+    assert words.endswith(", 1 more") and "rnn2" not in words
