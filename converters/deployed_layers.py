@@ -99,7 +99,7 @@ def _merge_with_itself(part, call):
         return keras.ops.multiply
     if len(call.inputs) != 2 or call.inputs[0] is not call.inputs[1]:
         return None
-    return {"product": keras.ops.multiply, "sum": keras.ops.add}.get(form)
+    return {"product": keras.ops.multiply, "sum": keras.ops.add}.get(form or "")
 
 
 def _ends_with_reshape(value):
