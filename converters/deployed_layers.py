@@ -4,6 +4,9 @@ A layer that multiplies each channel by a factor and adds an offset becomes one 
 convolution, which has a scale for each channel. Left as a MUL and an ADD, each would have a single
 scale, and the converter would put a DEQUANTIZE and a QUANTIZE before the first operation of a
 Normalization or a Rescaling.
+
+A tensor that is multiplied by itself, or added to itself, is a feature map there: see
+`MergedWithItself`.
 """
 
 import math
@@ -11,9 +14,21 @@ import math
 import keras
 import numpy as np
 
+from keras_compress.layers import operations
 from keras_compress.layers.base import batch_norm_affine
 from keras_compress.lowering.attention_layers import AttentionMask
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
+from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
+from keras_compress.wrappers.compressed_layer import CompressedLayer
+
+_SEQUENCES = (
+    keras.layers.Conv1D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.SeparableConv1D,
+    keras.layers.AveragePooling1D,
+    keras.layers.MaxPooling1D,
+)
 
 
 class Reshape(keras.layers.Reshape):
@@ -22,6 +37,31 @@ class Reshape(keras.layers.Reshape):
     def call(self, inputs):
         """Reshape the inputs."""
         return keras.ops.reshape(inputs, (-1, *self.target_shape))
+
+
+class MergedWithItself(keras.layers.Layer):
+    """Computes x * x or x + x, behind a Conv1D as of a feature map of height one.
+
+    TensorFlow's converter moves the RESHAPE at the end of a Conv1D behind an operation that reads
+    its result twice, where the learned range of the convolution contradicts that of the
+    operation. A second RESHAPE cancels the first.
+
+    Args:
+        function: `keras.ops.multiply` or `keras.ops.add`.
+        on_maps: Whether the inputs end with such a RESHAPE.
+        name: Name of the layer that it replaces.
+    """
+
+    def __init__(self, function, on_maps, *, name):
+        super().__init__(name=name)
+        self._function, self._on_maps = function, on_maps
+
+    def call(self, inputs):
+        """Merge the inputs with themselves."""
+        if not self._on_maps:
+            return self._function(inputs, inputs)
+        maps = keras.ops.reshape(inputs, (-1, 1, *inputs.shape[1:]))
+        return keras.ops.reshape(self._function(maps, maps), (-1, *inputs.shape[1:]))
 
 
 def replacement(part, call, copies, ranges):
@@ -45,7 +85,36 @@ def replacement(part, call, copies, ranges):
         return copies.custom(part, lambda name: _changed(part, name, epsilon=0.0))
     if isinstance(part, AttentionMask) and ranges:
         return copies.custom(part, lambda name: _changed(part, name, score=_lower_end(call)))
+    if ranges and (function := _merge_with_itself(part, call)):
+        reshaped = _ends_with_reshape(call.inputs[0])
+        merged = MergedWithItself(function, reshaped, name=copies.free_name(part.name))
+        return lambda *args: merged(keras.tree.flatten(args)[0])
     return None
+
+
+def _merge_with_itself(part, call):
+    """Return the operation that a call applies to one tensor twice; `None` for other calls."""
+    form = operations.of(part).form
+    if form == "square" or (form == "power" and call.args[1:] == (2,)):
+        return keras.ops.multiply
+    if len(call.inputs) != 2 or call.inputs[0] is not call.inputs[1]:
+        return None
+    return {"product": keras.ops.multiply, "sum": keras.ops.add}.get(form or "")
+
+
+def _ends_with_reshape(value):
+    """Return whether a value comes from a layer that TensorFlow computes on feature maps."""
+    while (producer := value.producer) is not None:
+        layer = producer.operation
+        if isinstance(layer, CompressedLayer):
+            layer = layer.layer
+        if isinstance(layer, _SEQUENCES):
+            return True
+        is_step = isinstance(layer, ActivationQuantizer)
+        if not is_step and operations.of(layer).propagation != "elementwise":
+            return False
+        value = producer.inputs[0]
+    return False
 
 
 def _lower_end(call):

@@ -11,6 +11,9 @@ from keras_compress.tflite import flatbuffer, operators
 from keras_compress.tflite.editor import pack, unpack
 from keras_compress.tflite.operators import OperandRole
 
+# Operators whose output holds the values of their input, in another shape or order.
+_MOVES = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE")
+
 
 def take_ranges(content):
     """Remove the pairs of QUANTIZE and DEQUANTIZE from a file with one subgraph.
@@ -21,7 +24,7 @@ def take_ranges(content):
     Returns:
         Tuple (content, ranges): the bytes without the pairs, and a dict from the name of each
         tensor that a pair followed to its (minimum, maximum). Of two pairs in a row the last
-        counts.
+        counts. A RESHAPE passes a range on to the tensor on its other side.
     """
     graph = flatbuffer.read(content).subgraphs[0]
     pairs = [
@@ -43,7 +46,19 @@ def take_ranges(content):
     edited.operators = [op for index, op in enumerate(edited.operators) if index not in removed]
     _rename(model, lambda index: sources.get(index, index))
     _drop_unused_tensors(model)
-    return pack(model), ranges
+    content = pack(model)
+    _share_ranges(flatbuffer.read(content).subgraphs[0], ranges)
+    return content, ranges
+
+
+def _share_ranges(graph, ranges):
+    """Give the tensors before and after a RESHAPE one range; training sees only one of them."""
+    moves = [operator for operator in graph.operators if operator.name in _MOVES]
+    for operator in (*reversed(moves), *moves):
+        before, after = _read(operator).name, operator.outputs[0].name
+        for source, target in ((after, before), (before, after)):
+            if source in ranges:
+                ranges.setdefault(target, ranges[source])
 
 
 def _read(operator):

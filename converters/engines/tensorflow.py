@@ -21,6 +21,12 @@ from keras_compress.tflite._reader import schema
 from keras_compress.tflite.layer_names import LayerNames
 
 _TAIL_LINES = 12
+_MOST_CHARACTERS = 300
+_CONTRADICTION = "violate the same scale constraint"
+# In MLIR's notation: loc(...): 'tfl.reshape' op ...: !quant.uniform<...> vs. !quant.uniform<...>
+_PLACE = re.compile(r"^loc\(.*\): (?=')")
+_OPERATION = re.compile(r"'tfl\.(\w+)' op")
+_TYPES = re.compile(r"!quant\.uniform<[^>]*>(?: vs\. )?")
 
 
 class Tensorflow(Engine):
@@ -169,16 +175,23 @@ class _Failure:
     def _refusal_error(self, kind, message):
         if kind == "MemoryError":
             return ConversionError(f"The converter ran out of memory {self._stage()}.")
+        # The converter logs some errors instead of raising them with their text.
+        message = message.strip() or _last_error(self._outcome.output)
         layers = self._layers_named_in(message) or self._layers_of_operators_in(message)
         place = f" because of {_layers(layers)}" if layers else ""
         advice = ""
-        if "16x8" in message:
+        if _CONTRADICTION in message:
+            advice = (
+                " An operator there cannot keep the ranges that training learned: convert "
+                "kc.strip(model) with representative_dataset=samples."
+            )
+        elif "16x8" in message:
             advice = (
                 " Replace these operators, use a profile with int8 activations, or let them "
                 f"stay in float: allow_float={layers or ('ELU',)!r}."
             )
         return ConversionError(
-            f"TensorFlow's converter refused the model{place}: {_shorten(message)}{advice}"
+            f"TensorFlow's converter refused the model{place}: {_sentence(message)}{advice}"
         )
 
     def _layers_named_in(self, message):
@@ -215,6 +228,19 @@ def _layers(names):
     return f"layer{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
 
 
-def _shorten(message, limit=600):
-    message = " ".join(message.split())
-    return message if len(message) <= limit else message[:limit] + " …"
+def _last_error(output):
+    """Return the last line of a process's output that tells an error, or an empty string."""
+    lines = [line for line in output.splitlines() if "error: " in line]
+    return lines[-1] if lines else ""
+
+
+def _sentence(message):
+    """Return what a message of the converter says, without places and types in MLIR's notation."""
+    lines = [line for line in message.splitlines() if "error: " in line]
+    text = lines[0].split("error: ", 1)[1] if lines else " ".join(message.split())
+    text = _PLACE.sub("", text) if lines else text
+    text = _TYPES.sub("", _OPERATION.sub(lambda match: match[1].upper(), text)).strip(" :")
+    if not text:
+        return "it gave no reason."
+    text = text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " …"
+    return text if text.endswith((".", "…")) else f"{text}."

@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
+from keras_compress.evaluation import runtimes
+from keras_compress.evaluation.quantization import dequantize, quantize
 from keras_compress.tflite import flatbuffer
 
 RESCALINGS = {
@@ -30,3 +32,54 @@ def test_rescaled_inputs_are_one_operator_and_answer_alike(choice, shape):
     # Zero is no grid point between -1 and 1, so whole numbers end midway between two.
     result = kc.evaluate(converted, x, np.asarray(model(x)), metrics=["mae"])
     assert result.model.metrics["mae"] < 0.2 * float(step)
+
+
+MERGED_WITH_ITSELF = {
+    "Multiply": (lambda x: layers.Multiply()([x, x]), "MUL"),
+    "product": (lambda x: x * x, "MUL"),
+    "power": (lambda x: x**2, "MUL"),
+    "square": (keras.ops.square, "MUL"),
+    "Add": (lambda x: layers.Add()([x, x]), "ADD"),
+    "sum": (lambda x: x + x, "ADD"),
+}
+BEFORE = {
+    "Conv1D": (lambda: layers.Conv1D(4, 5), (16, 1)),
+    "Conv1D and ReLU": (lambda: layers.Conv1D(4, 5, activation="relu"), (16, 1)),
+    "Dense": (lambda: layers.Dense(8), (16,)),
+    "Dense of a sequence": (lambda: layers.Dense(8), (16, 2)),
+    "Conv2D": (lambda: layers.Conv2D(4, 3), (8, 8, 1)),
+}
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "litert"])
+@pytest.mark.parametrize("layer", BEFORE)
+def test_a_tensor_merged_with_itself_is_an_integer_operator(layer, engine):
+    """Every operation in one model, each behind a layer of its own; Keras' simulation decides."""
+    keras.utils.set_random_seed(0)
+    make, shape = BEFORE[layer]
+    x = np.random.default_rng(0).normal(size=(60, *shape)).astype("float32")
+    image = keras.Input(shape)
+    outputs = [
+        layers.Dense(2)(layers.Flatten()(merge(make()(image))))
+        for merge, _ in MERGED_WITH_ITSELF.values()
+    ]
+    model = kc.calibrate(kc.compress(keras.Model(image, outputs), quantization="generic_int8"), x)
+    converted = kc.convert(model, engine=engine)
+    kinds = [op.name for op in flatbuffer.read(converted).operators]
+    assert (kinds.count("MUL"), kinds.count("ADD")) == (4, 2)
+    expected = [keras.ops.convert_to_numpy(y) for y in model(x)]
+    steps = [float(quantizer.step) for quantizer in model.layers[-len(outputs) :]]
+    answers = converted_outputs(converted, x)
+    for own, other, step in zip(answers, expected, steps, strict=True):
+        assert np.abs(own - other).max() < 2.5 * step
+
+
+def converted_outputs(converted, x):
+    with runtimes.open_file(converted, "litert_reference") as opened:
+        (source,) = opened.inputs
+        rows = quantize(x, source.scale, source.zero_point, source.dtype)
+        batches = [opened.run([row[None]]) for row in rows]
+        return [
+            dequantize(np.concatenate(values), result.scale, result.zero_point)
+            for values, result in zip(zip(*batches, strict=True), opened.outputs, strict=True)
+        ]

@@ -6,7 +6,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.converters.engines import _converter_process
-from keras_compress.converters.engines.tensorflow import Tensorflow
+from keras_compress.converters.engines.tensorflow import Tensorflow, _sentence
 from keras_compress.errors import ConversionError, InvalidArgumentError
 
 
@@ -79,3 +79,46 @@ def test_progress_is_told_sample_by_sample(cnn, samples, monkeypatch):
     monkeypatch.setattr(tflite.ProgressBar, "update", lambda self, *counts: told.append(counts))
     kc.convert(cnn, representative_dataset=samples, calibration_samples=30)
     assert told[-1] == (30, 30)
+
+
+@pytest.mark.parametrize("kind", ["ELU", "cumsum"])
+def test_a_refusal_says_the_rule_the_layer_and_a_way_out_that_leads_on(kind):
+    """The way out of a contradiction of learned ranges names the operator without integers."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((5, 3))
+    hidden = layers.Dense(4)(inputs)
+    hidden = layers.ELU()(hidden) if kind == "ELU" else keras.ops.cumsum(hidden, axis=1)
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten(name="flat")(hidden)))
+    model = kc.calibrate(kc.compress(model, quantization="generic_int8"), X)
+    with pytest.raises(ConversionError, match=r"layer.* 'flat'.*RESHAPE.*kc\.strip") as caught:
+        kc.convert(model)
+    text = str(caught.value)
+    assert len(text) <= 600
+    assert not any(part in text for part in ("loc(", "!quant", "fused[", "tfl.", "Traceback"))
+    with pytest.raises(ConversionError, match=f"{kind.upper()}.*allow_float"):
+        kc.convert(kc.strip(model), representative_dataset=X)
+
+
+LOCATED = (
+    '<unknown>:0: error: loc(fused[callsite(fused["Reshape:", "flat/Reshape@__inference_2"] at '
+    'callsite(fused["PartitionedCall:", "PartitionedCall"]))]): \'tfl.reshape\' op quantization '
+    "parameters violate the same scale constraint: !quant.uniform<i8:f32, 0.0155:-7> vs. "
+    "!quant.uniform<i8:f32, 0.017:-128>\n<unknown>:0: note: loc(fused[]): called from\n"
+)
+SENTENCES = {
+    LOCATED: "RESHAPE quantization parameters violate the same scale constraint.",
+    LOCATED.replace("fused", "fused" * 900): (
+        "RESHAPE quantization parameters violate the same scale constraint."
+    ),
+    "": "it gave no reason.",
+    "Quantization to 16x8-bit is not supported for op: 'ELU'.": (
+        "Quantization to 16x8-bit is not supported for op: 'ELU'."
+    ),
+}
+
+
+@pytest.mark.parametrize("message", SENTENCES)
+def test_a_message_of_the_converter_is_cut_to_its_sentence(message):
+    assert _sentence(message) == SENTENCES[message]
