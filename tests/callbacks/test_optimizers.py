@@ -9,6 +9,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.graph.graph import all_layers
+from tests.fixtures.tables import quickly
 
 # Some of these trainings end before their schedules.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -106,7 +107,11 @@ def schedule(case):
 
 # kc.compress does not look into SpectralNormalization, and fit says so.
 @pytest.mark.filterwarnings("ignore:PruningCallback. 0 % of layer 'spectral_norm:UserWarning")
-@pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
+@pytest.mark.parametrize(
+    "wrap",
+    quickly([True, False], "trains a network for each optimizer", first=1),
+    ids=["compressed", "plain"],
+)
 @pytest.mark.parametrize("name", CASES)
 def test_zeros_schedule_logs_and_file_agree(name, wrap, tmp_path):
     case = CASES[name]

@@ -13,6 +13,7 @@ from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import CompressionError
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from tests.fixtures.tables import quickly
 
 # Some of these trainings end before their schedules.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -65,6 +66,10 @@ def clustering():
 
 KINDS = [plain_pruning, pruning, channels, quantization, clustering]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+WHY = "trains a network for each kind of compression and each order"
+two_kinds = pytest.mark.parametrize(
+    "kind", quickly(KINDS, WHY, every=3), ids=lambda kind: kind.__name__
+)
 
 
 class Scripted(keras.callbacks.Callback):
@@ -121,7 +126,7 @@ def assert_trained_like(model, weights):
 
 
 @each_kind
-@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("place", quickly(range(3), WHY, first=1))
 def test_the_best_epoch_is_the_best_of_the_compressed_ones(kind, place, tmp_path):
     model, compression = kind()
     others = [stopping(), saving(tmp_path / "best.keras")]
@@ -134,17 +139,19 @@ def test_the_best_epoch_is_the_best_of_the_compressed_ones(kind, place, tmp_path
 
 
 @pytest.mark.parametrize("kind", [plain_pruning, pruning])
-def test_the_model_is_as_sparse_as_the_logs_say(kind):
-    for order in itertools.permutations([0, 1, 2]):
-        model, compression = kind()
-        callbacks = [compression, stopping("val_loss"), keras.callbacks.ReduceLROnPlateau()]
-        history = fit(model, *[callbacks[i] for i in order], validation_data=(X, Y))
-        kernels = [layer.kernel for layer in kc.strip(model).layers if "Dense" in str(type(layer))]
-        zeros = [np.mean(keras.ops.convert_to_numpy(kernel) == 0) for kernel in kernels]
-        assert zeros == [history["sparsity"][-1]] * 2 == [0.75] * 2
+@pytest.mark.parametrize(
+    "order", quickly(list(itertools.permutations([2, 0, 1])), WHY, first=1), ids=str
+)
+def test_the_model_is_as_sparse_as_the_logs_say(kind, order):
+    model, compression = kind()
+    callbacks = [compression, stopping("val_loss"), keras.callbacks.ReduceLROnPlateau()]
+    history = fit(model, *[callbacks[i] for i in order], validation_data=(X, Y))
+    kernels = [layer.kernel for layer in kc.strip(model).layers if "Dense" in str(type(layer))]
+    zeros = [np.mean(keras.ops.convert_to_numpy(kernel) == 0) for kernel in kernels]
+    assert zeros == [history["sparsity"][-1]] * 2 == [0.75] * 2
 
 
-@each_kind
+@two_kinds
 def test_a_metric_of_the_training_counts_from_the_first_whole_epoch_on(kind):
     model, compression = kind()
     notes = Notes()
@@ -238,7 +245,7 @@ def test_a_list_of_callbacks_in_a_loop_of_ones_own_is_held_back_each_time():
     assert compression.sparsity == 0.75
 
 
-@each_kind
+@two_kinds
 @pytest.mark.parametrize("last", [False, True], ids=["before", "after"])
 def test_refuses_a_result_that_is_not_what_the_logs_say(kind, last):
     model, compression = kind()
@@ -252,7 +259,7 @@ def test_refuses_a_result_that_is_not_what_the_logs_say(kind, last):
 
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
-@pytest.mark.parametrize("swap_first", [False, True])
+@pytest.mark.parametrize("swap_first", quickly([True, False], WHY, first=1))
 def test_averages_that_are_validated_and_saved_are_masked(swap_on_epoch, swap_first, tmp_path):
     model, compression = plain_pruning()
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)

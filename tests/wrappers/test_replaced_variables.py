@@ -9,6 +9,7 @@ import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.replaced_variables import ReplacedVariables, call_with
+from tests.fixtures.tables import quickly
 
 X = np.random.default_rng(0).normal(size=(32, 8, 8, 2)).astype(np.float32)
 Y = np.arange(32) % 3
@@ -108,7 +109,7 @@ REGULARIZED = {
 }
 
 
-@pytest.mark.parametrize("quantized", [False, True])
+@pytest.mark.parametrize("quantized", quickly([True, False], "a network for each layer", first=1))
 @pytest.mark.parametrize("kind", REGULARIZED)
 def test_activity_is_regularized_where_the_layer_ends(kind, quantized):
     keras.utils.set_random_seed(0)
