@@ -20,7 +20,7 @@ _AT_ENDS = 0.005
 _FEWEST_SAMPLES = 8
 
 
-def range_warnings(model, emitted, calibration, outputs):
+def range_warnings(model, emitted, calibration, outputs, learned):
     """Say which tensors of a quantized file have parts that are too different for one grid.
 
     Args:
@@ -28,6 +28,8 @@ def range_warnings(model, emitted, calibration, outputs):
         emitted: The `EmittedFile` of the quantized file.
         calibration: The `RepresentativeDataset`, or `None`.
         outputs: Real values of the file's outputs for some samples.
+        learned: Whether training set the ranges; those that the converter took from the samples
+            hold the samples, so values at their ends are not clipped.
 
     Returns:
         Tuple of sentences.
@@ -37,7 +39,9 @@ def range_warnings(model, emitted, calibration, outputs):
         sentences += _inputs(calibration)
         sentences += _joined_inputs(model, calibration)
         for tensor, values in zip(output_details(emitted.model), outputs, strict=True):
-            sentences += _output(tensor, values)
+            if tensor.is_quantized and not has_prescribed_grid(tensor):
+                sentences += _clipped(tensor, values) if learned else ()
+                sentences += _columns(tensor, values)
     return (*sentences, *_requantized(emitted))
 
 
@@ -82,22 +86,24 @@ def _unchanged(value):
     return value
 
 
-def _output(tensor, values):
-    if not tensor.is_quantized or has_prescribed_grid(tensor):
-        return
+def _clipped(tensor, values):
     low, high = ends(tensor)
     # Zero is the end of many ranges, and no sign that values were clipped there.
     at_ends = ((values <= low) & (low < 0)) | ((values >= high) & (high > 0))
-    if at_ends.mean() > max(_AT_ENDS, 2 / values.size):
+    # The largest and the smallest value of each column may be the ends themselves.
+    if at_ends.mean() > max(_AT_ENDS, 2 * values.shape[-1] / values.size):
         yield (
             f"{at_ends.mean():.1%} of the values of output {tensor.name!r} for {len(values)} "
             f"samples are at an end of its range, {low:.4g} to {high:.4g}, and may be clipped. "
             "Train longer with quantization, or set the ranges with kc.calibrate and samples that "
             "reach as far as in use."
         )
+
+
+def _columns(tensor, values):
     sizes = magnitudes(values)
     if sizes is not None:
-        if low < 0:
+        if ends(tensor)[0] < 0:
             # What is rounded to zero everywhere is smaller than half a step. Behind a ReLU it may
             # be zero in float too.
             sizes = np.where(sizes > 0, sizes, tensor.scale / 2)

@@ -146,7 +146,9 @@ def convert(
     outputs = trial_run.run(emitted.model, inputs, calibration)
     messages = (*missing, *(calibration.warnings if calibration else ()))
     if options.is_quantized:
-        unlike = range_warnings(deployable.model, emitted, calibration, outputs)
+        unlike = range_warnings(
+            deployable.model, emitted, calibration, outputs, deployable.quantized
+        )
         for message in unlike:
             warnings.warn(message, stacklevel=3)
         messages += unlike
