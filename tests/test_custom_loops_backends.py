@@ -42,22 +42,38 @@ assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 12
 before = keras.ops.convert_to_numpy(trained.layers[0].kernel)
 kernels = [v for v in model.trainable_variables if v.path.endswith("/kernel")]
 assert np.any(keras.ops.convert_to_numpy(kernels[0]) != before)
+for layer in kc.strip(model).layers:
+    if isinstance(layer, keras.layers.Dense):
+        assert np.mean(keras.ops.convert_to_numpy(layer.kernel) == 0) == 0.5
+model.save(FILE)
 """
 
 
-@pytest.mark.parametrize(
-    ("backend", "title"), [("jax", "JAX"), ("torch", "PyTorch")], ids=["jax", "torch"]
-)
-def test_the_loop_of_the_page_quantizes_and_freezes(backend: str, title: str) -> None:
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{title} is not installed")
-    page = (ROOT / "docs" / "custom_loops.md").read_text()
-    loop = re.search(rf"## {title}\n.*?```python\n(.*?)```", page, re.DOTALL)
-    assert loop is not None
-    result = subprocess.run(
-        [sys.executable, "-c", SETUP + loop.group(1) + CHECK],
+CONVERT = """
+import numpy as np
+import keras_compress as kc
+
+samples = np.random.default_rng(1).normal(size=(64, 8)).astype("float32")
+converted = kc.convert(kc.load_model(FILE, compile=False), "generic_int8", samples)
+assert converted.inspect().float_tensors == 0
+"""
+
+
+def run(backend, program, path):
+    done = subprocess.run(
+        [sys.executable, "-c", f"FILE = {str(path)!r}\n{program}"],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
     )
-    assert result.returncode == 0, result.stderr
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("backend", "title"), [("jax", "JAX"), ("torch", "PyTorch")])
+def test_the_loop_of_the_page_prunes_and_quantizes(backend, title, tmp_path):
+    pytest.importorskip(backend)
+    page = (ROOT / "docs/custom_loops.md").read_text()
+    loop = re.search(rf"## {title}\n.*?```python\n(.*?)```", page, re.DOTALL)
+    run(backend, SETUP + loop.group(1) + CHECK, tmp_path / "trained.keras")
+    if importlib.util.find_spec("tensorflow"):
+        run("tensorflow", CONVERT, tmp_path / "trained.keras")
