@@ -1,11 +1,11 @@
-"""`make test` in an environment for each row of README's table of versions.
+"""The quick suite in an environment for each set of versions that is supported.
 
     python benchmarks/versions.py [--only NAME ...] [--folder DIR] [--workers N] [--tests FILE ...]
 
 Environments are made in the folder and used again, 2.5 GB each: a few minutes to install, then
-as long as the tests take. `--only` runs some rows; the others keep what the last run found. A row
-that ran the whole quick suite goes into RESULTS.md and README.md. Ends with status 1 if a test
-failed or an environment could not be made.
+as long as the tests take. `--only` runs some rows; the others keep what the last run found. Once
+each row has run the whole quick suite, the table goes into RESULTS.md, and into README.md if it
+shows one. Ends with status 1 if a test failed or an environment could not be made.
 """
 
 import argparse
