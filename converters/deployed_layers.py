@@ -86,7 +86,8 @@ def replacement(part, call, copies, ranges):
     if isinstance(part, AttentionMask) and ranges:
         return copies.custom(part, lambda name: _changed(part, name, score=_lower_end(call)))
     if ranges and (function := _merge_with_itself(part, call)):
-        reshaped = _ends_with_reshape(call.inputs[0])
+        source, *_ = call.inputs
+        reshaped = _ends_with_reshape(source)
         merged = MergedWithItself(function, reshaped, name=copies.free_name(part.name))
         return lambda *args: merged(keras.tree.flatten(args)[0])
     return None
@@ -97,7 +98,10 @@ def _merge_with_itself(part, call):
     form = operations.of(part).form
     if form == "square" or (form == "power" and call.args[1:] == (2,)):
         return keras.ops.multiply
-    if len(call.inputs) != 2 or call.inputs[0] is not call.inputs[1]:
+    if len(call.inputs) != 2:
+        return None
+    first, second = call.inputs
+    if first is not second:
         return None
     return {"product": keras.ops.multiply, "sum": keras.ops.add}.get(form or "")
 
@@ -113,7 +117,7 @@ def _ends_with_reshape(value):
         is_step = isinstance(layer, ActivationQuantizer)
         if not is_step and operations.of(layer).propagation != "elementwise":
             return False
-        value = producer.inputs[0]
+        value, *_ = producer.inputs
     return False
 
 

@@ -14,6 +14,7 @@ from keras_compress.evaluation.runtimes.base import output_details
 from keras_compress.graph.graph import trace
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import role
+from keras_compress.tflite import operators as tflite_operators
 
 # A larger fraction of an output's integers at the ends of their grid causes a warning.
 _AT_ENDS = 0.005
@@ -82,7 +83,7 @@ def _unlike(place, sizes):
 def _unchanged(value):
     """Return the value that a tensor has its values from, before reshapes and the like."""
     while value.producer is not None and role(value.producer.operation) is Role.PASS:
-        value = value.producer.inputs[0]
+        value, *_ = value.producer.inputs
     return value
 
 
@@ -115,7 +116,7 @@ def _requantized(emitted):
     """Find tensors that a QUANTIZE brings to the much wider grid of a concatenation."""
     operators = list(emitted.operators())
     quantized = {
-        operator.outputs[0].index: (operator.inputs[0], layers.first(operator))
+        operator.outputs[0].index: (tflite_operators.data(operator), layers.first(operator))
         for operator, layers in operators
         if operator.name == "QUANTIZE"
     }

@@ -40,6 +40,7 @@ class OutputResult:
         """Return the fields but the name."""
         fields = dataclasses.asdict(self)
         del fields["name"]
+        fields["columns"] = list(fields["columns"])
         return fields
 
 

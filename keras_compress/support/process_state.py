@@ -7,10 +7,13 @@ value for the user's.
 
 import contextlib
 import io
-import logging
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
 
 # Reentrant, because whoever changes one switch may change another one inside.
 _lock = threading.RLock()
@@ -57,12 +60,14 @@ def without_functions() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def without_notices(logger: logging.Logger) -> Iterator[None]:
+def without_notices(logger: "logging.Logger") -> Iterator[None]:
     """Drop what this thread logs below the level of a warning, for the duration of a `with`.
 
     Args:
         logger: The logger. Its level, which other threads share, stays.
     """
+    import logging  # Only where a logger is: an inference on a device starts without it.
+
     thread = threading.get_ident()
 
     def is_kept(record: logging.LogRecord) -> bool:

@@ -46,8 +46,9 @@ def test_a_refusal_names_the_layers_of_the_operators(islands, island_samples):
     with pytest.raises(ConversionError, match="refused.*layers 'curve', 'norm'.*'ELU'") as caught:
         kc.convert(islands, "generic_int16x8", island_samples)
     assert "allow_float=('curve', 'norm')" in str(caught.value)
-    allowed = kc.convert(islands, "generic_int16x8", island_samples, allow_float=("curve", "norm"))
-    assert allowed.inspect().operators["ELU"] == 1
+    # LiteRT has no SQUARED_DIFFERENCE of 16 bits: the trial run finds it before anybody ships it.
+    with pytest.raises(ConversionError, match="does not run.*SQUARED_DIFFERENCE"):
+        kc.convert(islands, "generic_int16x8", island_samples, allow_float=("curve", "norm"))
 
 
 def test_a_timeout_ends_the_conversion(islands, island_samples):
