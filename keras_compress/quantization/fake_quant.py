@@ -13,13 +13,32 @@ from keras import ops
 
 from keras_compress.support.types import Tensor
 
+_NARROWEST, _WIDEST = 2, 8
+
 
 def weight_limit(bits: int) -> int:
     """Return the largest integer of the symmetric narrow-range grid: 2**(bits - 1) - 1."""
     return 2 ** (bits - 1) - 1
 
 
-def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
+def grid_limit(bits: int | Tensor) -> float | Tensor:
+    """Return `weight_limit(bits)` to compute with; for a width that is a tensor, a tensor.
+
+    Args:
+        bits: Width, 2 to 8.
+
+    Example:
+        >>> grid_limit(4), float(grid_limit(ops.convert_to_tensor(4)))
+        (7.0, 7.0)
+    """
+    if isinstance(bits, int):
+        return float(weight_limit(bits))
+    # A table, because a power of floats may be wrong in the last bit.
+    limits = [weight_limit(width) for width in range(_NARROWEST, _WIDEST + 1)]
+    return ops.take(ops.convert_to_tensor(limits, "float32"), bits - _NARROWEST)
+
+
+def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int | Tensor) -> Tensor:
     """Round weights to a symmetric narrow-range grid, with a straight-through gradient.
 
     Args:
@@ -34,7 +53,7 @@ def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int) -> Tensor:
         >>> fake_quantize_weights(np.array([0.26, -1.0], "float32"), 0.5, 2).numpy().tolist()
         [0.5, -0.5]
     """
-    limit = float(weight_limit(bits))
+    limit = grid_limit(bits)
     # A scale computed from the largest weight puts that weight on the edge. The margin keeps its
     # gradient from depending on the rounding error of limit * scale.
     edge = limit * scale * (1.0 + _EDGE)

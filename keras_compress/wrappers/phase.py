@@ -108,9 +108,7 @@ class PhasedLayer(keras.layers.Layer):
         Args:
             phase: A `Phase`.
         """
-        known = self._phase_variable.known
-        current = ops.convert_to_tensor(self._phase_variable) if known is None else known
-        return ops.equal(current, int(phase))
+        return ops.equal(self._phase_variable.current(), int(phase))
 
     def is_learning_step(self, training: bool | None) -> Any:
         """Tell whether ranges and statistics change in a call, which they do until they freeze.

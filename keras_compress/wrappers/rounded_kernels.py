@@ -135,10 +135,16 @@ class RoundedKernels(WrappingLayer):
             scale = self._scale_at(bits, weights, kernel)
             return quantizer.quantize(weights, scale, axes, bits)
 
-        return self._by_width(of_width)
+        return self._at_width(of_width)
+
+    def _at_width(self, function):
+        """Call a function of the quantizer with the current width, in traced functions too."""
+        if self.quantization.quantizer.takes_tensor_widths:
+            return function(self._width.current())
+        return self._by_width(function)
 
     def _by_width(self, function):
-        """Call a function with the current width of the weights, in traced functions too."""
+        """Call a function that needs the width as a number: a traced one has a branch for each."""
         branches = [functools.partial(function, bits) for bits in self._widths]
         return self._width.choose(branches, first=self.quantization.bits)
 
@@ -208,7 +214,7 @@ class RoundedKernels(WrappingLayer):
             self.begin_learning_scales()
 
     def _scale(self, weights, kernel):
-        return self._by_width(lambda bits: self._scale_at(bits, weights, kernel))
+        return self._at_width(lambda bits: self._scale_at(bits, weights, kernel))
 
     def _scale_at(self, bits, weights, kernel):
         settings, axes = self.quantization, self._shared_axes(kernel)

@@ -51,6 +51,10 @@ class StateVariable(keras.Variable):
         """Return the value; impossible while a function is traced, unless the value is known."""
         return int(ops.convert_to_numpy(self)) if self.known is None else self.known
 
+    def current(self) -> Any:
+        """Return the value to compute with: an integer if it is known, else an integer tensor."""
+        return ops.convert_to_tensor(self) if self.known is None else self.known
+
     def choose(self, branches: Sequence[Callable[[], Any]], first: int = 0) -> Any:
         """Return what the branch of the current value returns.
 
@@ -63,13 +67,11 @@ class StateVariable(keras.Variable):
             return branches[0]()
         if self.known is not None:
             return branches[min(max(self.known - first, 0), len(branches) - 1)]()
-        return ops.switch(ops.convert_to_tensor(self) - first, list(branches))
+        return ops.switch(self.current() - first, list(branches))
 
     def at_least(self, value: int) -> Any:
         """Tell whether the value is at least another: a `bool` if known, else a boolean tensor."""
-        if self.known is not None:
-            return self.known >= value
-        return ops.greater_equal(ops.convert_to_tensor(self), value)
+        return self.current() >= value
 
 
 def state_variables(model: keras.Model) -> list[StateVariable]:

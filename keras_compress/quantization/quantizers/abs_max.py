@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from keras import ops
 
-from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.fake_quant import grid_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.support.types import Tensor
 
@@ -25,7 +26,9 @@ class AbsMax(WeightQuantizer):
         array([[0.01]], dtype=float32)
     """
 
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    takes_tensor_widths: ClassVar[bool] = True
+
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """See `WeightQuantizer.scale`."""
         largest = ops.max(ops.abs(weights), axis=axes, keepdims=True)
-        return ops.where(largest > 0, largest, 1.0) / weight_limit(bits)
+        return ops.where(largest > 0, largest, 1.0) / grid_limit(bits)

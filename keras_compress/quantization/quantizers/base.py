@@ -21,28 +21,33 @@ class WeightQuantizer(Plugin, abc.ABC):
 
     learned: ClassVar[bool] = False  # whether the step is trained by gradient descent
     projects: ClassVar[bool] = False  # whether weights are moved after each update
+    # Whether widths may be tensors: they may if they enter through `grid_limit` alone. Otherwise a
+    # graph that must follow the width has a branch for each.
+    takes_tensor_widths: ClassVar[bool] = False
 
     @abc.abstractmethod
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """Choose the scale.
 
         Args:
             weights: Float tensor.
             axes: Axes to reduce over; each position along the other axes has its own scale.
-            bits: Width, 2 to 8.
+            bits: Width, 2 to 8; a tensor only if `takes_tensor_widths`.
 
         Returns:
             Positive tensor, of size 1 along `axes`.
         """
 
-    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def quantize(
+        self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int | Tensor
+    ) -> Tensor:
         """Round weights, with a straight-through gradient.
 
         Args:
             weights: Float tensor.
             scale: Step of the grid, of size 1 along `axes`.
             axes: Axes that share a scale.
-            bits: Width, 2 to 8.
+            bits: Width, 2 to 8; a tensor only if `takes_tensor_widths`.
 
         Returns:
             Tensor of the same shape: integers of `stored_bits(bits)` bits times `scale`.
@@ -65,13 +70,13 @@ class WeightQuantizer(Plugin, abc.ABC):
         """
         return bits
 
-    def trained_scale(self, step: Tensor, size: int, bits: int) -> Tensor:
+    def trained_scale(self, step: Tensor, size: int, bits: int | Tensor) -> Tensor:
         """Return the scale for a trained step; called only if `learned`.
 
         Args:
             step: The trained variable.
             size: Number of weights that share one step.
-            bits: Width, 2 to 8.
+            bits: Width, 2 to 8; a tensor only if `takes_tensor_widths`.
 
         Returns:
             Positive tensor of the same shape as `step`.

@@ -32,6 +32,7 @@ class GradientProjection(WeightQuantizer):
     """
 
     projects: ClassVar[bool] = True
+    takes_tensor_widths: ClassVar[bool] = True
 
     growth: float | None = 1e-3
 
@@ -41,7 +42,7 @@ class GradientProjection(WeightQuantizer):
                 f"growth must be above 0, or None. Received: growth={self.growth}"
             )
 
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """See `WeightQuantizer.scale`."""
         return LeastSquares().scale(weights, axes, bits)
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from keras import ops
 
-from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.fake_quant import grid_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.quantizers.least_squares import LeastSquares
 from keras_compress.support.types import Tensor
@@ -33,18 +33,21 @@ class LearnedStep(WeightQuantizer):
     """
 
     learned: ClassVar[bool] = True
+    takes_tensor_widths: ClassVar[bool] = True
 
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """Return the initial step; see `WeightQuantizer.scale`."""
         return LeastSquares().scale(weights, axes, bits)
 
-    def quantize(self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def quantize(
+        self, weights: Tensor, scale: Tensor, axes: Sequence[int], bits: int | Tensor
+    ) -> Tensor:
         """See `WeightQuantizer.quantize`."""
-        limit = float(weight_limit(bits))
+        limit = grid_limit(bits)
         ratio = ops.clip(ops.convert_to_tensor(weights) / scale, -limit, limit)
         return (ratio + ops.stop_gradient(ops.round(ratio) - ratio)) * scale
 
-    def trained_scale(self, step: Tensor, size: int, bits: int) -> Tensor:
+    def trained_scale(self, step: Tensor, size: int, bits: int | Tensor) -> Tensor:
         """See `WeightQuantizer.trained_scale`."""
-        damping = 1.0 / (size * weight_limit(bits)) ** 0.5
+        damping = 1.0 / (size * grid_limit(bits)) ** 0.5
         return step * damping + ops.stop_gradient(step * (1.0 - damping))

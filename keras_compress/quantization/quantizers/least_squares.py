@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.fake_quant import grid_limit
 from keras_compress.quantization.quantizers.abs_max import AbsMax
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.support.types import Tensor
@@ -40,6 +41,8 @@ class LeastSquares(WeightQuantizer):
         True
     """
 
+    takes_tensor_widths: ClassVar[bool] = True
+
     iterations: int = 6
 
     def __post_init__(self):
@@ -48,11 +51,11 @@ class LeastSquares(WeightQuantizer):
                 f"iterations must be 1 or more. Received: iterations={self.iterations}"
             )
 
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """See `WeightQuantizer.scale`."""
         weights = ops.convert_to_tensor(weights)
         largest = AbsMax().scale(weights, axes, bits)
-        limit = float(weight_limit(bits))
+        limit = grid_limit(bits)
         best = largest
         best_error = _error(weights, largest, axes, limit)
         for start in _STARTS:

@@ -2,11 +2,12 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 from keras import ops
 
 from keras_compress.errors import InvalidArgumentError
-from keras_compress.quantization.fake_quant import weight_limit
+from keras_compress.quantization.fake_quant import grid_limit
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.support.types import Tensor
 
@@ -31,6 +32,8 @@ class Percentile(WeightQuantizer):
         array([0.7795], dtype=float32)
     """
 
+    takes_tensor_widths: ClassVar[bool] = True
+
     percentile: float = 99.9
 
     def __post_init__(self):
@@ -40,11 +43,11 @@ class Percentile(WeightQuantizer):
                 f"Received: percentile={self.percentile}"
             )
 
-    def scale(self, weights: Tensor, axes: Sequence[int], bits: int) -> Tensor:
+    def scale(self, weights: Tensor, axes: Sequence[int], bits: int | Tensor) -> Tensor:
         """See `WeightQuantizer.scale`."""
         magnitudes = ops.abs(ops.convert_to_tensor(weights))
         threshold = ops.quantile(magnitudes, self.percentile / 100, axis=axes, keepdims=True)
         # If most weights are pruned, the percentile may be zero although the largest weight is not.
         largest = ops.max(magnitudes, axis=axes, keepdims=True)
         threshold = ops.where(threshold > 0, threshold, ops.where(largest > 0, largest, 1.0))
-        return threshold / weight_limit(bits)
+        return threshold / grid_limit(bits)
