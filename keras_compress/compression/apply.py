@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import keras
 
@@ -16,6 +16,7 @@ from keras_compress.compression.checks import (
     check_weights,
 )
 from keras_compress.compression.preparation import prepare
+from keras_compress.compression.range_layers import RangeLayers
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
 from keras_compress.compression.selection import check_selection, pruning_of
@@ -27,21 +28,17 @@ from keras_compress.graph.graph import Graph, Value, trace
 from keras_compress.graph.rebuilt_model import named_by_layers, named_outputs
 from keras_compress.graph.replay import rebuild
 from keras_compress.layers import base as layer_types
-from keras_compress.layers import operations
-from keras_compress.layers.operations import Role
-from keras_compress.layers.roles import activation_name, role
 from keras_compress.lowering import whole
 from keras_compress.lowering.activation_layers import SiluProduct
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
-from keras_compress.lowering.normalization_layers import NormalizationAffine
 from keras_compress.lowering.whole_activations import WholeActivations
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.range_placement import RangePlacement, place_ranges, warn_unknown
-from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_settings
+from keras_compress.quantization.settings import Settings, resolve_settings
 from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
@@ -202,160 +199,39 @@ class _Compressor:
 
     def build(self):
         self.copies = LayerCopies()
-        self.quantizers = {}
+        self.ranges = None
+        if self.settings is not None and self.placement is not None:
+            self.ranges = RangeLayers(self.graph, self.settings, self.placement, self.copies)
         model = rebuild(self.graph, self._apply)
         self.copies.copy_weights()
         return model
 
     def _apply(self, call, args, kwargs):
         if isinstance(call, Value):
-            return self._quantized(call, args[0], args[0].name)
+            return self._rounded(call, args[0], args[0].name)
         if self.placement and call in self.placement.folded.values():
             outputs = args[0]
         else:
             layer = self._layer(call)
-            args = self._rescaled(call, args)
-            kwargs = {**kwargs, **self._norm_training(call), **self._steps(layer, call, args)}
+            kwargs = {**kwargs, **self._norm_training(call)}
+            if self.ranges is not None:
+                args = self.ranges.rescaled(call, args)
+                kwargs |= self.ranges.steps(layer, call, args)
             outputs = layer(*args, **kwargs)
         tensors = keras.tree.flatten(outputs)
         return [
-            self._quantized(value, tensor, call.name)
+            self._rounded(value, tensor, call.name)
             for value, tensor in zip(call.outputs, tensors, strict=True)
         ]
 
-    def _quantized(self, value, tensor, name):
-        if self.settings is None or self.placement is None:
-            return tensor
-        planned = self.placement.ranges.get(value)
-        if planned is None or self.settings.activation_bits == FLOAT_BITS:
-            return tensor
-        if planned.tied_to is not None:
-            quantizer = self.quantizers[planned.tied_to]
-            return quantizer(tensor, observe=False, averages=planned.averages)
-        return self._quantizer(value, name)(tensor, **self._factor_steps(value, tensor))
-
-    def _factor_steps(self, value, tensor):
-        """Return the steps of the factors of a product of two tensors, which is rounded twice."""
-        maker, (settings, placement) = value.producer, self._quantizing()
-        if maker is None or operations.of(maker.operation).form != "matrix_product":
-            return {}
-        sources = [placement.governing.get(factor) for factor in maker.inputs]
-        if len(sources) != 2 or settings.activation_bits > 8:
-            return {}
-        if any(source not in self.quantizers for source in sources):
-            return {}
-        first, second = (self.quantizers[source] for source in sources)
-        step_for = second.asymmetric_step_for if settings.rescales_in_8_bits else second.step_for
-        return {"factor_steps": [first.step_for(tensor), step_for(tensor)]}
-
-    def _quantizer(self, value, name):
-        """Return the layer that holds the range of a value, created at the first request."""
-        if value not in self.quantizers:
-            settings, placement = self._quantizing()
-            bits, planned = settings.activation_bits, placement.ranges[value]
-            self.quantizers[value] = ActivationQuantizer(
-                bits=bits,
-                calibrator=self._calibrator(value),
-                fixed_range=_fixed_range(planned.fixed, bits),
-                masked=planned.masked,
-                non_negative=planned.non_negative,
-                name=self.copies.free_name(f"{name}_range"),
-            )
-        return self.quantizers[value]
-
-    def _calibrator(self, value):
-        """Return the calibrator of a value; the default clips no output of the model.
-
-        Inside a network a moving average leaves rare extremes out. The outputs are what users read:
-        there a clipped value is wrong, whatever its neighbours are.
-        """
-        settings, placement = self._quantizing()
-        outputs = (placement.governing.get(output) for output in self.graph.flat_outputs)
-        is_default = settings.calibrator == Quantization().calibrator
-        return "min_max" if is_default and value in set(outputs) else settings.calibrator
-
-    def _quantizing(self):
-        """Return the settings and the ranges, which exist if the model is quantized."""
-        return cast(Settings, self.settings), cast(RangePlacement, self.placement)
+    def _rounded(self, value, tensor, name):
+        return tensor if self.ranges is None else self.ranges.rounded(value, tensor, name)
 
     def _norm_training(self, call):
         """Return the `training` argument of the call of the folded BatchNormalization."""
         norm = self.placement.folded.get(call) if self.placement else None
         training = None if norm is None else norm.kwargs.get("training")
         return {} if training is None else {"training": training}
-
-    def _steps(self, layer, call, args):
-        """Return the steps of a quantized kernel's input, to round its bias, and of its output."""
-        if _is_depthwise_in_the_file(layer, call):
-            return self._input_step(call, args)
-        if not isinstance(layer, CompressedLayer) or layer.quantization is None:
-            return {}
-        _, placement = self._quantizing()
-        source = placement.governing.get(call.inputs[0])
-        output_range = self._output_range(layer, call)
-        if source not in self.quantizers or not (layer.rounds_bias or output_range):
-            return {}
-        steps = {"input_step": self.quantizers[source].step_for(args[0])}
-        if output_range:
-            steps["output_step"] = self._quantizer(*output_range).step_for(args[0])
-        return steps
-
-    def _input_step(self, call, args):
-        """Return the step of a call's input, to round the shift that is a bias in the file."""
-        if self.settings is None or self.placement is None or self.settings.activation_bits > 8:
-            return {}
-        source = self.placement.governing.get(call.inputs[0])
-        if source not in self.quantizers:
-            return {}
-        return {"input_step": self.quantizers[source].step_for(args[0])}
-
-    def _rescaled(self, call, args):
-        """Rescale the inputs of a concatenation that have ranges of their own, as QUANTIZE does."""
-        if self.settings is None or not self.settings.rescales_in_8_bits:
-            return args
-        if role(call.operation) is not Role.JOIN or not (joined := self._joined_range(call)):
-            return args
-        _, placement = self._quantizing()
-        step = self._quantizer(*joined).step_for(keras.tree.flatten(args)[0])
-
-        def rescaled(value, tensor):
-            source = placement.governing.get(value) if isinstance(value, Value) else None
-            if source not in self.quantizers or source is joined[0]:
-                return tensor
-            return self.quantizers[source].rescaled(tensor, step)
-
-        return keras.tree.map_structure(rescaled, call.args, args)
-
-    def _joined_range(self, call):
-        """Return the value whose range the inputs of a concatenation share, and its call's name."""
-        _, placement = self._quantizing()
-        while call.output not in placement.ranges:
-            readers = [r for r in call.output.consumers if role(r.operation) is Role.JOIN]
-            if not readers:
-                return None
-            call = readers[0]
-        planned = placement.ranges[call.output]
-        return None if planned.tied_to is not None else (call.output, call.name)
-
-    def _output_range(self, layer, call):
-        """Return the value whose range follows a kernel that rounds twice, and its call's name.
-
-        Only convolutions with packed weights round twice; LiteRT's other kernels round once.
-        """
-        settings, placement = self._quantizing()
-        packed = settings.packs_int4 and layer.quantization.bits <= 4
-        rounds_twice = packed and layer.layer_type.rounds_twice_when_packed
-        fusable = (None, "linear", "relu", "relu6")
-        if not rounds_twice or activation_name(layer.layer) not in fusable:
-            return None
-        call = placement.folded.get(call, call)
-        readers = call.output.consumers
-        if call.output not in placement.ranges and len(readers) == 1:
-            call = readers[0] if role(readers[0].operation) is Role.RELU else call
-        planned = placement.ranges.get(call.output)
-        is_learned = planned is not None and planned.tied_to is None and planned.fixed is None
-        is_quantized = settings.activation_bits != FLOAT_BITS
-        return (call.output, call.name) if is_learned and is_quantized else None
 
     def _layer(self, call):
         layer = call.operation
@@ -411,12 +287,6 @@ class _Compressor:
         )
 
 
-def _is_depthwise_in_the_file(layer, call):
-    """Tell whether the file computes a normalization as a depthwise convolution."""
-    is_on_maps = isinstance(layer, PhasedNormalization) and len(call.output.shape) == 4
-    return is_on_maps or isinstance(layer, NormalizationAffine)
-
-
 def _resolved(spec):
     if spec is None:
         return None
@@ -436,13 +306,6 @@ def _resolved_clustering(spec):
         raise InvalidArgumentError(f"clustering must be a kc.Clustering. Received: {spec!r}")
     initializer = plugins.resolve(INITIALIZERS, spec.initializer, CentroidInitializer)
     return dataclasses.replace(spec, initializer=initializer)
-
-
-def _fixed_range(fixed, bits):
-    """Return a fixed range; at 16 bits the scale is 1/32768, so the range ends just below one."""
-    if fixed is None or bits != 16:
-        return fixed
-    return -32767 / 32768, 32767 / 32768
 
 
 def _split_attention(graph, pruning, quantization, clustering):
