@@ -16,7 +16,8 @@ def float32_policy():
     """Create layers in float32 inside a `with` block, whatever the global dtype policy is.
 
     A conversion creates layers of its own. Under `mixed_float16` they would cast their inputs
-    down, and the file would contain CAST operators in float.
+    down, and the file would contain CAST operators in float. Keras keeps a policy for each thread,
+    so other threads do not notice.
 
     Example:
         >>> with float32_policy():
@@ -66,11 +67,13 @@ def in_float32(model):
 class _Float32Copies(LayerCopies):
     def plain(self, operation, changes=None):
         """See `LayerCopies.plain`; the copy computes in float32."""
-        if isinstance(operation, keras.layers.Layer) and operation not in self._copies:
-            config = _without_policies({**operation.get_config()})
-            config["name"] = self.free_name(operation.name)
-            self._copies[operation] = self._register(type(operation).from_config(config), operation)
-        return super().plain(operation, changes)
+        if isinstance(operation, keras.layers.Lambda):
+            in_float = {"dtype": "float32"}  # Its config would serialize the function.
+        elif isinstance(operation, keras.layers.Layer):
+            in_float = _without_policies(operation.get_config())
+        else:
+            in_float = {}
+        return super().plain(operation, {**in_float, **(changes or {})})
 
     def copy_weights(self):
         """Set the weights of all copies, including the layers inside wrappers."""

@@ -26,7 +26,7 @@ def live_copy(layer: Any, name: str, kind: Any, changes: dict[str, Any]) -> Any:
         UnsupportedModelError: The layer has weights and cannot be made from its config.
     """
     if isinstance(layer, keras.layers.Lambda):
-        return _copy_of_lambda(layer, name)
+        return _copy_of_lambda(layer, name, changes)
     try:
         return kind.from_config({**layer.get_config(), **changes, "name": name})
     except Exception as error:  # Whatever the user's code raises.
@@ -41,14 +41,14 @@ def live_copy(layer: Any, name: str, kind: Any, changes: dict[str, Any]) -> Any:
         ) from error
 
 
-def _copy_of_lambda(layer, name):
+def _copy_of_lambda(layer, name, changes):
     return type(layer)(
         layer.function,
         output_shape=layer._output_shape,
         mask=layer.mask,
         arguments=layer.arguments,
         trainable=layer.trainable,
-        dtype=layer.dtype_policy,
+        dtype=changes.get("dtype", layer.dtype_policy),
         activity_regularizer=layer.activity_regularizer,
         name=name,
     )
