@@ -74,14 +74,12 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
             super().on_train_begin(logs)
             return
         before = [ops.convert_to_numpy(variable) for variable in self._restored_variables()]
-        epoch = self.model._initial_epoch
         for number in reversed(saved):
             try:
                 self._restore(f"saved_{number}", logs)
                 return
             except _UNREADABLE as error:
                 self._warn_of_damage(number, error)
-                self.model._initial_epoch = epoch
         # A damaged file may have been read in part.
         for variable, value in zip(self._restored_variables(), before, strict=True):
             variable.assign(value)
@@ -91,8 +89,12 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         for path in (self._weights_path, self._training_metadata_path):
             if not os.path.isfile(path):
                 raise FileNotFoundError(f"{path} is missing")
+        generators = self._generators()
+        states = self._read_generators(name, len(generators))
+        # Keras sets the epoch last, so whatever raises leaves it as it was.
         super().on_train_begin(logs)
-        self._restore_generators(name)
+        for generator, state in zip(generators, states, strict=True):
+            generator.assign(state)
 
     def _restored_variables(self):
         optimizer = self.model.optimizer
@@ -144,11 +146,10 @@ class BackupAndRestore(keras.callbacks.BackupAndRestore):
         """Return the states of random generators, which Keras does not include in the weights."""
         return [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
 
-    def _restore_generators(self, name):
+    def _read_generators(self, name, count):
         path = os.path.join(self.backup_dir, name, _GENERATORS)
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as states:
-            for number, state in enumerate(self._generators()):
-                state.assign(states[str(number)])
+            return [states[str(number)] for number in range(count)]
 
     def _set_folder(self, name):
         # Keras' callback reads and writes at these two paths.

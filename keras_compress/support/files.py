@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 from keras_compress.errors import InvalidArgumentError
+from keras_compress.support import regular_files
 
 try:
     import fcntl
@@ -165,10 +166,7 @@ def is_stream(path):
     """
     if os.fspath(path) == "-" or os.path.abspath(path).startswith(_OPEN_FILES):
         return True
-    try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
-    except OSError:
-        return False
+    return regular_files.special_kind(path) is not None
 
 
 def _pour(source, path):

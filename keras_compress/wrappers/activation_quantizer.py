@@ -348,16 +348,7 @@ class ActivationQuantizer(PhasedLayer):
         ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
         return tuple(float(end) for end in ends)
 
-    def compute_output_spec(
-        self,
-        inputs,
-        training=None,
-        observe=True,
-        averages=False,
-        step_only=False,
-        rescaled_to=None,
-        factor_steps=None,
-    ):
+    def compute_output_spec(self, inputs, step_only=False, **arguments):
         """Return the shape and dtype of the input, or of the step."""
         if step_only:
             return keras.KerasTensor((), "float32")

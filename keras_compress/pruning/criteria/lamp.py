@@ -34,8 +34,7 @@ class Lamp(Criterion):
         """Score groups of weights."""
         squares = np.asarray(np.square(groups, dtype=np.float64).sum(axis=1))
         ascending = np.argsort(squares, kind="stable")
-        not_smaller = np.cumsum(squares[ascending][::-1])[::-1]
-        scores = np.zeros_like(squares)
-        np.divide(squares[ascending], not_smaller, out=not_smaller, where=not_smaller > 0)
-        scores[ascending] = not_smaller
-        return scores
+        not_smaller = np.empty_like(squares)
+        not_smaller[ascending] = np.cumsum(squares[ascending][::-1])[::-1]
+        # The sum is zero only for groups of zeros, which score zero.
+        return squares / np.where(not_smaller > 0, not_smaller, 1.0)
