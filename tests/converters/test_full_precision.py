@@ -115,7 +115,9 @@ def test_the_policy_is_restored_after_an_error(policy):
 def test_a_lambda_of_half_precision_is_copied_with_its_function():
     keras.utils.set_random_seed(0)
     half = keras.layers.Lambda(lambda x: x * 2.0, dtype="mixed_float16", name="twice")
-    model = keras.Sequential([keras.Input((4,)), half, keras.layers.Dense(2, dtype="mixed_float16")])
+    model = keras.Sequential(
+        [keras.Input((4,)), half, keras.layers.Dense(2, dtype="mixed_float16")]
+    )
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
     converted = kc.convert(model, "generic_int8", x)
     assert converted.inspect().float_tensors == 0
