@@ -68,12 +68,17 @@ def input_specs(model, ranges=None):
         shape = tuple(value.shape[1:])
         if None in shape:
             raise UnsupportedModelError(
-                f"The file needs inputs of fixed size: give keras.Input a full shape. "
+                "The file needs inputs of fixed size: give the shape of one sample, such as "
+                f"input_shapes={{{layer.name!r}: {_example(shape)}}} (--input_shape). "
                 f"Received: shape {shape} for input {layer.name!r}"
             )
         expected = (ranges or {}).get(layer.name)
         specs.append(InputSpec(layer.name, shape, value.dtype, expected))
     return tuple(specs)
+
+
+def _example(shape):
+    return tuple(size or 224 for size in shape)
 
 
 def export(model, path, inputs, batch_size=1):

@@ -75,14 +75,6 @@ class _Float32Copies(LayerCopies):
             in_float = {}
         return super().plain(operation, {**in_float, **(changes or {})})
 
-    def copy_weights(self):
-        """Set the weights of all copies, including the layers inside wrappers."""
-        for copy, source in self._sources:
-            if source.weights:
-                copy.set_weights(source.get_weights())
-            if isinstance(copy, keras.layers.Normalization):
-                copy.finalize_state()
-
 
 def _without_policies(config):
     """Return a configuration with every dtype policy in it replaced by float32."""

@@ -9,10 +9,11 @@ import keras
 
 from keras_compress.compression.apply import strip
 from keras_compress.compression.checks import check_finite
-from keras_compress.converters import export, keras2, missing_ranges, trial_run
+from keras_compress.converters import export, file_inputs, keras2, missing_ranges, trial_run
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
+from keras_compress.converters.file_inputs import InputShapes
 from keras_compress.converters.full_precision import HALF_PRECISION, float32_policy, in_float32
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
@@ -50,6 +51,7 @@ def convert(
     calibration_samples: int = 500,
     input_type: str | None = None,
     output_type: str | None = None,
+    input_shapes: InputShapes | None = None,
     allow_float: str | Iterable[str] = (),
     batch_size: int = 1,
     engine: str | Engine = "tensorflow",
@@ -71,8 +73,11 @@ def convert(
             measured in the samples, with a warning.
         calibration_samples: Largest number of samples to use.
         input_type: Type of the file's inputs: `"int8"`, `"uint8"`, `"int16"` or `"float32"`.
-            Default: the profile's.
-        output_type: The same for outputs.
+            Default: `"uint8"` for an int8 file of a model whose inputs are all `uint8` and only
+            cast or rescaled, otherwise the profile's.
+        output_type: Type of the file's outputs. Default: the profile's.
+        input_shapes: Shape of one sample, without the batch, for a model whose inputs have free
+            sizes (`None`): a tuple, or a dict by the names of inputs.
         allow_float: Names of operators (`"ELU"`) or layers that may stay in float.
         batch_size: Fixed size of the first dimension.
         engine: Name or instance of an `Engine`.
@@ -98,14 +103,18 @@ def convert(
     target = edge_profile.get(profile)
     engine = plugins.resolve(ENGINES, engine, Engine)
     model, representative_dataset, missing = _with_missing_ranges(
-        _loaded(model), target, representative_dataset, calibration_samples
+        file_inputs.with_shapes(_loaded(model), input_shapes),
+        target,
+        representative_dataset,
+        calibration_samples,
     )
-    deployable, rewritten = _deployable(model, target), {}
+    melted = file_inputs.melt_casts(model, ConversionOptions.from_profile(target).mode)
+    deployable, rewritten = _deployable(melted.model, target), {}
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float)
     options = ConversionOptions.from_profile(
         target,
-        input_type=input_type,
+        input_type=input_type or melted.input_type,
         output_type=output_type,
         per_channel=_granularity(target, deployable, "per_channel"),
         per_channel_dense=_granularity(target, deployable, "per_channel_dense"),
@@ -113,10 +122,12 @@ def convert(
         batch_size=batch_size,
     )
     check_finite(deployable.model)
-    inputs = export.input_specs(deployable.model, deployable.input_ranges)
+    inputs = export.input_specs(deployable.model, deployable.input_ranges | melted.ranges)
     calibration = _calibration(
         representative_dataset, inputs, deployable, options, calibration_samples
     )
+    if calibration is not None:
+        calibration = file_inputs.with_whole_ranges(calibration, melted.ranges)
     trial_run.prepare()
     carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
     zeros = expected_zeros(deployable)

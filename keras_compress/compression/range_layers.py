@@ -7,7 +7,7 @@ import keras
 from keras_compress.graph.graph import Graph, Value
 from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
-from keras_compress.layers.roles import activation_name, role
+from keras_compress.layers.roles import BYTE_RANGES, activation_name, role
 from keras_compress.lowering.normalization_layers import NormalizationAffine
 from keras_compress.quantization.range_placement import RangePlacement
 from keras_compress.quantization.settings import FLOAT_BITS, Settings
@@ -190,7 +190,11 @@ def _is_depthwise_in_the_file(layer, call):
 
 
 def _fixed_range(fixed, bits):
-    """Return a fixed range; at 16 bits the scale is 1/32768, so the range ends just below one."""
+    """Return the fixed range of an operator's output, or of bytes.
+
+    At 16 bits the scale of an operator's output is 1/32768, so the range ends just below one, and
+    bytes have a range like all else.
+    """
     if fixed is None or bits != 16:
         return fixed
-    return -32767 / 32768, 32767 / 32768
+    return None if fixed in BYTE_RANGES.values() else (-32767 / 32768, 32767 / 32768)

@@ -58,7 +58,11 @@ def replay(
 
 
 def rebuild(
-    graph: Graph, apply: Callable, name: str | None = None, batch_size: int | None = None
+    graph: Graph,
+    apply: Callable,
+    name: str | None = None,
+    batch_size: int | None = None,
+    inputs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> keras.Model:
     """Build a functional model by replaying a graph.
 
@@ -69,22 +73,22 @@ def rebuild(
             `apply(value, (tensor,), {}) -> tensor`.
         name: Name of the new model. Default: the name of the graph.
         batch_size: Fixed batch size of the new inputs; `None` leaves the batch free.
+        inputs: Name of an input -> arguments of `keras.Input` that it has instead.
 
     Returns:
         A `keras.Model` with the graph's input and output structure.
     """
     new_inputs, tensors = [], []
     for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
-        new_inputs.append(_new_input(layer, value, batch_size))
+        changes = (inputs or {}).get(layer.name, {})
+        new_inputs.append(_new_input(layer, value, batch_size, changes))
         tensors.append(apply(value, (new_inputs[-1],), {}))
     values = replay(graph, tensors, apply)
-    inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
+    new_inputs = keras.tree.pack_sequence_as(graph.inputs, new_inputs)
     outputs = keras.tree.map_structure(lambda value: values[value], graph.outputs)
-    return keras.Model(inputs, outputs, name=name or graph.name)
+    return keras.Model(new_inputs, outputs, name=name or graph.name)
 
 
-def _new_input(layer, value, batch_size):
-    shape = value.shape[1:]
-    return keras.Input(
-        shape=shape, batch_size=batch_size or value.shape[0], dtype=value.dtype, name=layer.name
-    )
+def _new_input(layer, value, batch_size, changes):
+    own = {"shape": value.shape[1:], "dtype": value.dtype} | dict(changes)
+    return keras.Input(batch_size=batch_size or value.shape[0], name=layer.name, **own)

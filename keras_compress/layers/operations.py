@@ -45,7 +45,7 @@ class Operation:
             it; `None` if there is none, so that channels that reach it are kept.
         homogeneous: Whether f(x / s) = f(x) / s for s > 0, channel by channel.
         form: The member of its family, for code that distinguishes members: propagation rules
-            (`"permute"`), rewrites (`"square"`), range placement (`"averages"`).
+            (`"permute"`), rewrites (`"square"`), range placement (`"averages"`), inputs (`"cast"`).
         activation: Name of the activation function that it computes.
         applies_activation: Whether it applies the function in its attribute `activation`.
         inherited: Whether a user's subclass is treated like the Keras class.
@@ -134,7 +134,7 @@ LAYERS = {
     # Factors and shifts.
     **_rows("BatchNormalization", Role.FUSABLE, "batch_normalization"),
     **_rows("Rescaling", Role.FUSABLE, "elementwise", form="scaling"),
-    **_rows("Normalization", Role.FUSABLE),
+    **_rows("Normalization", Role.FUSABLE, form="normalization"),
     **_rows("UnitNormalization", Role.OWN),
     # Of keras.applications: a product with one factor a channel, a sum with a constant factor.
     **_rows("LayerScale", Role.FUSABLE, "layer_scale"),
@@ -251,7 +251,8 @@ FUNCTIONS = {
     **_rows("Square", Role.OWN, "elementwise", form="square"),
     **_rows("Clip", Role.OWN, "elementwise", form="clipping"),
     **_unknown("Abs Erf Expm1 Log1p Sign Reciprocal Floor", _SEVERAL, "elementwise"),
-    **_unknown("Ceil Round Cast", _SEVERAL, "elementwise"),
+    **_unknown("Ceil Round", _SEVERAL, "elementwise"),
+    **_unknown("Cast", _SEVERAL, "elementwise", form="cast"),
     **_unknown("Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Cbrt Cosh Deg2rad", _NO_INTEGERS),
     **_unknown("Erfc Erfinv Exp2 Fabs I0 Log10 Log2 NanToNum Rad2deg", _NO_INTEGERS),
     **_unknown("SaturateCast Sinc Sinh Tan Trunc", _NO_INTEGERS),

@@ -12,6 +12,9 @@ FIXED_RANGES = {
     "sigmoid": (0.0, 255 / 256),
     "tanh": (-1.0, 127 / 128),
 }
+# Numbers of one byte are the integers of a quantized tensor with scale 1. Larger types do not fit
+# in eight bits, and are mostly indices.
+BYTE_RANGES = {"uint8": (0.0, 255.0), "int8": (-128.0, 127.0)}
 
 
 def role(operation: Any) -> Role:

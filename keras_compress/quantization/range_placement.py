@@ -9,7 +9,7 @@ from keras_compress.graph.graph import Value
 from keras_compress.layers import base as layer_types
 from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
-from keras_compress.layers.roles import FIXED_RANGES, activation_name, is_fusable, role
+from keras_compress.layers.roles import BYTE_RANGES, FIXED_RANGES, activation_name, is_fusable, role
 from keras_compress.lowering import attention, normalization
 
 
@@ -155,6 +155,8 @@ class _Planner:
             self._tie(call)
         elif kind is Role.FIXED:
             self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation) or ""])
+        elif operations.of(call.operation).form == "cast" and call.inputs[0].dtype in BYTE_RANGES:
+            self.give_range(call.output, fixed=BYTE_RANGES[call.inputs[0].dtype])
         else:
             if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)

@@ -144,7 +144,7 @@ class LayerCopies:
         for copy, source in self._sources:
             if isinstance(source, _LoweredLayer):
                 source.set_weights(copy)
-            elif isinstance(source, CompressedLayer):
+            elif isinstance(source, CompressedLayer) and not isinstance(copy, CompressedLayer):
                 copy.set_weights(_stripped_weights(source))
             elif copy.weights and copy is not source:
                 copy.set_weights(source.get_weights())

@@ -60,6 +60,17 @@ def test_convert_writes_an_integer_file_and_its_description(folder):
     assert described["bytes"] == (folder / "int8.tflite").stat().st_size
 
 
+@pytest.mark.parametrize("shape", ["8,8,3", "image=8,8,3"])
+def test_a_free_size_is_given_by_a_flag(folder, shape):
+    image = keras.Input((None, None, 3), name="image")
+    keras.Model(image, layers.GlobalAveragePooling2D()(image)).save(folder / "free.keras")
+    command = ["convert", "--model=free.keras", "--output=free.tflite", "--json=free.json"]
+    flags = ["--representative_data=samples.npz", f"--input_shape={shape}"]
+    assert run(folder, command, *flags) == cli.DONE
+    assert run(folder, ["inspect", "--model=free.tflite", "--json=free.json"]) == cli.DONE
+    assert load(folder, "free.json")["inputs"][0]["shape"] == [1, 8, 8, 3]
+
+
 def test_inspect(folder, capsys):
     assert run(folder, ["inspect", "--model=int8.tflite", "--json=inspect.json"]) == cli.DONE
     found = load(folder, "inspect.json")
@@ -136,6 +147,13 @@ SHRINK = ["shrink", "--model=model.keras", "--output=new.keras"]
         ([*CONVERT, "--representative_data=narrow.npz"], "takes samples of shape"),
         ([*CONVERT, "--representative_data=absent.npz"], "absent.npz"),
         ([*CONVERT, "--representative_data=samples.npz", "--profile=cortex_m44"], "cortex_m4"),
+        ([*CONVERT, "--representative_data=samples.npz", "--input_shape=8,8"], "(8, 8, 3)"),
+        ([*CONVERT, "--representative_data=samples.npz", "--input_shape=8x8x3"], "with commas"),
+        (
+            [*CONVERT, "--representative_data=samples.npz", "--input_shape=8,8,3"]
+            + ["--input_shape=b=3"],
+            "begin with the name",
+        ),
         (
             ["convert", "--model=notes.keras", "--output=new.tflite"]
             + ["--representative_data=samples.npz"],
