@@ -19,12 +19,12 @@ from tests.fixtures.tables import quickly
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(32, 8)).astype(np.float32)
-Y = RNG.normal(size=(32, 4)).astype(np.float32)
-STEPS = 4  # batches in an epoch
-EPOCHS = 6
+X = RNG.normal(size=(16, 8)).astype(np.float32)
+Y = RNG.normal(size=(16, 4)).astype(np.float32)
+STEPS = 2  # batches in an epoch
+EPOCHS = 5
 TARGET = 2  # the first epoch that ends with the model compressed
-END = (TARGET + 1) * STEPS - 2
+END = (TARGET + 1) * STEPS - 1
 
 
 def network():
@@ -67,6 +67,7 @@ def clustering():
 KINDS = [plain_pruning, pruning, channels, quantization, clustering]
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 WHY = "trains a network for each kind of compression and each order"
+verify = pytest.mark.verify(WHY)
 two_kinds = pytest.mark.parametrize(
     "kind", quickly(KINDS, WHY, every=3), ids=lambda kind: kind.__name__
 )
@@ -101,9 +102,10 @@ class Restore(keras.callbacks.Callback):
         self.model.set_weights(self.weights)
 
 
-def fit(model, *callbacks, epochs=EPOCHS, optimizer="adam", **options):
+def fit(model, *callbacks, epochs=EPOCHS, optimizer="sgd", traced=False, **options):
+    """Train; what callbacks do to each other is the same whether steps are traced or not."""
     if not model.compiled:
-        model.compile(optimizer, "mse", jit_compile=False)
+        model.compile(optimizer, "mse", jit_compile=False, run_eagerly=not traced)
     options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
     return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options).history
 
@@ -126,13 +128,16 @@ def assert_trained_like(model, weights):
 
 
 @each_kind
-@pytest.mark.parametrize("place", quickly(range(3), WHY, first=1))
-def test_the_best_epoch_is_the_best_of_the_compressed_ones(kind, place, tmp_path):
+@pytest.mark.parametrize(
+    ("place", "traced"),
+    [(0, False), *(pytest.param(place, True, marks=verify) for place in range(3))],
+)
+def test_the_best_epoch_is_the_best_of_the_compressed_ones(kind, place, traced, tmp_path):
     model, compression = kind()
     others = [stopping(), saving(tmp_path / "best.keras")]
     others.insert(place, compression)
     notes = Notes()
-    fit(model, Scripted(), *others, notes)
+    fit(model, Scripted(), *others, notes, traced=traced)
     # The masks of channels of a plain model are set to zero before, not after, a batch's end.
     assert_trained_like(model, notes.weights[TARGET])
     assert_trained_like(kc.load_model(tmp_path / "best.keras"), notes.weights[TARGET])
@@ -164,7 +169,7 @@ def test_every_callback_must_have_reached_its_target():
     early = kc.PruningCallback(kc.OneShot(0.5, step=1))
     late = kc.QuantizationCallback(begin_step=2, freeze_step=END)
     notes = Notes()
-    fit(model, Scripted(), early, stopping(), late, notes)
+    fit(model, Scripted(), early, stopping(), late, notes, traced=True)
     assert_trained_like(model, notes.weights[TARGET])
     phased = [layer for layer in all_layers(model) if isinstance(layer, PhasedLayer)]
     assert {layer.phase for layer in phased if layer.quantizes} == {Phase.FROZEN}
@@ -180,7 +185,8 @@ def test_training_does_not_stop_before_the_target():
 def test_the_learning_rate_is_not_reduced_before_the_target():
     model, compression = pruning()
     plateau = keras.callbacks.ReduceLROnPlateau("val_score", patience=1, mode="min", factor=0.5)
-    history = fit(model, Scripted(), plateau, compression, optimizer=keras.optimizers.SGD(1.0))
+    optimizer = keras.optimizers.SGD(1.0)
+    history = fit(model, Scripted(), plateau, compression, optimizer=optimizer, epochs=TARGET + 4)
     assert history["learning_rate"] == [1.0] * (TARGET + 2) + [0.5, 0.25]
 
 
@@ -229,7 +235,7 @@ def test_the_users_callbacks_are_not_changed():
 
 def test_a_list_of_callbacks_in_a_loop_of_ones_own_is_held_back_each_time():
     model, compression = pruning()
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     callbacks = keras.callbacks.CallbackList([Scripted(), stopping(), compression], model=model)
     for _ in range(2):
         callbacks.on_train_begin()
@@ -252,10 +258,10 @@ def test_refuses_a_result_that_is_not_what_the_logs_say(kind, last):
     callbacks = [compression, Restore()] if last else [Restore(), compression]
     if not last and kind in (plain_pruning, channels):
         # The callback masks what was restored.
-        fit(model, *callbacks)
+        fit(model, *callbacks, epochs=TARGET + 1)
     else:
         with pytest.raises(CompressionError, match="compare and restore only|target_reached"):
-            fit(model, *callbacks)
+            fit(model, *callbacks, epochs=TARGET + 1)
 
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
@@ -265,7 +271,7 @@ def test_averages_that_are_validated_and_saved_are_masked(swap_on_epoch, swap_fi
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)
     callbacks = [swap, compression] if swap_first else [compression, swap]
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "last.keras")
-    optimizer = keras.optimizers.Adam(use_ema=True, ema_momentum=0.9)
+    optimizer = keras.optimizers.SGD(use_ema=True, ema_momentum=0.9)
     history = fit(model, *callbacks, checkpoint, optimizer=optimizer, validation_data=(X, Y))
     for trained in (model, keras.models.load_model(tmp_path / "last.keras")):
         kernel = keras.ops.convert_to_numpy(trained.get_layer("hidden").kernel)
@@ -342,24 +348,26 @@ def test_the_table_of_the_docs_has_each_kind_of_compression():
 
 
 def _in_full(rows):
-    """Mark cells: one of each row is tested quickly, the others in `make verify`."""
-    verify = pytest.mark.verify("trains 42 networks")
-    return [
-        pytest.param(*cell, index % 2, id="-".join(cell), marks=[] if index % 7 == 0 else verify)
-        for index, cell in enumerate(rows)
+    """Mark cells: one of each row is tested quickly, all of them traced in `make verify`."""
+    verify = pytest.mark.verify("trains 50 networks")
+    cases = [(*cell, index % 2) for index, cell in enumerate(rows)]
+    quick = [pytest.param(*case, False, id="-".join(case[:3])) for case in cases[::7]]
+    return quick + [
+        pytest.param(*case, True, id="-".join((*case[:3], "traced")), marks=verify)
+        for case in cases
     ]
 
 
-@pytest.mark.parametrize(("row", "column", "verdict", "first"), _in_full(cells()))
-def test_each_cell_of_the_table(row, column, verdict, first, tmp_path):
+@pytest.mark.parametrize(("row", "column", "verdict", "first", "traced"), _in_full(cells()))
+def test_each_cell_of_the_table(row, column, verdict, first, traced, tmp_path):
     model, compression = COLUMNS[column]()
     other = make_callback(row, tmp_path)
     callbacks = [other, compression] if first else [compression, other]
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "saved.keras")
     average = row == "SwapEMAWeights"
-    optimizer = keras.optimizers.Adam(use_ema=average, ema_momentum=0.9)
-    model.compile(optimizer, "mse", jit_compile=False)
-    history = fit(model, Scripted(), *callbacks, checkpoint, validation_data=(X, Y))
+    optimizer = keras.optimizers.SGD(use_ema=average, ema_momentum=0.9)
+    options = {"optimizer": optimizer, "traced": traced, "validation_data": (X, Y)}
+    history = fit(model, Scripted(), *callbacks, checkpoint, **options)
     assert len(history["loss"]) == EPOCHS
     assert_compressed(column, model, history)
     saved = kc.load_model(tmp_path / "saved.keras")
