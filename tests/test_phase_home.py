@@ -193,17 +193,12 @@ class RestoreFirst(keras.callbacks.Callback):
             self.model.set_weights(self.weights)
 
 
-def trained(*callbacks, first=True, jit_compile=False):
-    model = compressed()
-    return model, fit(model, *callbacks, first=first, jit_compile=jit_compile).history
-
-
-def fit(model, *callbacks, first=True, jit_compile=False):
+def fit(model, *callbacks, first=True, **options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(1e-2), loss, jit_compile=jit_compile)
+    model.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
     quantization = kc.QuantizationCallback(begin_step=2, freeze_step=4)
     callbacks = [quantization, *callbacks] if first else [*callbacks, quantization]
-    options = {"epochs": 3, "batch_size": 8, "verbose": 0, "validation_data": (X, Y)}
+    options = {"epochs": 3, "batch_size": 8, "verbose": 0} | options
     return model.fit(X, Y, callbacks=callbacks, **options)
 
 
@@ -224,24 +219,32 @@ def test_weights_restored_at_the_end_bring_their_phase_back(first, tmp_path):
 
 
 def test_weights_restored_in_the_middle_are_quantized_again_before_the_next_batch():
-    model, history = trained(RestoreFirst(at=1))
+    model = compressed()
+    history = fit(model, RestoreFirst(at=1), validation_data=(X, Y)).history
     assert phases(model) == {Phase.FROZEN}
     loss, logged = model.evaluate(X, Y, verbose=0), history["val_loss"][-1]
     assert loss == pytest.approx(logged, rel=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_a_traced_custom_loop_sees_the_phases(jit_compile):
-    live, _ = _custom_loop(functools.partial(tf.function, jit_compile=jit_compile))
-    eager, observed = _custom_loop(lambda step: step)
+@pytest.mark.parametrize(
+    ("make", "jit_compile"),
+    [
+        (convolution, False),
+        (dense, True),
+        pytest.param(convolution, True, marks=pytest.mark.verify("XLA compiles a network")),
+    ],
+)
+def test_a_traced_custom_loop_sees_the_phases(make, jit_compile):
+    live, _ = _custom_loop(make, functools.partial(tf.function, jit_compile=jit_compile))
+    eager, observed = _custom_loop(make, lambda step: step)
     assert phases(live) == phases(eager) == {Phase.FROZEN}
     assert observed
     for one, other in zip(live.get_weights(), eager.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
-def _custom_loop(compile_step):
-    model, optimizer = compressed(), keras.optimizers.SGD(1e-2)
+def _custom_loop(make, compile_step):
+    model, optimizer = compressed(make), keras.optimizers.SGD(1e-2)
     model.compile(optimizer, jit_compile=False)
     quantization = kc.QuantizationCallback(begin_step=2, freeze_step=4)
     callbacks = keras.callbacks.CallbackList([quantization], model=model)
