@@ -61,7 +61,7 @@ def make_model(wrap, **kwargs):
     )
     if wrap:
         model = compress(model, pruning=Pruning(), **kwargs)
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("sgd", "mse", jit_compile=False)
     return model
 
 
@@ -176,7 +176,7 @@ def test_going_back_before_quantization_began_takes_it_out_again():
 
 def test_epochs_without_validation_count_for_nothing():
     model = make_model(True)
-    model.compile("adam", "mse", metrics=["mae"], jit_compile=False)
+    model.compile("sgd", "mse", metrics=["mae"], jit_compile=False)
     pruning = PruningCallback(RAMP)
     guard = AccuracyGuard("val_mae", reference=0.0, tolerance=0.1)
     options = {"validation_data": (X, Y), "validation_freq": 2}
@@ -194,7 +194,7 @@ def test_says_so_when_nothing_is_ever_validated(caplog):
 @pytest.mark.parametrize("monitor", ["val_accurcy", "accurcy"])
 def test_offers_the_nearest_metric(monitor):
     model = make_model(True)
-    model.compile("adam", "mse", metrics=["accuracy"], jit_compile=False)
+    model.compile("sgd", "mse", metrics=["accuracy"], jit_compile=False)
     with pytest.raises(UnknownNameError, match=f"Did you mean '{monitor[:-4]}uracy'"):
         fit(model, AccuracyGuard(monitor), epochs=1, validation_data=(X, Y))
 
