@@ -1,6 +1,8 @@
 """backup.py: whenever a backup is interrupted, training resumes from a complete one."""
 
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +24,8 @@ def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
     layers = [keras.layers.Dropout(0.3), keras.layers.Dense(8, name="dense")]
     model = keras.Sequential([keras.Input((6,)), *layers])
     model = kc.compress(model, pruning=kc.Pruning())
-    model.compile("adam", "mse", jit_compile=False)
+    # Momentum has to be restored, too.
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", jit_compile=False)
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(2, 8 * BATCHES, 6)), rng.normal(size=(2, 8 * BATCHES, 8))
     schedule = kc.PolynomialDecay(0.8, begin_step=2, end_step=11, frequency=3)
@@ -33,6 +36,19 @@ def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
     fixed = {"batch_size": 8, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
     model.fit(x[0], y[0], callbacks=callbacks, **fixed)
     return epochs, [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a training's backups, and the weights that it ended with."""
+    folder = tmp_path_factory.mktemp("trained") / "backup"
+    return folder, fit(folder, delete_checkpoint=False)[1]
+
+
+@pytest.fixture
+def backups(trained, tmp_path):
+    """A copy of a training's backups."""
+    return Path(shutil.copytree(trained[0], tmp_path / "backup"))
 
 
 @pytest.fixture(scope="module")
@@ -96,27 +112,23 @@ FILES = ("latest.weights.h5", "training_metadata.json", "generators.npz")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("damage", [truncate, zero, empty, os.unlink])
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_backup_falls_back_to_the_one_before(name, damage, uninterrupted, tmp_path):
-    folder = tmp_path / "backup"
-    fit(folder, delete_checkpoint=False)
-    last = max(folder.iterdir())
+def test_a_damaged_backup_falls_back_to_the_one_before(name, damage, uninterrupted, backups):
+    last = max(backups.iterdir())
     if damage is truncate and name == "training_metadata.json":
         damage = empty  # it has fewer bytes than that
     damage(last / name)
     with pytest.warns(UserWarning, match=f"{last.name} .* is damaged"):
-        epochs, weights = fit(folder)
+        epochs, weights = fit(backups)
     assert epochs == [EPOCHS - 1]
     keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_training_begins_again_where_every_backup_is_damaged(uninterrupted, tmp_path):
-    folder = tmp_path / "backup"
-    fit(folder, delete_checkpoint=False)
-    for saved in folder.iterdir():
+def test_training_begins_again_where_every_backup_is_damaged(uninterrupted, backups):
+    for saved in backups.iterdir():
         truncate(saved / "latest.weights.h5")
     with pytest.warns(UserWarning, match="is damaged"):
-        epochs, weights = fit(folder)
+        epochs, weights = fit(backups)
     assert epochs == list(range(EPOCHS))
     keras.tree.map_structure(np.testing.assert_array_equal, weights, uninterrupted)
 
