@@ -26,7 +26,7 @@ optimizers, constraints = keras.optimizers, keras.constraints
 class Case:
     """What is unusual about a training; callables, so that each test makes its own."""
 
-    optimizer: Any = lambda: optimizers.Adam(0.01)
+    optimizer: Any = lambda: optimizers.SGD(0.1)
     layer: dict = dataclasses.field(default_factory=dict)
     compile: dict = dataclasses.field(default_factory=dict)
     fit: dict = dataclasses.field(default_factory=dict)
@@ -35,8 +35,8 @@ class Case:
     updates: int = STEPS  # in an epoch
 
 
-def _adam(**options):
-    return lambda: optimizers.Adam(0.01, **options)
+def _sgd(**options):
+    return lambda: optimizers.SGD(0.1, **options)
 
 
 CASES = {
@@ -44,15 +44,16 @@ CASES = {
     "unit_norm": Case(layer={"kernel_constraint": "unit_norm"}),
     "non_neg": Case(layer={"kernel_constraint": "non_neg"}),
     "l1_regularizer": Case(layer={"kernel_regularizer": "l1"}),
-    "ema": Case(_adam(use_ema=True)),
-    "ema_overwrites": Case(_adam(use_ema=True, ema_overwrite_frequency=3)),
+    "ema": Case(_sgd(use_ema=True)),
+    "ema_overwrites": Case(_sgd(use_ema=True, ema_overwrite_frequency=3)),
     "swap_ema": Case(
-        _adam(use_ema=True),
+        _sgd(use_ema=True),
         fit={"validation_data": (X, Y)},
         callbacks=lambda: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
     ),
-    "loss_scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01))),
-    "accumulation": Case(_adam(gradient_accumulation_steps=2), updates=STEPS // 2),
+    "loss_scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1))),
+    "accumulation": Case(_sgd(gradient_accumulation_steps=2), updates=STEPS // 2),
+    "adam": Case(lambda: optimizers.Adam(0.01)),
     "clipping_and_decay": Case(lambda: optimizers.AdamW(0.01, weight_decay=0.1, clipnorm=1.0)),
     "momentum": Case(lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True)),
     "ftrl": Case(lambda: optimizers.Ftrl(0.1, l1_regularization_strength=0.01)),
