@@ -39,7 +39,7 @@ def dense_network():
 
 def compressed(make=network, **settings):
     model = kc.compress(make(), **settings)
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
     return model
 
 
@@ -68,7 +68,8 @@ def everything():
         model,
         kc.PruningCallback(kc.ConstantSparsity(0.5, begin_step=0)),
         kc.ClusteringCallback(begin_step=4, freeze_step=10),
-        kc.QuantizationCallback(begin_step=6),
+        kc.QuantizationCallback(begin_step=10),  # at a step at which it is traced anew anyway
+        epochs=3,
     )
 
 
@@ -116,9 +117,7 @@ def test_values_are_trained_while_and_after_assignments_freeze():
 def test_files_carry_codebooks(everything, tmp_path):
     everything.save(tmp_path / "model.keras")
     loaded = kc.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(
-        loaded.predict(X[:8], verbose=0), everything.predict(X[:8], verbose=0)
-    )
+    np.testing.assert_array_equal(loaded(X[:8]), everything(X[:8]))
     assert loaded.get_layer("head").clustering == everything.get_layer("head").clustering
     np.testing.assert_array_equal(values(loaded), values(everything))
 
