@@ -20,9 +20,8 @@ STEPS = 4  # batches in an epoch
 
 def compressed(quantizer="abs_max"):
     keras.utils.set_random_seed(0)
-    inputs = keras.Input((6,))
-    x = layers.Dense(8, activation="relu", name="hidden")(inputs)
-    model = keras.Model(inputs, layers.Dense(3, name="head")(x))
+    # One layer: each width is traced anew.
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(3, activation="relu", name="head")])
     spec = kc.Quantization(weight_bits=3, weight_quantizer=quantizer)
     model = kc.compress(model, quantization=spec)
     model.compile("sgd", "mse", metrics=["mae"], jit_compile=False)
@@ -40,8 +39,8 @@ def fit(model, *callbacks, epochs=1, **options):
 
 
 def grid(model):
-    """The hidden layer's weights in training, in steps of each channel."""
-    layer = model.get_layer("hidden")
+    """The layer's weights in training, in steps of each channel."""
+    layer = model.get_layer("head")
     (kernel,) = layer.kernels
     return np.asarray(layer.effective_kernel(kernel)) / np.asarray(layer.scale(kernel))
 
@@ -53,9 +52,9 @@ def test_the_width_falls_at_its_steps_and_not_below_the_layers_own(quantizer):
     assert widths == [6] * 5 + [4] * 4 + [3] * 3
     np.testing.assert_allclose(grid(model), grid(model).round(), atol=1e-4)
     assert np.abs(grid(model)).max() <= 3.001
-    model.get_layer("hidden").set_weight_bits(8)
-    model.get_layer("hidden").set_weight_bits(2)
-    assert model.get_layer("hidden").weight_bits == 3
+    model.get_layer("head").set_weight_bits(8)
+    model.get_layer("head").set_weight_bits(2)
+    assert model.get_layer("head").weight_bits == 3
 
 
 def test_the_file_holds_the_width_that_training_has_reached():
