@@ -86,12 +86,19 @@ def fitted(model):
     ]
 
 
-@pytest.mark.parametrize("options", WAYS)
-def test_a_training_is_that_of_the_plain_model(options):
+@pytest.fixture(scope="module")
+def plain():
+    """The terms of a plain model's loss, and what its training leads to."""
     model = network()
-    twin = compressed(model, options)
-    np.testing.assert_allclose(loss_terms(twin), loss_terms(model), rtol=1e-5)
-    for theirs, ours in zip(fitted(model), fitted(twin), strict=True):
+    return loss_terms(model), fitted(model)
+
+
+@pytest.mark.parametrize("options", WAYS)
+def test_a_training_is_that_of_the_plain_model(options, plain):
+    terms, results = plain
+    twin = compressed(network(), options)
+    np.testing.assert_allclose(loss_terms(twin), terms, rtol=1e-5)
+    for theirs, ours in zip(results, fitted(twin), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
