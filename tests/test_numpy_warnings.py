@@ -7,8 +7,8 @@ from keras import layers
 
 import keras_compress as kc
 
-X = np.random.default_rng(0).normal(size=(32, 8, 8, 1)).astype(np.float32)
-Y = np.arange(32) % 3
+X = np.random.default_rng(0).normal(size=(16, 8, 8, 1)).astype(np.float32)
+Y = np.arange(16) % 3
 
 # Keras' own modules are left out: what they do is not ours.
 pytestmark = pytest.mark.filterwarnings(
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 def network():
     keras.utils.set_random_seed(0)
     steps = [
-        layers.Conv2D(8, 3, name="conv"),
+        layers.Conv2D(4, 3, name="conv"),
         layers.BatchNormalization(),
         layers.ReLU(),
         layers.DepthwiseConv2D(3),
@@ -36,13 +36,13 @@ def test_compress_fit_strip_and_convert():
         quantization="generic_int8",
         clustering=kc.Clustering(clusters=4),
     )
-    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
     callbacks = [
         kc.PruningCallback(kc.ConstantSparsity(0.5)),
         kc.ClusteringCallback(1, 3),
-        kc.QuantizationCallback(2, 3),
+        kc.QuantizationCallback(1, 3),
     ]
-    model.fit(X, Y, batch_size=8, verbose=0, callbacks=callbacks)
+    model.fit(X, Y, batch_size=4, verbose=0, callbacks=callbacks)
     kc.reestimate_batch_norm(model, X)
     kc.strip(model)
     file = kc.convert(model, "generic_int8", X)
