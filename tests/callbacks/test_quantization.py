@@ -37,7 +37,7 @@ def compressed(**options):
     x = layers.ReLU()(layers.BatchNormalization(momentum=0.5, name="norm")(x))
     model = keras.Model(inputs, layers.Dense(3, name="head")(x))
     model = kc.compress(model, quantization="generic_int8")
-    model.compile("adam", "mse", **options)
+    model.compile("sgd", "mse", **options)
     return model
 
 
