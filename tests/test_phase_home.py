@@ -14,6 +14,7 @@ from keras_compress.errors import CompressionError, ConversionError
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from tests.fixtures.batches import batches
 from tests.fixtures.tables import quickly
 
 X = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
@@ -79,7 +80,7 @@ def phases(model):
 
 
 def predict(model):
-    outputs = model.predict(X, batch_size=16, verbose=0)
+    outputs = model.predict(batches(16, X), verbose=0)
     return np.concatenate([np.ravel(output) for output in keras.tree.flatten(outputs)])
 
 
@@ -198,8 +199,8 @@ def fit(model, *callbacks, first=True, **options):
     model.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
     quantization = kc.QuantizationCallback(begin_step=2, freeze_step=4)
     callbacks = [quantization, *callbacks] if first else [*callbacks, quantization]
-    options = {"epochs": 3, "batch_size": 8, "verbose": 0} | options
-    return model.fit(X, Y, callbacks=callbacks, **options)
+    options = {"epochs": 3, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(8, X, Y), callbacks=callbacks, **options)
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["listed last", "listed first"])
@@ -220,9 +221,9 @@ def test_weights_restored_at_the_end_bring_their_phase_back(first, tmp_path):
 
 def test_weights_restored_in_the_middle_are_quantized_again_before_the_next_batch():
     model = compressed()
-    history = fit(model, RestoreFirst(at=1), validation_data=(X, Y)).history
+    history = fit(model, RestoreFirst(at=1), validation_data=batches(8, X, Y)).history
     assert phases(model) == {Phase.FROZEN}
-    loss, logged = model.evaluate(X, Y, verbose=0), history["val_loss"][-1]
+    loss, logged = model.evaluate(batches(8, X, Y), verbose=0), history["val_loss"][-1]
     assert loss == pytest.approx(logged, rel=1e-5)
 
 

@@ -11,6 +11,7 @@ from keras_compress.errors import InvalidArgumentError, UnknownNameError  # noqa
 from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay  # noqa: E402
 from keras_compress.spec import Pruning, Quantization  # noqa: E402
 from keras_compress.wrappers.phase import Phase  # noqa: E402
+from tests.fixtures.batches import batches  # noqa: E402
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -66,8 +67,8 @@ def make_model(wrap, **kwargs):
 
 
 def fit(model, *callbacks, epochs, **kwargs):
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | kwargs
-    return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options).history
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | kwargs
+    return model.fit(batches(8, X, Y), callbacks=list(callbacks), **options).history
 
 
 def run(values, wrap=True, order=("script", "pruning", "guard", "notes"), **arguments):
@@ -179,7 +180,7 @@ def test_epochs_without_validation_count_for_nothing():
     model.compile("sgd", "mse", metrics=["mae"], jit_compile=False)
     pruning = PruningCallback(RAMP)
     guard = AccuracyGuard("val_mae", reference=0.0, tolerance=0.1)
-    options = {"validation_data": (X, Y), "validation_freq": 2}
+    options = {"validation_data": batches(8, X, Y), "validation_freq": 2}
     history = fit(model, pruning, guard, epochs=4, **options)
     assert len(history["val_mae"]) == 2
     assert pruning.step == 2 * STEPS
@@ -196,7 +197,7 @@ def test_offers_the_nearest_metric(monitor):
     model = make_model(True)
     model.compile("sgd", "mse", metrics=["accuracy"], jit_compile=False)
     with pytest.raises(UnknownNameError, match=f"Did you mean '{monitor[:-4]}uracy'"):
-        fit(model, AccuracyGuard(monitor), epochs=1, validation_data=(X, Y))
+        fit(model, AccuracyGuard(monitor), epochs=1, validation_data=batches(8, X, Y))
 
 
 class Killed(Exception):

@@ -10,6 +10,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 import keras_compress as kc  # noqa: E402
+from tests.fixtures.batches import batches  # noqa: E402
 
 EPOCHS, BATCHES = 4, 3
 
@@ -33,8 +34,7 @@ def fit(folder, *callbacks, backup=kc.BackupAndRestore, **options):
     epochs = []
     seen = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: epochs.append(epoch))
     callbacks = [pruning, *([backup(folder, **options)] if folder else ()), seen, *callbacks]
-    fixed = {"batch_size": 8, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
-    model.fit(x[0], y[0], callbacks=callbacks, **fixed)
+    model.fit(batches(8, x[0], y[0]), epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
     return epochs, [keras.ops.convert_to_numpy(weight) for weight in model.weights]
 
 

@@ -11,6 +11,7 @@ from keras_compress.edge_profiles import profile
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.tflite import flatbuffer
 from keras_compress.wrappers.phase import Phase
+from tests.fixtures.batches import batches
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -44,7 +45,7 @@ def compressed(make=network, **settings):
 
 
 def fit(model, *callbacks, epochs=4):
-    model.fit(X, Y, batch_size=32, epochs=epochs, verbose=0, callbacks=list(callbacks))
+    model.fit(batches(32, X, Y), epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks))
     return model
 
 
@@ -130,10 +131,7 @@ def test_an_interrupted_fit_goes_on(tmp_path):
 
     def train(epochs):
         model = compressed(dense_network, clustering=kc.Clustering(clusters=4))
-        model.fit(
-            X, Y, batch_size=32, epochs=epochs, verbose=0, shuffle=False, callbacks=[*callbacks()]
-        )
-        return model
+        return fit(model, *callbacks(), epochs=epochs)
 
     whole = train(3)
     for file in (tmp_path / "backup").iterdir():

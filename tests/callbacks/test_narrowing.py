@@ -8,6 +8,7 @@ from keras import layers
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.tflite import flatbuffer
+from tests.fixtures.batches import batches
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -33,8 +34,8 @@ def fit(model, *callbacks, epochs=1, **options):
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: widths.append(model.get_layer("head").weight_bits)
     )
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
-    model.fit(X, Y, epochs=epochs, callbacks=[*callbacks, watch], **options)
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    model.fit(batches(8, X, Y), callbacks=[*callbacks, watch], **options)
     return widths
 
 
@@ -88,7 +89,7 @@ def test_a_guard_holds_the_width_and_goes_back_to_the_last_good_one():
     )
     guard = kc.AccuracyGuard("val_mae", reference=1.0, tolerance=0.5, patience=1, mode="min")
     narrowing = kc.QuantizationCallback(weight_bits={0: 8, STEPS: 6, 2 * STEPS: 4})
-    widths = fit(model, narrowing, told, guard, epochs=3, validation_data=(X, Y))
+    widths = fit(model, narrowing, told, guard, epochs=3, validation_data=batches(8, X, Y))
     assert widths == [8] * STEPS + [6] * (2 * STEPS), "held at 6 bits while the metric is bad"
     assert model.get_layer("head").weight_bits == 8
     np.testing.assert_allclose(np.abs(grid(model)).max(axis=0), 127, rtol=1e-5)

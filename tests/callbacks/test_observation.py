@@ -15,6 +15,7 @@ import keras_compress as kc
 from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.pruning.ranking import layer_mask
+from tests.fixtures.batches import batches
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -44,8 +45,8 @@ def callback(schedule, wrap, criterion, **options):
 
 
 def fit(model, *callbacks, epochs=1, **options):
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
-    return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options).history
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(8, X, Y), callbacks=list(callbacks), **options).history
 
 
 def kernel(model):
@@ -99,9 +100,8 @@ def test_wanda_has_the_norms_of_the_inputs(wrap):
     weights = np.asarray(kernel(model) if wrap else model.layers[0].kernel)
     model.optimizer.learning_rate = 0.0
     x = X * np.array([10, 1, 1, 1, 1, 0.1], np.float32)
-    options = {"batch_size": 8, "verbose": 0}
     prune = callback(kc.OneShot(0.5, step=4), wrap, "wanda", observed_steps=4)
-    model.fit(x, Y, epochs=2, callbacks=[prune], **options)
+    model.fit(batches(8, x, Y), epochs=2, shuffle=False, verbose=0, callbacks=[prune])
     scores = np.abs(weights) * np.linalg.norm(x, axis=0)[:, None]
     expected = layer_mask(scores.T.ravel(), 0.5).reshape(8, 6).T
     np.testing.assert_array_equal(masks(model, wrap)[0], expected)
@@ -115,7 +115,7 @@ def test_wanda_sums_over_the_positions_of_a_convolution():
     weights = np.asarray(conv.kernel)
     spec = {"conv": kc.Pruning(criterion="wanda", pattern="2:4")}
     prune = kc.PruningCallback(kc.OneShot(0.5, step=4), spec, observed_steps=4)
-    model.fit(x, Y, batch_size=8, epochs=2, verbose=0, callbacks=[prune])
+    model.fit(batches(8, x, Y), epochs=2, shuffle=False, verbose=0, callbacks=[prune])
     scores = np.abs(weights) * np.sqrt(np.square(x).sum(axis=(0, 1, 2)))[:, None]
     place_among_four = np.argsort(np.argsort(scores, axis=2), axis=2)
     np.testing.assert_array_equal(np.asarray(conv.kernel) != 0, place_among_four >= 2)
@@ -232,7 +232,7 @@ def test_others_may_make_the_train_function_anew_meanwhile():
 def test_a_validation_in_the_window_is_traced_without_sums():
     model = network()
     prune = callback(kc.OneShot(0.5, step=6), False, "wanda", observed_steps=6)
-    fit(model, prune, epochs=3, validation_data=(X, Y))
+    fit(model, prune, epochs=3, validation_data=batches(8, X, Y))
     assert "call" not in vars(model.layers[0]) and "apply" not in vars(model.optimizer)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.graph.graph import all_layers
+from tests.fixtures.batches import batches
 from tests.fixtures.tables import quickly
 
 # Some of these trainings end before their schedules.
@@ -48,7 +49,7 @@ CASES = {
     "ema_overwrites": Case(_sgd(use_ema=True, ema_overwrite_frequency=3)),
     "swap_ema": Case(
         _sgd(use_ema=True),
-        fit={"validation_data": (X, Y)},
+        fit={"validation_data": batches(16, X, Y)},
         callbacks=lambda: [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)],
     ),
     "loss_scale": Case(lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.1))),
@@ -62,7 +63,7 @@ CASES = {
     "spectral_normalization": Case(wrapper=keras.layers.SpectralNormalization),
     "steps_per_execution": Case(compile={"steps_per_execution": 4}),
     "class_weight": Case(fit={"class_weight": {0: 1.0, 1: 2.0, 2: 0.5, 3: 0.0}}),
-    "sample_weight": Case(fit={"sample_weight": np.linspace(0, 2, 64)}),
+    "sample_weight": Case(fit={"weights": [np.linspace(0, 2, 64)]}),
 }
 
 SIZES = {"hidden": 8 * 16, "middle": 16 * 8, "head": 8 * 4}  # weights of each kernel
@@ -88,9 +89,9 @@ def compiled(model, case=Case()):
     return model
 
 
-def fit(model, *callbacks, epochs=EPOCHS, **options):
-    options = {"batch_size": 16, "shuffle": False, "verbose": 0} | options
-    return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options).history
+def fit(model, *callbacks, epochs=EPOCHS, weights=(), **options):
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(16, X, Y, *weights), callbacks=list(callbacks), **options).history
 
 
 def zeros(model):

@@ -13,6 +13,7 @@ from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.errors import CompressionError
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from tests.fixtures.batches import batches
 from tests.fixtures.tables import quickly
 
 # Some of these trainings end before their schedules.
@@ -106,8 +107,8 @@ def fit(model, *callbacks, epochs=EPOCHS, optimizer="sgd", traced=False, **optio
     """Train; what callbacks do to each other is the same whether steps are traced or not."""
     if not model.compiled:
         model.compile(optimizer, "mse", jit_compile=False, run_eagerly=not traced)
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
-    return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **options).history
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(8, X, Y), callbacks=list(callbacks), **options).history
 
 
 def stopping(monitor="val_score", **options):
@@ -150,7 +151,7 @@ def test_the_best_epoch_is_the_best_of_the_compressed_ones(kind, place, traced, 
 def test_the_model_is_as_sparse_as_the_logs_say(kind, order):
     model, compression = kind()
     callbacks = [compression, stopping("val_loss"), keras.callbacks.ReduceLROnPlateau()]
-    history = fit(model, *[callbacks[i] for i in order], validation_data=(X, Y))
+    history = fit(model, *[callbacks[i] for i in order], validation_data=batches(8, X, Y))
     kernels = [layer.kernel for layer in kc.strip(model).layers if "Dense" in str(type(layer))]
     zeros = [np.mean(keras.ops.convert_to_numpy(kernel) == 0) for kernel in kernels]
     assert zeros == [history["sparsity"][-1]] * 2 == [0.75] * 2
@@ -272,7 +273,8 @@ def test_averages_that_are_validated_and_saved_are_masked(swap_on_epoch, swap_fi
     callbacks = [swap, compression] if swap_first else [compression, swap]
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "last.keras")
     optimizer = keras.optimizers.SGD(use_ema=True, ema_momentum=0.9)
-    history = fit(model, *callbacks, checkpoint, optimizer=optimizer, validation_data=(X, Y))
+    options = {"optimizer": optimizer, "traced": True, "validation_data": batches(8, X, Y)}
+    history = fit(model, *callbacks, checkpoint, **options)
     for trained in (model, keras.models.load_model(tmp_path / "last.keras")):
         kernel = keras.ops.convert_to_numpy(trained.get_layer("hidden").kernel)
         assert np.mean(kernel == 0) == history["sparsity"][-1] == 0.75
@@ -348,7 +350,7 @@ def test_the_table_of_the_docs_has_each_kind_of_compression():
 
 
 def _in_full(rows):
-    """Mark cells: one of each row is tested quickly, all of them traced in `make verify`."""
+    """Mark cells: some are tested quickly, all of them traced in `make verify`."""
     verify = pytest.mark.verify("trains 50 networks")
     cases = [(*cell, index % 2) for index, cell in enumerate(rows)]
     quick = [pytest.param(*case, False, id="-".join(case[:3])) for case in cases[::7]]
@@ -366,7 +368,7 @@ def test_each_cell_of_the_table(row, column, verdict, first, traced, tmp_path):
     checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "saved.keras")
     average = row == "SwapEMAWeights"
     optimizer = keras.optimizers.SGD(use_ema=average, ema_momentum=0.9)
-    options = {"optimizer": optimizer, "traced": traced, "validation_data": (X, Y)}
+    options = {"optimizer": optimizer, "traced": traced, "validation_data": batches(8, X, Y)}
     history = fit(model, Scripted(), *callbacks, checkpoint, **options)
     assert len(history["loss"]) == EPOCHS
     assert_compressed(column, model, history)

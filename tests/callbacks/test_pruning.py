@@ -10,6 +10,7 @@ from keras_compress.pruning.schedules.constant_sparsity import ConstantSparsity 
 from keras_compress.pruning.schedules.one_shot import OneShot  # noqa: E402
 from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay  # noqa: E402
 from keras_compress.spec import Pruning  # noqa: E402
+from tests.fixtures.batches import batches  # noqa: E402
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -39,8 +40,8 @@ def compiled(model, optimizer="sgd", **kwargs):
 
 
 def fit(model, *callbacks, epochs=1, **kwargs):
-    kwargs = {"batch_size": 16, "shuffle": False, "verbose": 0} | kwargs
-    return model.fit(X, Y, epochs=epochs, callbacks=list(callbacks), **kwargs)
+    kwargs = {"epochs": epochs, "shuffle": False, "verbose": 0} | kwargs
+    return model.fit(batches(16, X, Y), callbacks=list(callbacks), **kwargs)
 
 
 def zeros(variable):
@@ -96,7 +97,8 @@ def test_callbacks_listed_after_it_get_the_sparsity_as_tensorboard_does():
         on_epoch_end=lambda epoch, logs: seen.append(dict(logs))
     )
     seen = []
-    fit(compiled(mlp()), PruningCallback(ConstantSparsity(0.5)), logger, validation_data=(X, Y))
+    validation = batches(16, X, Y)
+    fit(compiled(mlp()), PruningCallback(ConstantSparsity(0.5)), logger, validation_data=validation)
     assert seen[0]["sparsity"] == 0.5
     assert set(seen[0]) == {"loss", "val_loss", "sparsity"}
 

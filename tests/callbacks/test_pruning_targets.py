@@ -9,6 +9,7 @@ from keras import layers  # noqa: E402
 
 import keras_compress as kc  # noqa: E402
 from keras_compress.errors import InvalidArgumentError  # noqa: E402
+from tests.fixtures.batches import batches  # noqa: E402
 
 RNG = np.random.default_rng(0)
 HEAD = 8 * 3  # weights of the last Dense
@@ -69,7 +70,9 @@ def fit(model, pruning=None, epochs=2):
     callback = kc.PruningCallback(kc.ConstantSparsity(0.5), pruning)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        history = model.fit(x, y, batch_size=8, epochs=epochs, verbose=0, callbacks=[callback])
+        history = model.fit(
+            batches(8, x, y), epochs=epochs, shuffle=False, verbose=0, callbacks=[callback]
+        )
     told = [str(w.message) for w in caught if "will be pruned" in str(w.message)]
     return history.history["sparsity"][-1], told, callback
 

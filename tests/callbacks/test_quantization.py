@@ -9,6 +9,7 @@ import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from tests.fixtures.batches import batches
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(32, 6)).astype(np.float32)
@@ -43,8 +44,8 @@ def compressed(**options):
 
 def fit(model, *callbacks, epochs=1, **options):
     watch = Watch()
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
-    model.fit(X, Y, epochs=epochs, callbacks=[*callbacks, watch], **options)
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    model.fit(batches(8, X, Y), callbacks=[*callbacks, watch], **options)
     return watch
 
 
@@ -102,7 +103,7 @@ def test_training_is_the_same_whether_xla_compiles_or_not():
         fit(model, kc.QuantizationCallback(), hear, epochs=4)
         assert set(told) == {jit_compile}
         assert all(quantizer.compiled_by_xla for quantizer in quantizers), "for what comes next"
-        losses.append(model.evaluate(X, Y, verbose=0))
+        losses.append(model.evaluate(batches(32, X, Y), verbose=0))
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 

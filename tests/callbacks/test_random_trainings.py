@@ -11,6 +11,7 @@ import pytest
 import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import PhasedLayer
+from tests.fixtures.batches import batches
 
 # Some of these trainings end before their schedules.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -116,8 +117,9 @@ def train(seed, compression, folder, interrupted_at=None):
         logger = keras.callbacks.CSVLogger
         callbacks = [callback for callback in callbacks if not isinstance(callback, logger)]
         callbacks.append(Interrupt(interrupted_at))
-    options = {"batch_size": 8, "verbose": 0, "validation_data": (X, Y)}
-    return model, model.fit(X, Y, epochs=EPOCHS, callbacks=callbacks, **options).history
+    data = batches(8, X, Y)
+    options = {"epochs": EPOCHS, "shuffle": False, "verbose": 0, "validation_data": data}
+    return model, model.fit(data, callbacks=callbacks, **options).history
 
 
 def zeros(model):
@@ -175,7 +177,8 @@ def test_converted_files_are_what_the_last_logs_say(seed, tmp_path):
 
 def first_loss(model, callbacks):
     model.compile("sgd", LOSS, jit_compile=False)
-    return model.fit(X, Y, batch_size=32, verbose=0, callbacks=callbacks).history["loss"][0]
+    options = {"shuffle": False, "verbose": 0, "callbacks": callbacks}
+    return model.fit(batches(32, X, Y), **options).history["loss"][0]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from keras import layers
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
+from tests.fixtures.batches import batches
 
 
 @pytest.fixture
@@ -20,7 +21,8 @@ def model():
 
 def fit(model, **options):
     x = np.random.default_rng(0).normal(size=(64, 6))
-    return model.fit(x, x[:, :1], epochs=2, verbose=0, **options).history["loss"]
+    options = {"epochs": 2, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(32, x, x[:, :1]), **options).history["loss"]
 
 
 def test_scales_fall_in_training_and_in_training_alone(model):
@@ -42,7 +44,7 @@ def test_own_regularizer_is_kept(model):
 
 def test_a_validation_in_fit_leaves_no_penalty_to_later_evaluations(model):
     x = np.random.default_rng(0).normal(size=(64, 6))
-    fit(model, callbacks=[kc.SlimmingCallback(10.0)], validation_data=(x, x[:, :1]))
+    fit(model, callbacks=[kc.SlimmingCallback(10.0)], validation_data=batches(32, x, x[:, :1]))
     expected = np.mean((model(x).numpy() - x[:, :1]) ** 2)
     assert model.evaluate(x, x[:, :1], verbose=0) == pytest.approx(expected, rel=1e-4)
 

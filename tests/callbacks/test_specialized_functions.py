@@ -12,6 +12,7 @@ from keras_compress.callbacks.specialized_functions import (
     watch_weights,
 )
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from tests.fixtures.batches import batches
 
 X = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 
@@ -33,7 +34,7 @@ def enter(model, phase):
 
 
 def error(model):
-    return model.evaluate(X, X[:, :3], verbose=0)
+    return model.evaluate(batches(16, X, X[:, :3]), verbose=0)
 
 
 def test_a_specialized_function_is_traced_again_at_a_change(model):
@@ -62,10 +63,10 @@ def test_after_fit_a_change_behind_its_back_is_noticed_too(model):
 
 def test_it_stays_in_place_from_fit_to_fit(model):
     callback = kc.QuantizationCallback()
-    model.fit(X, X[:, :3], verbose=0, callbacks=[callback])
+    model.fit(batches(16, X, X[:, :3]), shuffle=False, verbose=0, callbacks=[callback])
     first = model.train_function
     assert isinstance(first, SpecializedFunction) and not first.in_fit
-    model.fit(X, X[:, :3], verbose=0, callbacks=[callback])
+    model.fit(batches(16, X, X[:, :3]), shuffle=False, verbose=0, callbacks=[callback])
     assert model.train_function is first
     model.compile("sgd", "mse", jit_compile=False)
     assert model.train_function is None

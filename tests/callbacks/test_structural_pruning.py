@@ -9,6 +9,7 @@ import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError, UnsupportedModelError
 from keras_compress.shrinking.channel_masks import ChannelMasks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
+from tests.fixtures.batches import batches
 
 # These trainings are continued: a first `fit` ends before its schedule.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fit will run:UserWarning")
@@ -31,8 +32,8 @@ def network():
 def fit(model, *callbacks, epochs=3, **options):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(32, 6, 6, 2)), rng.normal(size=(32, 3))
-    options = {"batch_size": 8, "shuffle": False, "verbose": 0} | options
-    return model.fit(x, y, epochs=epochs, callbacks=list(callbacks), **options).history
+    options = {"epochs": epochs, "shuffle": False, "verbose": 0} | options
+    return model.fit(batches(8, x, y), callbacks=list(callbacks), **options).history
 
 
 def schedule(end_step=8):

@@ -8,6 +8,7 @@ import pytest
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
+from tests.fixtures.batches import batches
 
 tf = pytest.importorskip("tensorflow")
 # Keras says so of each data set whose length it does not know.
@@ -49,7 +50,7 @@ def loader():
 # Each form of data, as the arguments of `fit`.
 KNOWN = {
     "arrays": lambda: {"x": X, "y": Y, "batch_size": BATCH},
-    "tf.data": lambda: {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(BATCH)},
+    "tf.data": lambda: {"x": batches(BATCH, X, Y)},
     "PyDataset": lambda: {"x": Batches()},
     "DataLoader": lambda: {"x": loader()},
     "generator with steps": lambda: {"x": generator(), "steps_per_epoch": STEPS},
@@ -95,7 +96,7 @@ def compressed(**options):
 def fit(model, callbacks, data=None, **options):
     watch = Watch()
     options = {"epochs": EPOCHS, "shuffle": False, "verbose": 0} | options
-    options |= data or KNOWN["arrays"]()
+    options |= data or KNOWN["tf.data"]()
     model.fit(callbacks=[*callbacks, watch], **options)
     return watch
 
@@ -125,7 +126,7 @@ def test_fractions_and_epochs_are_those_numbers_with_any_data(form, expected):
         kc.QuantizationCallback(E(2), 0.75),
         kc.AccuracyGuard("val_loss", reference=1e9),
     ]
-    watch = fit(compressed(), callbacks, KNOWN[form](), validation_data=(X, Y))
+    watch = fit(compressed(), callbacks, KNOWN[form](), validation_data=batches(BATCH, X, Y))
     assert watch.phases == expected.phases
     assert watch.sparsities == expected.sparsities
 
@@ -169,7 +170,11 @@ def test_a_plain_model_is_pruned_along_fractions():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8)])
     model.compile("sgd", "mse", jit_compile=False)
     history = model.fit(
-        X, Y, batch_size=BATCH, epochs=EPOCHS, verbose=0, callbacks=[pruning(0.25, 0.5)]
+        batches(BATCH, X, Y),
+        epochs=EPOCHS,
+        shuffle=False,
+        verbose=0,
+        callbacks=[pruning(0.25, 0.5)],
     )
     assert history.history["sparsity"] == pytest.approx([0, 0.5, 0.5, 0.5], abs=0.03)
 
@@ -191,7 +196,7 @@ def test_clusters_and_widths_take_fractions():
         kc.QuantizationCallback(0, weight_bits={0: 8, 0.5: 4}),
         keras.callbacks.LambdaCallback(on_train_batch_end=note),
     ]
-    model.fit(X, Y, batch_size=8, epochs=4, verbose=0, callbacks=callbacks)
+    model.fit(batches(8, X, Y), epochs=4, shuffle=False, verbose=0, callbacks=callbacks)
     assert seen == [(0, 8)] * 2 + [(1, 8)] * 2 + [(1, 4)] * 2 + [(2, 4)] * 2
 
 

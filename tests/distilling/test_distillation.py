@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.shrinking.shrinking import shrink
+from tests.fixtures.batches import batches
 
 LOSS = "sparse_categorical_crossentropy"
 RNG = np.random.default_rng(0)
@@ -46,7 +47,7 @@ def hinton(student, teacher, temperature):
 def first_loss(model, y=Y):
     """Return the loss of one step: not worth being traced."""
     model.compile(keras.optimizers.SGD(0.0), LOSS, run_eagerly=True)
-    return model.fit(X, y, batch_size=32, verbose=0).history["loss"][0]
+    return model.fit(batches(32, X, y), shuffle=False, verbose=0).history["loss"][0]
 
 
 @pytest.mark.parametrize("end", ["softmax", "logits", "dense"])
@@ -121,7 +122,7 @@ def test_callbacks_compress_the_student_in_fit():
     model.compile("sgd", LOSS, jit_compile=False)
     schedule = kc.PolynomialDecay(final_sparsity=0.5, end_step=2)
     callbacks = [kc.PruningCallback(schedule), kc.QuantizationCallback(begin_step=2)]
-    history = model.fit(X, Y, batch_size=8, callbacks=callbacks, verbose=0).history
+    history = model.fit(batches(8, X, Y), callbacks=callbacks, shuffle=False, verbose=0).history
     assert history["sparsity"] == [pytest.approx(0.5, abs=0.05)]
     converted = kc.convert(student, "cortex_m4")
     assert converted.inspect().float_tensors == 0
@@ -133,10 +134,11 @@ def test_a_saved_model_goes_on_with_the_same_loss(tmp_path):
     model = kc.Distillation(student, teacher, temperature=2.0, features=["maps"])
     model.compile(keras.optimizers.SGD(0.0), LOSS, jit_compile=False)
     callbacks = [kc.QuantizationCallback()]
-    model.fit(X, Y, batch_size=32, callbacks=callbacks, verbose=0)
+    data = batches(32, X, Y)
+    model.fit(data, callbacks=callbacks, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = kc.load_model(tmp_path / "model.keras")
-    again = [m.fit(X, Y, batch_size=32, callbacks=callbacks, verbose=0) for m in (model, loaded)]
+    again = [m.fit(data, callbacks=callbacks, shuffle=False, verbose=0) for m in (model, loaded)]
     assert again[0].history["loss"] == pytest.approx(again[1].history["loss"], rel=1e-5)
     assert loaded.temperature == 2.0
 

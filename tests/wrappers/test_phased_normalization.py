@@ -8,6 +8,7 @@ from keras import layers
 import keras_compress as kc
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
+from tests.fixtures.batches import batches
 
 X = np.random.default_rng(0).normal(1, 2, size=(32, 6, 6, 3)).astype(np.float32)
 
@@ -25,7 +26,8 @@ def model():
 
 def _fit(model, x, phase):
     steps = {Phase.LEARNING: {}, Phase.FROZEN: {"freeze_step": 0}}[phase]
-    model.fit(x, np.zeros((len(x), 4)), verbose=0, callbacks=[kc.QuantizationCallback(**steps)])
+    data = batches(32, x, np.zeros((len(x), 4)))
+    model.fit(data, shuffle=False, verbose=0, callbacks=[kc.QuantizationCallback(**steps)])
 
 
 def test_statistics_move_until_they_are_frozen(model):

@@ -9,6 +9,7 @@ import keras_compress as kc
 from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.replaced_variables import ReplacedVariables, call_with
+from tests.fixtures.batches import batches
 
 X = np.random.default_rng(0).normal(size=(32, 8, 8, 2)).astype(np.float32)
 Y = np.arange(32) % 3
@@ -77,7 +78,7 @@ def loss_terms(model, x=X):
 def fitted(model):
     """Train for two steps; return the losses and what the layer in the middle has become."""
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=False)
-    history = model.fit(X, Y, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    history = model.fit(batches(16, X, Y), epochs=1, shuffle=False, verbose=0)
     (busy,) = (layer for layer in all_layers(model) if isinstance(layer, Busy))
     seed = busy.dropout.seed_generator.state
     return [
