@@ -94,7 +94,12 @@ def plain():
     return loss_terms(model), fitted(model)
 
 
-@pytest.mark.parametrize("options", WAYS)
+COMPILES = pytest.mark.verify("compiles all phases of a network, as the case with pruning does too")
+
+
+@pytest.mark.parametrize(
+    "options", [*WAYS[:2], pytest.param(WAYS[2], marks=COMPILES), WAYS[3]], ids=range(4)
+)
 def test_a_training_is_that_of_the_plain_model(options, plain):
     terms, results = plain
     twin = compressed(network(), options)
