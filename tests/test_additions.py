@@ -97,7 +97,7 @@ def test_a_layer_type_is_pruned_and_its_zeros_are_in_the_file(lay):
     inputs = keras.Input((8, 3))
     model = keras.Model(inputs, keras.layers.Conv1DTranspose(4, 3, name="up")(inputs))
     model = kc.compress(model, pruning=kc.Pruning())
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     x, y = np.ones((8, 8, 3)), np.ones((8, 10, 4))
     pruning = kc.PruningCallback(kc.OneShot(0.5, step=0))
     model.fit(x, y, verbose=0, callbacks=[pruning])

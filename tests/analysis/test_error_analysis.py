@@ -7,15 +7,19 @@ import keras_compress as kc
 from keras_compress.analysis.quantized_form import QuantizedForm
 from keras_compress.errors import InvalidArgumentError
 
+ONE_BATCH = 16
+SAMPLES = 2 * ONE_BATCH
+
 
 @pytest.fixture(scope="module")
 def sound(network, images):
     converted = kc.convert(network, representative_dataset=images[:200])
-    return converted, kc.analyze(network, converted, images[1200:])
+    return converted, kc.analyze(network, converted, images[1200:], samples=SAMPLES)
 
 
 def _first(model, converted, images, **kwargs):
-    return kc.analyze(model, converted, images[1200:], sensitivity=False, **kwargs).causes[0]
+    options = {"samples": ONE_BATCH, "sensitivity": False, **kwargs}
+    return kc.analyze(model, converted, images[1200:], **options).causes[0]
 
 
 def test_a_sound_file_is_not_accused(sound):
@@ -67,7 +71,8 @@ def test_a_range_that_clips_is_named(network, images):
     )
     ranged = simulated.get_layer("stem_relu_range")
     ranged.set_range(0.0, ranged.range[1] / 4)
-    found = kc.analyze(network, None, images[1200:], simulated=simulated, sensitivity=False)
+    options = {"simulated": simulated, "samples": ONE_BATCH, "sensitivity": False}
+    found = kc.analyze(network, None, images[1200:], **options)
     worst = max((c for c in found.causes if c.code == "saturation"), key=lambda c: c.bits_lost)
     assert worst.layer == "stem" and worst.source == QuantizedForm.SIMULATED
 
@@ -75,7 +80,7 @@ def test_a_range_that_clips_is_named(network, images):
 def test_rows_are_those_of_numpy(sound, network, images):
     """The output's error, computed here from LiteRT's own answers."""
     converted, analysis = sound
-    x = images[1200:][_spaced(len(images) - 1200, 64)]
+    x = images[1200:][_spaced(len(images) - 1200, SAMPLES)]
     wanted = np.asarray(network(x))
     result = kc.evaluate(converted, x, wanted, baseline=network, metrics=["mse"])
     row = analysis.of(QuantizedForm.FILE)["probs_activation"]
@@ -106,7 +111,7 @@ def test_sensitivity_of_one_layer_is_found(network, images):
         weight_bits={"pointwise": 2}, calibrator="min_max", activation_bits=8
     )
     simulated = kc.calibrate(kc.compress(network, quantization=quantization), images[:200])
-    found = kc.analyze(network, None, images[1200:], simulated=simulated)
+    found = kc.analyze(network, None, images[1200:], simulated=simulated, samples=ONE_BATCH)
     worst, second, *_ = found.sensitivity
     assert worst.layer == "pointwise" and worst.alone_mse > 10 * second.alone_mse
     assert worst.gain > 0.9

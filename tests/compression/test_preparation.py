@@ -139,7 +139,7 @@ def test_tied_weights_are_refused_before_training(make, options):
 
 def test_the_way_out_for_tied_weights_works():
     model = subclassed()
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     schedule = kc.ConstantSparsity(0.5)
     logs = model.fit(V, V, verbose=0, callbacks=[kc.PruningCallback(schedule)]).history
     kernel = ops.convert_to_numpy(model.get_layer("encoder").kernel)
@@ -156,7 +156,7 @@ def test_a_reversible_embedding_is_pruned_in_both_directions():
     model = reversible()
     compressed = kc.compress(model, pruning=kc.Pruning())
     assert len(wrappers(compressed)) == 2
-    compressed.compile("sgd", "mse", jit_compile=False)
+    compressed.compile("sgd", "mse", run_eagerly=True)
     targets = np.zeros((2, 6, 10))
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5))]
     compressed.fit(TOKENS, targets, verbose=0, callbacks=callbacks)

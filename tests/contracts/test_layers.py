@@ -144,7 +144,7 @@ def test_wrapped_trained_and_stripped_it_computes_the_same(name):
         model = compress(model_of(layer, x), pruning=every, quantization=Quantization())
     wrappers = [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
     assert wrappers
-    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.01), "mse", run_eagerly=True)
     before = [
         wrapper.variable(kernel).numpy() for wrapper in wrappers for kernel in wrapper.kernels
     ]

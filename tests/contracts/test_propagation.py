@@ -4,6 +4,8 @@ The oracle is the whole model: once the weights of some channels are zero, remov
 leave its outputs as they were.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from keras_compress.shrinking.dependency_graph import DependencyGraph
 from keras_compress.shrinking.removal import remove
 from keras_compress.shrinking.shrinking import shrink
 from keras_compress.support import plugins
+from tests.fixtures.tables import quickly
 
 RULES = "keras_compress.shrinking.propagation"
 
@@ -222,18 +225,17 @@ def embedding():
     return keras.Model(x, layers.Dense(3)(layers.Flatten()(layers.Embedding(10, 8)(x))))
 
 
-def layer_scale():
-    scale = type(
-        next(
-            layer
-            for layer in keras.applications.ConvNeXtTiny(
-                weights=None, include_top=False, input_shape=(32, 32, 3)
-            ).layers
-            if type(layer).__name__ == "LayerScale"
-        )
+@functools.cache
+def layer_scale_type():
+    network = keras.applications.ConvNeXtTiny(
+        weights=None, include_top=False, input_shape=(32, 32, 3)
     )
+    return type(next(x for x in network.layers if type(x).__name__ == "LayerScale"))
+
+
+def layer_scale():
     x = image()
-    y = scale(0.5, 8)(layers.Conv2D(8, 1)(x))
+    y = layer_scale_type()(0.5, 8)(layers.Conv2D(8, 1)(x))
     return head(x, layers.Conv2D(8, 1)(y))
 
 
@@ -253,7 +255,16 @@ SMALL_MODELS = [
     *(multi_head_attention, recurrent, bidirectional, embedding, layer_scale),
     nested_and_shared,
 ]
-every_model = pytest.mark.parametrize("build", SMALL_MODELS, ids=lambda build: build.__name__)
+
+
+def models(builds):
+    return pytest.mark.parametrize("build", builds, ids=lambda build: build.__name__)
+
+
+def a_third_of_the_models(first):
+    """Every third one in the quick tests, from the given one on."""
+    reason = "30 networks, each with all its channels' constants: 8 s"
+    return models(quickly(SMALL_MODELS[first:] + SMALL_MODELS[:first], reason, every=3))
 
 
 @pytest.fixture
@@ -309,7 +320,7 @@ def test_every_rule_has_a_small_model():
     assert set(plugins.names(RULES)) <= built
 
 
-@every_model
+@models(SMALL_MODELS)
 def test_removing_zero_channels_leaves_the_outputs(model):
     graph = DependencyGraph(model)
     chosen = choose(graph, 0.4)
@@ -325,7 +336,7 @@ def test_removing_zero_channels_leaves_the_outputs(model):
     assert smaller.count_params() < model.count_params()
 
 
-@every_model
+@a_third_of_the_models(first=0)
 def test_constants_found_by_rule_are_what_the_model_computes(model):
     """Zero kernels alone: biases and shifts make constants, which are folded where they can be."""
     graph = DependencyGraph(model)
@@ -341,7 +352,7 @@ def test_constants_found_by_rule_are_what_the_model_computes(model):
     assert_same(smaller(sample(model)), model(sample(model)))
 
 
-@every_model
+@a_third_of_the_models(first=1)
 def test_shrunk_model_is_saved_trained_and_has_the_same_outputs(model, tmp_path):
     smaller, report = shrink(model, parameters=0.7, return_report=True)
     assert smaller.count_params() == report.parameters[1] <= 0.7 * model.count_params()

@@ -28,7 +28,7 @@ def trained(volumes):
     model = keras.Sequential([keras.Input((5, 5, 5, 2)), *stack])
     with pytest.warns(UserWarning, match=r"volume \(Conv3D: its kernel is in float in every file"):
         model = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5)), kc.QuantizationCallback()]
     model.fit(volumes, np.ones((16, 2)), epochs=2, verbose=0, callbacks=callbacks)
     return model
@@ -101,7 +101,7 @@ def test_its_channels_can_be_scaled_on_both_sides(volumes):
 
 def test_its_weights_can_be_shared(volumes):
     model = kc.compress(chain(), clustering=kc.Clustering(clusters=4))
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     model.fit(volumes, np.ones((16, 2)), epochs=2, verbose=0, callbacks=[kc.ClusteringCallback(0)])
     stripped = kc.strip(model)
     kernel = np.asarray(stripped.get_layer("first").kernel)

@@ -44,7 +44,7 @@ def fine_tuned(folder):
         tuning=FineTuning(
             epochs=EPOCHS,
             metric=lambda _, outputs: float(np.sum(outputs * [1, 2, 4, 8])),
-            optimizer=lambda steps: keras.optimizers.Adam(0.05),
+            optimizer=lambda steps: keras.optimizers.SGD(0.05, momentum=0.9),
         ),
     )
     recipe = kc.Recipe(profile="cortex_m4", sparsity=0.5)
@@ -67,16 +67,23 @@ def kill_after_saving(monkeypatch, backup):
     monkeypatch.setattr(keras.Model, "save_weights", interrupted)
 
 
-def test_a_kill_in_the_middle_of_a_backup_changes_nothing(tmp_path, monkeypatch):
-    expected = fine_tuned(tmp_path / "whole")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Folder and figure of a trial that nobody interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, fine_tuned(folder)
+
+
+def test_a_kill_in_the_middle_of_a_backup_changes_nothing(whole, tmp_path, monkeypatch):
+    _, expected = whole
     with monkeypatch.context() as patched, pytest.raises(Killed):
         kill_after_saving(patched, backup=2)
         fine_tuned(tmp_path / "killed")
     assert fine_tuned(tmp_path / "killed") == expected
 
 
-def test_a_trial_that_is_done_is_not_trained_again(tmp_path, monkeypatch):
-    expected = fine_tuned(tmp_path)
+def test_a_trial_that_is_done_is_not_trained_again(whole, monkeypatch):
+    folder, expected = whole
     monkeypatch.setattr(keras.Model, "train_on_batch", None)
     monkeypatch.setattr(keras.Model, "save_weights", None)
-    assert fine_tuned(tmp_path) == expected
+    assert fine_tuned(folder) == expected

@@ -92,7 +92,7 @@ def test_a_subclassed_model_goes_down_the_road():
     model = called(Residual())
     compressed = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
     same(model, kc.strip(compressed))
-    compressed.compile("sgd", "mse", jit_compile=False)
+    compressed.compile("sgd", "mse", run_eagerly=True)
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5)), kc.QuantizationCallback()]
     logs = compressed.fit(X, X[:, :4], verbose=0, callbacks=callbacks).history
     assert logs["sparsity"] == [0.5]

@@ -20,7 +20,7 @@ def network(**kwargs):
 
 def trained(model, optimizer="sgd", epochs=2, **kwargs):
     compressed = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
-    compressed.compile(optimizer, "mse", **kwargs)
+    compressed.compile(optimizer, "mse", **{"jit_compile": False, **kwargs})
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5)), kc.QuantizationCallback(0, 6)]
     compressed.fit(X, Y, batch_size=8, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks)
     return compressed

@@ -1,18 +1,21 @@
-"""Against tensorflow-model-optimization, in a child process because it switches tf.keras."""
+"""Against what tensorflow-model-optimization answers, recorded in `tfmot_answers.npz`.
+
+Run as a script, this file asks it again and writes the record.
+"""
 
 import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_compress.pruning.schedules.constant_sparsity import ConstantSparsity
 from keras_compress.pruning.schedules.polynomial_decay import PolynomialDecay
 
-if importlib.util.find_spec("tensorflow_model_optimization") is None:
-    pytest.skip("tensorflow-model-optimization is not installed", allow_module_level=True)
-
+RECORDED = Path(__file__).with_name("tfmot_answers.npz")
 STEPS = range(0, 260)
 POLYNOMIAL = [
     {"final_sparsity": 0.8, "initial_sparsity": 0.0, "begin_step": 0, "end_step": 200},
@@ -46,8 +49,8 @@ json.dump(answers, sys.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def answers():
+def asked():
+    """Return (updates, sparsities), each (case, step), from a child: it switches tf.keras."""
     child = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHILD],
         input=json.dumps([CASES, len(STEPS)]),
@@ -55,7 +58,25 @@ def answers():
         text=True,
         check=True,
     )
-    return json.loads(child.stdout)
+    updates, sparsities = zip(*json.loads(child.stdout), strict=True)
+    return np.array(updates, bool), np.array(sparsities, np.float32)
+
+
+@pytest.fixture(scope="module")
+def answers():
+    with np.load(RECORDED) as arrays:
+        return list(zip(arrays["updates"], arrays["sparsities"], strict=True))
+
+
+@pytest.mark.verify("a child process imports tensorflow-model-optimization: 6 s")
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow_model_optimization") is None,
+    reason="tensorflow-model-optimization is not installed",
+)
+def test_the_recorded_answers_are_those_of_the_package(answers):
+    updates, sparsities = asked()
+    np.testing.assert_array_equal(updates, [update for update, _ in answers])
+    np.testing.assert_allclose(sparsities, [sparsity for _, sparsity in answers], atol=1e-7)
 
 
 def ours(name, arguments):
@@ -78,3 +99,7 @@ def test_update_steps_equal_but_for_the_end(answers, index):
     assert {step for step in STEPS if schedule.should_update(step)} == theirs | (
         {schedule.end_step} - {None}
     )
+
+
+if __name__ == "__main__":
+    np.savez_compressed(RECORDED, **dict(zip(("updates", "sparsities"), asked(), strict=True)))
