@@ -20,6 +20,7 @@ from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import trace
 from keras_compress.graph.replay import replay
+from keras_compress.layers import operations
 from keras_compress.support import process_state
 
 # TensorFlow's own pattern for the name of a scope.
@@ -214,6 +215,8 @@ class _Replay:
             self.scopes[tf.get_current_name_scope()] = _path(call)
             if type(operation) is keras.layers.Embedding and not operation.lora_enabled:
                 return _look_up(operation, args[0])
+            if (form := operations.of(operation).form) in ("argmax", "argmin"):
+                return _index(form, operation, args[0])
             return operation(*args, **kwargs)
 
 
@@ -233,6 +236,20 @@ def _look_up(embedding, tokens):
     tokens = tokens if tokens.dtype.is_integer else tf.cast(tokens, "int32")
     rows = tf.gather(tf.convert_to_tensor(embedding.embeddings), tokens)
     return tf.cast(rows, embedding.compute_dtype)
+
+
+def _index(form, operation, inputs):
+    """Find the largest or smallest by one operator: Keras looks at the bits of zeros first."""
+    import tensorflow as tf
+
+    find = tf.argmax if form == "argmax" else tf.argmin
+    flat = operation.axis is None
+    values = tf.reshape(inputs, [-1]) if flat else inputs
+    index = find(values, axis=0 if flat else operation.axis, output_type="int32")
+    if not operation.keepdims:
+        return index
+    rank = len(inputs.shape)
+    return tf.reshape(index, [1] * rank) if flat else tf.expand_dims(index, operation.axis)
 
 
 def _path(call):

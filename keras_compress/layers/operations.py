@@ -267,7 +267,9 @@ FUNCTIONS = {
     **_unknown("Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile", _NO_INTEGERS),
     **_unknown("Nanprod Nanquantile Nanstd Nansum Nanvar", _NO_INTEGERS),
     # Left in float in training.
-    **_unknown("All AllClose Any Argmax Argmin Argpartition Argsort Bincount CountNonzero", _WHOLE),
+    **_unknown("Argmax", _WHOLE, form="argmax"),
+    **_unknown("Argmin", _WHOLE, form="argmin"),
+    **_unknown("All AllClose Any Argpartition Argsort Bincount CountNonzero", _WHOLE),
     **_unknown("BitwiseAnd BitwiseInvert BitwiseLeftShift BitwiseNot BitwiseOr", _WHOLE),
     **_unknown("BitwiseRightShift BitwiseXor LeftShift RightShift Gcd Lcm Digitize", _WHOLE),
     **_unknown("Equal NotEqual Greater GreaterEqual Less LessEqual Isclose Isfinite", _WHOLE),

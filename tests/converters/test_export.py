@@ -107,3 +107,30 @@ def test_functions_that_must_be_translated_are_left_alone(tmp_path):
     serve = tf.saved_model.load(exported.path).signatures["serving_default"]
     found = serve(tf.ones((1, 2)))["output_0"]
     np.testing.assert_array_equal(found, [[8.0, 8.0]])
+
+
+@pytest.mark.parametrize("arguments", [{"axis": -1}, {"axis": 1, "keepdims": True}, {}])
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+def test_an_index_is_found_by_one_operator(name, arguments):
+    import keras
+    from keras import ops
+
+    import keras_compress as kc
+    from keras_compress.evaluation import runtimes
+
+    inputs = keras.Input((3, 5), name="scores")
+    model = keras.Model(inputs, getattr(ops, name)(inputs, **arguments))
+    x = np.random.default_rng(0).permutation(15 * 20).reshape(20, 3, 5).astype("float32")
+    # Whole numbers from 0 to 14, whose order the grid of the samples keeps.
+    x = np.argsort(x, axis=-1).astype("float32") + 5 * np.arange(3)[None, :, None]
+    converted = kc.convert(model, "generic_int8", x)
+    operators = converted.inspect().operators
+    assert set(operators) <= {name.upper().replace("ARG", "ARG_"), "RESHAPE"}
+    with runtimes.open_file(converted, "litert") as opened:
+        (source,) = opened.inputs
+        for sample in x[:, None]:
+            integers = np.round(sample / source.scale + source.zero_point).astype(source.dtype)
+            (index,) = opened.run([integers])
+            assert index.dtype == np.int32
+            expected = ops.convert_to_numpy(model(sample))
+            np.testing.assert_array_equal(index.ravel(), expected.ravel())
