@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_compress.callbacks.other_callbacks import hold_back
-from keras_compress.callbacks.training_step import StepWatch, TrainingStep
+from keras_compress.callbacks.training_step import StepWatch, TrainingStep, build_optimizer
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.support.steps import TrainingLength
 
@@ -152,6 +152,7 @@ class StepCallback(keras.callbacks.Callback):
         self._step.begin()
         self._watch = StepWatch(self._step)
         hold_back(StepCallback)
+        build_optimizer(self.model)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Read the step again, because it may have been paused or set between epochs."""

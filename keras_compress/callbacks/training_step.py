@@ -16,6 +16,20 @@ def compressed_layers(model):
     return [layer for layer in all_layers(model) if isinstance(layer, CompressedLayer)]
 
 
+def build_optimizer(model):
+    """Create the slots of an optimizer before the first step is traced.
+
+    Keras creates them in the trace, which TensorFlow then makes twice. A `train_step` of a user's
+    own may give its optimizer other variables than the model's, and is left alone.
+
+    Args:
+        model: A model in `fit`.
+    """
+    keras_trains = type(model).train_step is keras.Model.train_step
+    if keras_trains and model.optimizer is not None and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 class TrainingStep:
     """Counts the optimizer's updates since compression began.
 

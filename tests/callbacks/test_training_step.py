@@ -3,9 +3,18 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from keras_compress.callbacks.training_step import StepWatch, TrainingStep  # noqa: E402
+from keras_compress.callbacks.pruning import PruningCallback  # noqa: E402
+from keras_compress.callbacks.training_step import (  # noqa: E402
+    StepWatch,
+    TrainingStep,
+    build_optimizer,
+)
 from keras_compress.compression.apply import compress  # noqa: E402
+from keras_compress.pruning.schedules.one_shot import OneShot  # noqa: E402
 from keras_compress.spec import Pruning  # noqa: E402
+from tests.fixtures.batches import batches  # noqa: E402
+
+X = np.random.default_rng(0).normal(size=(16, 4)).astype("float32")
 
 
 def model(wrap):
@@ -171,3 +180,37 @@ def test_the_watch_reads_each_batch_after_waking():
     assert watch.read() is None
     watch.wake()
     assert watch.read() == 0
+
+
+class Counted(keras.layers.Layer):
+    """Counts how often Python runs its call: in traces."""
+
+    calls = 0
+
+    def call(self, inputs):
+        self.calls += 1
+        return inputs
+
+
+def test_a_step_of_an_optimizer_with_slots_is_traced_once():
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, keras.layers.Dense(3)(Counted()(inputs)))
+    network = compress(network, pruning=Pruning())
+    (counter,) = [layer for layer in network.layers if isinstance(layer, Counted)]
+    counter.calls = 0
+    network.compile("adam", "mse", jit_compile=False)
+    callback = PruningCallback(OneShot(0.5, step=1))
+    network.fit(batches(8, X, X[:, :3]), shuffle=False, verbose=0, callbacks=[callback])
+    assert counter.calls == 1
+    assert int(network.optimizer.iterations) == 2
+
+
+def test_a_train_step_of_a_users_own_builds_its_optimizer_itself():
+    class Own(keras.Model):
+        def train_step(self, data):
+            return super().train_step(data)
+
+    network = Own(*[keras.Input((4,))] * 2)
+    network.compile("adam", "mse", jit_compile=False)
+    build_optimizer(network)
+    assert not network.optimizer.built
