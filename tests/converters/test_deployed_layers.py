@@ -51,22 +51,41 @@ BEFORE = {
 }
 
 
+# Every layer, operation and engine once.
+QUICK = [
+    ("Conv1D", ("Multiply", "sum"), "tensorflow"),
+    ("Conv1D and ReLU", ("product", "Add"), "litert"),
+    ("Dense", ("power", "sum"), "litert"),
+    ("Dense of a sequence", ("square", "Add"), "tensorflow"),
+    ("Conv2D", ("square", "sum"), "litert"),
+]
+
+
+@pytest.mark.parametrize(("layer", "merges", "engine"), QUICK)
+def test_a_tensor_merged_with_itself_is_an_integer_operator(layer, merges, engine):
+    """Each operation behind a layer of its own; Keras' simulation decides."""
+    assert_merges_are_integer(layer, merges, engine)
+
+
+@pytest.mark.verify("compresses and converts six operations behind each layer, by both engines")
 @pytest.mark.parametrize("engine", ["tensorflow", "litert"])
 @pytest.mark.parametrize("layer", BEFORE)
-def test_a_tensor_merged_with_itself_is_an_integer_operator(layer, engine):
-    """Every operation in one model, each behind a layer of its own; Keras' simulation decides."""
+def test_every_operation_behind_every_layer_is_an_integer_operator(layer, engine):
+    assert_merges_are_integer(layer, tuple(MERGED_WITH_ITSELF), engine)
+
+
+def assert_merges_are_integer(layer, merges, engine):
     keras.utils.set_random_seed(0)
     make, shape = BEFORE[layer]
     x = np.random.default_rng(0).normal(size=(60, *shape)).astype("float32")
     image = keras.Input(shape)
-    outputs = [
-        layers.Dense(2)(layers.Flatten()(merge(make()(image))))
-        for merge, _ in MERGED_WITH_ITSELF.values()
-    ]
+    functions, operators = zip(*(MERGED_WITH_ITSELF[name] for name in merges), strict=True)
+    outputs = [layers.Dense(2)(layers.Flatten()(merge(make()(image)))) for merge in functions]
     model = kc.calibrate(kc.compress(keras.Model(image, outputs), quantization="generic_int8"), x)
     converted = kc.convert(model, engine=engine)
     kinds = [op.name for op in flatbuffer.read(converted).operators]
-    assert (kinds.count("MUL"), kinds.count("ADD")) == (4, 2)
+    for kind in ("MUL", "ADD"):
+        assert kinds.count(kind) == operators.count(kind)
     expected = [keras.ops.convert_to_numpy(y) for y in model(x)]
     steps = [float(quantizer.step) for quantizer in model.layers[-len(outputs) :]]
     answers = converted_outputs(converted, x)

@@ -49,11 +49,13 @@ def _carried(converted, kernel):
     return False
 
 
+BRANCHES = pytest.mark.verify("traces a codebook for each width up to 7")
 CASES = [
     ("least_squares", 8),
     ("mean", 2),
     (PowerOfTwo("weights"), 4),
-    ("lloyd_max", 4),
+    ("lloyd_max", 7),
+    pytest.param("lloyd_max", 4, marks=BRANCHES),
     ("learned_step", 3),
 ]
 

@@ -82,8 +82,18 @@ def _network(end):
     return keras.Model(inputs, x)
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-@pytest.mark.parametrize("end", ["conv", "depthwise", "signed", "dense"])
+# Once for each end and width in the quick suite.
+OTHER_WIDTH = pytest.mark.verify(
+    "calibrates, converts and runs each network again, of the other width"
+)
+ENDS = [
+    pytest.param(end, bits, marks=OTHER_WIDTH if (i + k) % 2 else ())
+    for i, end in enumerate(("conv", "depthwise", "signed", "dense"))
+    for k, bits in enumerate((4, 8))
+]
+
+
+@pytest.mark.parametrize(("end", "bits"), ENDS)
 def test_the_file_gives_the_integers_of_keras(end, bits, tmp_path):
     x = np.random.default_rng(0).normal(size=(100, 8, 8, 3)).astype("float32")
     profile = "android_cpu"
