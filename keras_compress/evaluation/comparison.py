@@ -78,7 +78,8 @@ def evaluate(
             (samples, ...); for several inputs a dict by input name, or a list if the shapes or a
             Keras baseline determine its order. Or any other form of docs/data.md: a
             `tf.data.Dataset`, a path, a generator, a tuple (x, y).
-        y: Targets: integer labels or one-hot rows, or quantities, one per sample; for several
+        y: Targets: labels (whole numbers, of any type) or one-hot rows, or quantities, one per
+            sample; the result's `metric_choice` says which they were taken for. For several
             outputs a dict by output name or a list. `None` uses the targets in x; without targets
             nothing is scored.
         baseline: The float Keras model, or a float `.tflite` as bytes or path.
@@ -135,6 +136,7 @@ def evaluate(
     if reference is not None:
         expected = reference.outputs(_for_keras(x, arrays), file_names, **running)
     references = dict(zip(names, expected, strict=True))
+    targets = _with_labels(targets, references, predictions)
     grids = dict(zip(names, _in_natural_order(output_details(file), file), strict=True))
     outputs, metric_choice = _score(targets, predictions, references, metrics, grids)
     warnings += _grid_warnings(outputs, grids)
@@ -273,6 +275,18 @@ def _score(targets, predictions, references, metrics, grids):
             )
         )
     return tuple(results), metric_choice
+
+
+def _with_labels(targets, references, predictions):
+    """Turn labels that came as floats into integers, as the baseline's outputs tell."""
+    return {
+        name: None
+        if target is None
+        else labels.from_floats(
+            target, predictions[name] if references[name] is None else references[name]
+        )
+        for name, target in targets.items()
+    }
 
 
 def _columns(target, reference, prediction):

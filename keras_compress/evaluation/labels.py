@@ -101,6 +101,38 @@ def are_labels(targets: np.ndarray, outputs: np.ndarray) -> bool:
     return bool(np.isin(targets, (0, 1)).all())
 
 
+def from_floats(targets: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return targets as integers where they are labels that came as floats.
+
+    Tables and `tf.data` pipelines often hold labels as floats. Whole numbers are labels if there
+    is an output for each of several classes and one number per sample, or if they are zeros and
+    ones and a single output is a probability.
+
+    Args:
+        targets: Array, one entry or row per sample.
+        outputs: Array (samples, ..., classes): what the baseline answers.
+
+    Returns:
+        The targets, as integers if they are labels.
+
+    Example:
+        >>> from_floats(np.array([0.0, 2.0]), np.zeros((2, 3)))
+        array([0, 2])
+        >>> from_floats(np.array([0.0, 2.0]), np.zeros((2, 1)))
+        array([0., 2.])
+    """
+    if targets.dtype.kind != "f" or outputs.dtype.kind != "f" or not targets.size:
+        return targets
+    classes = outputs.shape[-1] if outputs.ndim > 1 else 1
+    if classes > 1:
+        one_each = targets.shape in (outputs.shape[:-1], (*outputs.shape[:-1], 1))
+        are_classes = one_each and bool(np.isin(targets, np.arange(classes)).all())
+    else:
+        are_probabilities = outputs.min() >= 0 and outputs.max() <= 1
+        are_classes = bool(are_probabilities and np.isin(targets, (0, 1)).all())
+    return targets.astype(np.int64) if are_classes else targets
+
+
 def _check(labels, targets, outputs):
     has_classes = outputs.ndim > 1 and outputs.dtype.kind == "f"
     expected = outputs.shape[:-1] if has_classes else outputs.shape

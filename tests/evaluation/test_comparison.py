@@ -277,3 +277,11 @@ def test_outputs_of_a_dict_have_its_keys_in_the_file():
         for output in result.outputs:
             spread = np.var(targets[output.name])
             assert output.metrics["mse"] < 0.01 * spread and output.output_error["sqnr_db"] > 20
+
+
+def test_labels_of_a_table_are_scored_as_labels_and_said_to_be(files, images, labels, classifier):
+    targets = [labels, labels.astype("float32")[:, None]]
+    options = {"baseline": classifier, "latency_runs": 0}
+    expected, result = (kc.evaluate(files.int8, images, y, **options) for y in targets)
+    assert result.model.accuracy == expected.model.accuracy
+    assert "targets are labels" in result.metric_choice
