@@ -75,6 +75,12 @@ CASES = {
         (MAP, layers.LayerNormalization(name="trap"), ["generic_int8"]),
         (SEQUENCE, layers.LayerNormalization(center=False, name="trap"), ["cortex_m4"]),
     ],
+    "unit_normalization": [
+        (SEQUENCE, layers.UnitNormalization(name="trap"), ["generic_int8", "cortex_m4"]),
+        (MAP, layers.UnitNormalization(axis=[1, 2], name="trap"), ["generic_int8"]),
+        (SEQUENCE, ops.normalize, ["generic_int8"]),
+        (SEQUENCE, lambda x: ops.normalize(x, order=1), []),
+    ],
     "grouped_convolutions": [
         (MAP, layers.Conv2D(6, 3, groups=2, activation="relu", name="trap"), ["coral_edgetpu"]),
     ],

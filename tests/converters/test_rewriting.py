@@ -136,3 +136,20 @@ def test_a_model_that_learned_its_ranges_keeps_its_tensors():
     x = layers.UpSampling2D(2, name="upsample")(layers.LeakyReLU(name="leaky")(source))
     found = rewrite(keras.Model(source, x), profile.get("coral_edgetpu"), has_ranges=True)
     assert found.rewritten == {"upsample": "upsampling_nearest"}
+
+
+@pytest.mark.parametrize("way", ["samples", "calibrated"])
+def test_embeddings_of_unit_length_are_integers(way):
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.UnitNormalization()(layers.Dense(16)(inputs)))
+    expected = keras.ops.convert_to_numpy(model(x))
+    if way == "calibrated":
+        model = kc.compress(model, quantization="generic_int8")
+        kc.calibrate(model, x)
+    converted = kc.convert(model, "generic_int8", x)
+    assert converted.inspect().float_tensors == 0
+    found = np.concatenate([answers(converted, sample[None]) for sample in x])
+    cosines = (found * expected).sum(-1) / np.linalg.norm(found, axis=-1)
+    assert cosines.min() > np.cos(np.deg2rad(8)) and cosines.mean() > np.cos(np.deg2rad(3))
