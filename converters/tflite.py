@@ -204,7 +204,8 @@ def _rewrite(deployable, target, allow_float):
     result = rewrite(
         deployable.model,
         target,
-        has_ranges=deployable.quantized,
+        # Of 16 bits no range is in the graph: calibration measures them.
+        has_ranges=deployable.quantized and target.activation_bits <= 8,
         kept=allowed | {kernel.layer for kernel in deployable.kernels},
     )
     return dataclasses.replace(deployable, model=result.model), result.rewritten
