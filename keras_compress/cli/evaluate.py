@@ -6,7 +6,7 @@ With a .tflite baseline it needs neither TensorFlow nor Keras.
 from absl import flags
 
 from keras_compress.cli.models import load_keras
-from keras_compress.cli.output import answer, define_json
+from keras_compress.cli.output import answer, define_json, show
 
 
 def define(values):
@@ -44,7 +44,7 @@ def execute(values):
     verdict = None
     if values.profile:
         verdict = kc.check(values.model, values.profile)
-        print(verdict)
+        show(verdict, values)
     if values.report:
         targets = [values.profile] if values.profile else ()
         kc.report(result, model=values.model, targets=targets).save(values.report)

@@ -13,6 +13,7 @@ from keras_compress.errors import (
     InvalidArgumentError,
     UnknownNameError,
 )
+from keras_compress.support.printable import printable
 
 # Verb -> module, in the order of the workflow.
 VERBS = {
@@ -135,5 +136,6 @@ def _one_line(error):
 
 
 def _fail(error, code):
-    print(f"keras-compress: {error}", file=sys.stderr)
+    text = printable(str(error), keep="\n")
+    print(f"keras-compress: {text}", file=sys.stderr)
     return code

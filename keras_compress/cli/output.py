@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from keras_compress.support.files import write_atomically
+from keras_compress.support.printable import printable
 
 
 def define_json(values):
@@ -38,6 +39,7 @@ def show(text, values):
         text: A string, or an object with `__str__`.
         values: Parsed flags with `json`.
     """
+    text = printable(str(text), keep="\n\t")
     print(text, file=sys.stderr if values.json == "-" else sys.stdout)
 
 

@@ -155,8 +155,9 @@ class _Planner:
             self._tie(call)
         elif kind is Role.FIXED:
             self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation) or ""])
-        elif operations.of(call.operation).form == "cast" and call.inputs[0].dtype in BYTE_RANGES:
-            self.give_range(call.output, fixed=BYTE_RANGES[call.inputs[0].dtype])
+        elif operations.of(call.operation).form == "cast":
+            (source,) = call.inputs
+            self.give_range(call.output, fixed=BYTE_RANGES.get(source.dtype))
         else:
             if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)

@@ -24,6 +24,8 @@ _STYLE = {
     "axes.axisbelow": True,
     "grid.color": _GRID,
     "grid.linewidth": 0.8,
+    # A name with two dollar signs is no formula.
+    "text.parse_math": False,
     # Without it two drawings of the same report would differ.
     "svg.hashsalt": "keras_compress",
 }

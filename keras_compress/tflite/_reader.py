@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from keras_compress.errors import FlatbufferError
+from keras_compress.support.printable import printable
 from keras_compress.tflite.model import (
     DataType,
     Model,
@@ -137,7 +138,7 @@ class Reader:
         if value is None:
             return ""
         self._spend(len(value))
-        return value.decode("utf-8", "replace")
+        return printable(value.decode("utf-8", "replace"))
 
     @staticmethod
     def _pick(items, index, kind):
