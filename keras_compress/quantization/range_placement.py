@@ -122,6 +122,14 @@ def _kind(call):
     return kind if reason is None else f"{kind}: {reason}"
 
 
+def _byte_range(call):
+    """Return the range of what a call casts from bytes, `None` for another call."""
+    if operations.of(call.operation).form != "cast":
+        return None
+    (source,) = call.inputs
+    return BYTE_RANGES.get(source.dtype)
+
+
 class _Planner:
     def __init__(self, graph):
         self.graph = graph
@@ -155,9 +163,8 @@ class _Planner:
             self._tie(call)
         elif kind is Role.FIXED:
             self.give_range(call.output, fixed=FIXED_RANGES[activation_name(call.operation) or ""])
-        elif operations.of(call.operation).form == "cast":
-            (source,) = call.inputs
-            self.give_range(call.output, fixed=BYTE_RANGES.get(source.dtype))
+        elif (byte_range := _byte_range(call)) is not None:
+            self.give_range(call.output, fixed=byte_range)
         else:
             if kind is Role.UNKNOWN and isinstance(call.operation, keras.layers.Layer):
                 self.unknown.append(call)
