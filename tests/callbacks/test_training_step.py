@@ -210,7 +210,8 @@ def test_a_train_step_of_a_users_own_builds_its_optimizer_itself():
         def train_step(self, data):
             return super().train_step(data)
 
-    network = Own(*[keras.Input((4,))] * 2)
+    inputs = keras.Input((4,))
+    network = Own(inputs, keras.layers.Dense(3)(inputs))
     network.compile("adam", "mse", jit_compile=False)
     build_optimizer(network)
     assert not network.optimizer.built
