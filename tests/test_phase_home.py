@@ -15,7 +15,6 @@ from keras_compress.graph.graph import all_layers
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from tests.fixtures.batches import batches
-from tests.fixtures.tables import quickly
 
 X = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
 Y = np.random.default_rng(1).integers(0, 3, 16)
@@ -59,7 +58,7 @@ INT8, INT4 = kc.Quantization(), kc.Quantization(weight_bits=4)
 INT16X8 = kc.Quantization(profile="generic_int16x8")
 
 
-def compressed(make=convolution, quantization=INT8):
+def compressed(make=dense, quantization=INT8):
     keras.utils.set_random_seed(0)
     model = kc.compress(make(), quantization=quantization)
     model(3 * X, training=True)  # Ranges wider than the values leave coarse, visible steps.
@@ -120,14 +119,19 @@ def save_and_load(model, source, folder):
     return kc.load_model(folder / "model.keras")
 
 
-WHY = "compiles a network for each way of setting weights"
-WAYS = [set_weights, load_weights, restore_checkpoint, clone, copy_deeply, save_and_load]
+WAYS = [set_weights, restore_checkpoint, save_and_load, load_weights, clone, copy_deeply]
+verify = pytest.mark.verify("compiles a network for each way of setting weights")
+QUICK = [(way, True, dense) for way in WAYS[:3]]
+ALL = [(way, older, convolution) for way in WAYS for older in (True, False)]
 
 
-@pytest.mark.parametrize("older", quickly([True, False], WHY, first=1), ids=["older", "newer"])
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
-def test_whatever_sets_the_weights_sets_the_phase_of_compiled_functions(way, older, tmp_path):
-    model, source = compressed(), compressed()
+@pytest.mark.parametrize(
+    ("way", "older", "make"),
+    [*QUICK, *(pytest.param(*case, marks=verify) for case in ALL)],
+    ids=lambda value: getattr(value, "__name__", "older" if value else "newer"),
+)
+def test_whatever_sets_the_weights_sets_the_phase_of_compiled_functions(way, older, make, tmp_path):
+    model, source = compressed(make), compressed(make)
     live, other = (Phase.FROZEN, Phase.OFF) if older else (Phase.OFF, Phase.FROZEN)
     enter(model, live)
     enter(source, other)
@@ -142,12 +146,12 @@ def test_whatever_sets_the_weights_sets_the_phase_of_compiled_functions(way, old
 @pytest.mark.parametrize(
     ("make", "quantization"),
     [
-        (dense, INT8),
         (convolution, INT16X8),
-        (convolution, INT4),
-        (depthwise, INT8),
         (nested, INT4),
         (two_outputs, INT8),
+        pytest.param(dense, INT8, marks=verify),
+        pytest.param(convolution, INT4, marks=verify),
+        pytest.param(depthwise, INT8, marks=verify),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -194,20 +198,28 @@ class RestoreFirst(keras.callbacks.Callback):
             self.model.set_weights(self.weights)
 
 
-def fit(model, *callbacks, first=True, **options):
+def fit(model, *callbacks, first=True, traced=True, **options):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False)
+    model.compile(keras.optimizers.SGD(1e-2), loss, jit_compile=False, run_eagerly=not traced)
     quantization = kc.QuantizationCallback(begin_step=2, freeze_step=4)
     callbacks = [quantization, *callbacks] if first else [*callbacks, quantization]
     options = {"epochs": 3, "shuffle": False, "verbose": 0} | options
     return model.fit(batches(8, X, Y), callbacks=callbacks, **options)
 
 
-@pytest.mark.parametrize("first", [False, True], ids=["listed last", "listed first"])
-def test_weights_restored_at_the_end_bring_their_phase_back(first, tmp_path):
-    model = compressed()
+@pytest.mark.parametrize(
+    ("first", "make", "traced"),
+    [
+        (False, dense, True),
+        (True, dense, False),
+        pytest.param(False, convolution, True, marks=verify),
+        pytest.param(True, convolution, True, marks=verify),
+    ],
+)
+def test_weights_restored_at_the_end_bring_their_phase_back(first, make, traced, tmp_path):
+    model = compressed(make)
     with pytest.raises(CompressionError, match="earlier epoch.*phase OFF"):
-        fit(model, RestoreFirst(at=None), first=first)
+        fit(model, RestoreFirst(at=None), first=first, traced=traced)
     assert phases(model) == {Phase.OFF}
     live = predict(model)
     model.save(tmp_path / "model.keras")
@@ -230,9 +242,10 @@ def test_weights_restored_in_the_middle_are_quantized_again_before_the_next_batc
 @pytest.mark.parametrize(
     ("make", "jit_compile"),
     [
-        (convolution, False),
-        (dense, True),
-        pytest.param(convolution, True, marks=pytest.mark.verify("XLA compiles a network")),
+        (dense, False),
+        pytest.param(dense, True, marks=pytest.mark.verify("XLA compiles three phases")),
+        pytest.param(convolution, False, marks=pytest.mark.verify("traces three phases")),
+        pytest.param(convolution, True, marks=pytest.mark.verify("XLA compiles three phases")),
     ],
 )
 def test_a_traced_custom_loop_sees_the_phases(make, jit_compile):
