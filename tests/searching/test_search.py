@@ -145,6 +145,7 @@ def test_one_call_says_which_data_it_takes():
         kc.autocompress(fake_trials.network(), type("Dataset", (), {})())
 
 
+@pytest.mark.verify("tries, converts and evaluates whole networks")
 def test_the_command_line_finds_a_file_whose_figures_hold(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = fake_trials.network()
