@@ -13,6 +13,7 @@ from keras_compress.data import representative_dataset
 from keras_compress.data.model_inputs import input_specs
 from keras_compress.data.training_data import TrainingData
 from keras_compress.errors import InvalidArgumentError
+from tests.fixtures.tables import quickly
 
 BATCH, CLASSES = 8, 3
 # What a grey image file holds without loss, sorted by class as a folder lists it.
@@ -344,10 +345,10 @@ def expected():
 
 
 def every_form_with_every_verb():
-    """Return the table: quickly, each verb gets a fourth of the forms, and others than the next."""
+    """Return the table: quickly, each verb gets an eighth of the forms, others than the next."""
     verify = pytest.mark.verify("computes with every form in every verb: half a minute")
     return [
-        pytest.param(form, verb, marks=() if verb in READING_ALONE or (i + j) % 4 == 0 else verify)
+        pytest.param(form, verb, marks=() if verb in READING_ALONE or (i + j) % 8 == 0 else verify)
         for i, form in enumerate(FORMS)
         for j, verb in enumerate(VERBS)
     ]
@@ -429,7 +430,9 @@ def _evaluated(file, data, y, model):
     return kc.evaluate(file, data, y, baseline=model, **options)
 
 
-@pytest.mark.parametrize("name", TWO_INPUTS)
+@pytest.mark.parametrize(
+    "name", quickly(list(TWO_INPUTS), "converts and evaluates every form of two inputs", every=2)
+)
 def test_two_inputs_in_every_form(two_inputs, name, tmp_path):
     model, file, reference = two_inputs
     data = TWO_INPUTS[name](tmp_path)
