@@ -26,7 +26,15 @@ Y = RNG.normal(size=(32, 3)).astype(np.float32)
 STEPS = 4  # batches in an epoch
 RATE = 0.05
 GRADIENT_CRITERIA = ("movement", "taylor", "snip")
-either_model = pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
+verify = pytest.mark.verify("trains a network for each criterion, plain and compressed")
+either_model = pytest.mark.parametrize(
+    "wrap", [True, pytest.param(False, marks=verify)], ids=["compressed", "plain"]
+)
+CASES = [
+    pytest.param(criterion, wrap, marks=verify if (i + wrap) % 2 else ())
+    for i, criterion in enumerate(GRADIENT_CRITERIA)
+    for wrap in (False, True)
+]
 
 
 def network(wrap=False, criterion="magnitude", scope="layer"):
@@ -84,8 +92,7 @@ def oracle(criterion, steps, sparsity, first=0):
     return [layer_mask(s.T.ravel(), sparsity).reshape(s.T.shape).T for s in scores]
 
 
-@either_model
-@pytest.mark.parametrize("criterion", GRADIENT_CRITERIA)
+@pytest.mark.parametrize(("criterion", "wrap"), CASES)
 def test_zeros_are_those_of_a_training_by_hand(criterion, wrap):
     model = network(wrap, criterion)
     schedule = kc.OneShot(0.5, step=6)
@@ -236,7 +243,7 @@ def test_a_validation_in_the_window_is_traced_without_sums():
     assert "call" not in vars(model.layers[0]) and "apply" not in vars(model.optimizer)
 
 
-@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("steps", [4, pytest.param(1, marks=verify)])
 def test_several_steps_an_execution_and_a_loss_scale(steps):
     model = network()
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE))
@@ -246,7 +253,7 @@ def test_several_steps_an_execution_and_a_loss_scale(steps):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("jit_compile", [True, pytest.param(False, marks=verify)])
 def test_xla_compiles_observed_steps(jit_compile):
     model = network()
     model.compile(keras.optimizers.SGD(RATE), "mse", jit_compile=jit_compile)
