@@ -38,9 +38,11 @@ def dense_network():
     return keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Flatten(), head])
 
 
-def compressed(make=network, **settings):
+def compressed(make=network, traced=False, **settings):
     model = kc.compress(make(), **settings)
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    # Tracing each phase takes longer than a few steps.
+    options = {"jit_compile": False, "run_eagerly": not traced}
+    model.compile("sgd", "sparse_categorical_crossentropy", **options)
     return model
 
 
@@ -61,6 +63,7 @@ def most_values(kernel):
 def everything():
     """Pruned, clustered per channel, quantized, all in one fit."""
     model = compressed(
+        traced=True,
         pruning=kc.Pruning(),
         clustering=kc.Clustering(clusters=6),
         quantization="cortex_m4",
