@@ -75,9 +75,10 @@ def loss_terms(model, x=X):
     return sorted(float(ops.convert_to_numpy(term)) for term in model.losses)
 
 
-def fitted(model):
+def fitted(model, traced=True):
     """Train for two steps; return the losses and what the layer in the middle has become."""
-    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", jit_compile=False)
+    options = {"jit_compile": False, "run_eagerly": not traced}
+    model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", **options)
     history = model.fit(batches(16, X, Y), epochs=1, shuffle=False, verbose=0)
     (busy,) = (layer for layer in all_layers(model) if isinstance(layer, Busy))
     seed = busy.dropout.seed_generator.state
@@ -94,17 +95,24 @@ def plain():
     return loss_terms(model), fitted(model)
 
 
-COMPILES = pytest.mark.verify("compiles all phases of a network, as the case with pruning does too")
+TRACES = pytest.mark.verify("traces all phases of a network for each way of compressing it")
 
 
 @pytest.mark.parametrize(
-    "options", [*WAYS[:2], pytest.param(WAYS[2], marks=COMPILES), WAYS[3]], ids=range(4)
+    ("options", "traced"),
+    [
+        (WAYS[0], True),
+        (WAYS[1], False),
+        (WAYS[3], False),
+        *(pytest.param(options, True, marks=TRACES) for options in WAYS[1:]),
+    ],
+    ids=["pruned", "clustered-eagerly", "both-eagerly", "clustered", "quantized", "both"],
 )
-def test_a_training_is_that_of_the_plain_model(options, plain):
+def test_a_training_is_that_of_the_plain_model(options, traced, plain):
     terms, results = plain
     twin = compressed(network(), options)
     np.testing.assert_allclose(loss_terms(twin), terms, rtol=1e-5)
-    for theirs, ours in zip(results, fitted(twin), strict=True):
+    for theirs, ours in zip(results, fitted(twin, traced), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
