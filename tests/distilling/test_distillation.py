@@ -65,7 +65,7 @@ def test_task_and_teacher_share_the_loss_by_alpha():
     student, teacher = network(), network()
     task = first_loss(kc.Distillation(student, teacher, alpha=0.0))
     soft = first_loss(kc.Distillation(student, teacher, alpha=1.0))
-    student.compile("sgd", LOSS, jit_compile=False)
+    student.compile("sgd", LOSS, run_eagerly=True)
     assert task == pytest.approx(student.evaluate(X, Y, verbose=0), rel=1e-5)
     both = first_loss(kc.Distillation(student, teacher, alpha=0.3))
     assert both == pytest.approx(0.7 * task + 0.3 * soft, rel=1e-5)
@@ -88,7 +88,7 @@ def test_attention_is_that_of_the_paper_at_any_number_of_channels():
 def test_a_hint_trains_a_projection_where_channels_differ():
     model = kc.Distillation(network(2), network(4), features=["maps"], feature_loss="hint")
     before = np.asarray(model.projections[0].kernel)
-    model.compile("sgd", LOSS, jit_compile=False)
+    model.compile("sgd", LOSS, run_eagerly=True)
     model.fit(X, Y, verbose=0)
     assert before.shape == (2, 4)
     assert not np.array_equal(before, np.asarray(model.projections[0].kernel))
@@ -108,8 +108,8 @@ def test_the_student_learns_and_the_teacher_does_not_change():
 def test_evaluation_is_the_student_alone():
     student, teacher = network(), network()
     model = kc.Distillation(student, teacher)
-    model.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=False)
-    student.compile("sgd", LOSS, metrics=["accuracy"], jit_compile=False)
+    model.compile("sgd", LOSS, metrics=["accuracy"], run_eagerly=True)
+    student.compile("sgd", LOSS, metrics=["accuracy"], run_eagerly=True)
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(student.evaluate(X, Y, verbose=0))
 
 
@@ -132,7 +132,7 @@ def test_a_saved_model_goes_on_with_the_same_loss(tmp_path):
     teacher = network()
     student = kc.compress(network(2), quantization="generic_int8")
     model = kc.Distillation(student, teacher, temperature=2.0, features=["maps"])
-    model.compile(keras.optimizers.SGD(0.0), LOSS, jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), LOSS, run_eagerly=True)
     callbacks = [kc.QuantizationCallback()]
     data = batches(32, X, Y)
     model.fit(data, callbacks=callbacks, shuffle=False, verbose=0)
@@ -157,7 +157,7 @@ def test_training_code_of_the_students_own_is_kept():
     plain, teacher = network(), network()
     student = Doubled(plain.input, plain.output)
     model = kc.Distillation(student, teacher, alpha=0.25)
-    model.compile(keras.optimizers.SGD(0.0), LOSS, metrics=["accuracy"], jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), LOSS, metrics=["accuracy"], run_eagerly=True)
     history = model.fit(X, Y, batch_size=32, verbose=0).history
     assert history["own"] == [1.0] and 0 <= history["accuracy"][0] <= 1
     task = first_loss(kc.Distillation(plain, teacher, alpha=0.0))
@@ -172,7 +172,7 @@ def test_outputs_of_one_number_are_compared_by_their_squares():
         return model
 
     model = kc.Distillation(line(1.0), line(3.0), alpha=1.0)
-    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     loss = model.fit(np.full((4, 1), 2.0), verbose=0).history["loss"]
     assert loss == [pytest.approx(16.0)]
 
