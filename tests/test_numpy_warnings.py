@@ -36,7 +36,7 @@ def test_compress_fit_strip_and_convert():
         quantization="generic_int8",
         clustering=kc.Clustering(clusters=4),
     )
-    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
     callbacks = [
         kc.PruningCallback(kc.ConstantSparsity(0.5)),
         kc.ClusteringCallback(1, 3),
