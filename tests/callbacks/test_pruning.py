@@ -34,8 +34,9 @@ def mlp(name="mlp"):
     )
 
 
-def compiled(model, optimizer="sgd", **kwargs):
-    model.compile(optimizer, "mse", **kwargs, jit_compile=False)
+def compiled(model, optimizer="sgd", traced=False, **kwargs):
+    # Tracing takes longer than a few steps.
+    model.compile(optimizer, "mse", **kwargs, jit_compile=False, run_eagerly=not traced)
     return model
 
 
@@ -62,7 +63,7 @@ class Spy(keras.callbacks.Callback):
 
 def test_the_sparsity_of_a_plain_model_follows_the_schedule_after_each_update():
     spy, callback = Spy(), PruningCallback(RAMP)
-    fit(compiled(mlp()), callback, spy, epochs=4)
+    fit(compiled(mlp(), traced=True), callback, spy, epochs=4)
     expected = [RAMP(step - step % 4 if step < 12 else 12) for step in range(1, 17)]
     assert spy.zeros == pytest.approx(expected, abs=1 / 128)
     assert [logs["sparsity"] for logs in spy.logs] == pytest.approx(expected, abs=1 / 96)
@@ -77,7 +78,7 @@ def test_callbacks_listed_before_see_pruned_weights_too():
 
 
 def test_a_compressed_model_follows_the_same_schedule_as_a_plain_one():
-    compressed = compiled(compress(mlp(), pruning=Pruning()))
+    compressed = compiled(compress(mlp(), pruning=Pruning()), traced=True)
     plain = compiled(mlp())
     histories = [fit(m, PruningCallback(RAMP), epochs=4).history for m in (compressed, plain)]
     assert histories[0]["sparsity"] == histories[1]["sparsity"]
@@ -105,7 +106,7 @@ def test_callbacks_listed_after_it_get_the_sparsity_as_tensorboard_does():
 
 def test_several_steps_an_execution_update_what_fell_between():
     spy, callback = Spy(), PruningCallback(PolynomialDecay(0.75, end_step=14, frequency=3))
-    fit(compiled(mlp(), steps_per_execution=4), callback, spy, epochs=4)
+    fit(compiled(mlp(), traced=True, steps_per_execution=4), callback, spy, epochs=4)
     grid = [3, 6, 12, 14]
     expected = [callback.schedule(step) for step in grid]
     assert [logs["sparsity"] for logs in spy.logs] == pytest.approx(expected, abs=1 / 96)
@@ -114,7 +115,7 @@ def test_several_steps_an_execution_update_what_fell_between():
 def test_gradient_accumulation_counts_updates_not_batches():
     optimizer = keras.optimizers.SGD(gradient_accumulation_steps=4)
     callback = PruningCallback(OneShot(0.5, step=2))
-    history = fit(compiled(mlp(), optimizer), callback, epochs=3).history
+    history = fit(compiled(mlp(), optimizer, traced=True), callback, epochs=3).history
     assert callback.step == 3
     assert history["sparsity"] == [0.0, 0.5, 0.5]
 
@@ -180,7 +181,7 @@ def test_an_interrupted_fit_leaves_nothing_behind_for_the_next():
 
 
 def test_an_average_over_weights_ends_pruned():
-    model = compiled(mlp(), keras.optimizers.SGD(use_ema=True))
+    model = compiled(mlp(), keras.optimizers.SGD(use_ema=True), traced=True)
     fit(model, PruningCallback(OneShot(0.5, step=3)))
     assert zeros(model.layers[0].kernel) == 0.5
 
