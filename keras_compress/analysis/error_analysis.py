@@ -154,10 +154,9 @@ def _compare(reference, compared, batches, differences):
     outputs: dict[str, list] = {side: [] for side in sides}
     reference.set_phases(())
     for batch in batches:
-        floats = reference.values(batch)
-        outputs["reference"].append(reference.outputs(batch))
-        simulated.add(batch, floats)
-        outputs[QuantizedForm.SIMULATED].append(simulated.observable.outputs(batch))
+        floats, answers = reference.values_and_outputs(batch)
+        outputs["reference"].append(answers)
+        outputs[QuantizedForm.SIMULATED].append(simulated.add(batch, floats))
         for file in files:
             run = file.run(batch)
             file.add(run, floats)

@@ -103,8 +103,7 @@ class ObservableModel:
         Args:
             inputs: One array for each input, in the model's order.
         """
-        values = self._run(inputs)
-        return [np.asarray(values[value]) for value in self.graph.flat_outputs]
+        return self.values_and_outputs(inputs)[1]
 
     def values(self, inputs):
         """Return the array of each output, in the order of `intermediate_outputs`.
@@ -112,8 +111,17 @@ class ObservableModel:
         Args:
             inputs: One array for each input, in the model's order.
         """
-        values = self._run(inputs)
-        return [np.asarray(values[call.output]) for call in self._observed_calls()]
+        return self.values_and_outputs(inputs)[0]
+
+    def values_and_outputs(self, inputs):
+        """Return the lists of `values` and of `outputs`, of one pass.
+
+        Args:
+            inputs: One array for each input, in the model's order.
+        """
+        values = replay(self.graph, map(keras.ops.convert_to_tensor, inputs))
+        observed = [np.asarray(values[call.output]) for call in self._observed_calls()]
+        return observed, [np.asarray(values[value]) for value in self.graph.flat_outputs]
 
     def _observed_calls(self):
         return [
@@ -122,9 +130,6 @@ class ObservableModel:
             if isinstance(call.operation, ActivationQuantizer)
             and not call.operation.stores_nothing(call.kwargs)
         ]
-
-    def _run(self, inputs):
-        return replay(self.graph, map(keras.ops.convert_to_tensor, inputs))
 
 
 def _input_names(graph):

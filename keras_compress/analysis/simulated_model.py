@@ -42,13 +42,17 @@ class SimulatedModel:
         Args:
             batch: One array for each input.
             reference: The float value of each output.
+
+        Returns:
+            The outputs of the model.
         """
         self.observable.set_phases(None)
-        values = self.observable.values(batch)
+        values, outputs = self.observable.values_and_outputs(batch)
         for statistics, place, quantized in zip(
             self.activations, self._places, values, strict=True
         ):
             statistics.add(reference[place], quantized)
+        return outputs
 
     def statistics(self, kernels):
         """Return the `LayerStatistics`.
