@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import keras_compress as kc
+from tests.fixtures.batches import batches
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 8)).astype("float32")
@@ -22,7 +23,8 @@ def trained(model, optimizer="sgd", epochs=2, **kwargs):
     compressed = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
     compressed.compile(optimizer, "mse", **{"jit_compile": False, **kwargs})
     callbacks = [kc.PruningCallback(kc.ConstantSparsity(0.5)), kc.QuantizationCallback(0, 6)]
-    compressed.fit(X, Y, batch_size=8, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks)
+    data = batches(8, X, Y)
+    compressed.fit(data, epochs=epochs, verbose=0, shuffle=False, callbacks=callbacks)
     return compressed
 
 
@@ -72,7 +74,7 @@ def test_frozen_layers_stay_frozen_and_are_compressed_all_the_same():
     model = network()
     model.get_layer("body").trainable = False
     before = np.asarray(model.get_layer("body").kernel)
-    compressed = trained(model)
+    compressed = trained(model, run_eagerly=True)
     assert [weight.name for weight in compressed.trainable_weights] == ["kernel", "bias"]
     np.testing.assert_array_equal(compressed.get_layer("body").layer.kernel, before)
     kept = np.asarray(kc.strip(compressed).get_layer("body").kernel)
@@ -87,7 +89,7 @@ def test_a_frozen_backbone_trains_its_new_head_alone():
     backbone.trainable = False
     inputs = keras.Input((8,))
     model = keras.Model(inputs, layers.Dense(4, name="new")(backbone(inputs, training=False)))
-    compressed = trained(model)
+    compressed = trained(model, run_eagerly=True)
     assert [weight.path.split("/")[0] for weight in compressed.trainable_weights] == ["new"] * 2
     plain = kc.strip(compressed)
     assert not np.any(plain.get_layer("norm").moving_mean)
@@ -96,7 +98,7 @@ def test_a_frozen_backbone_trains_its_new_head_alone():
 
 
 def test_half_precision_trains_and_becomes_integers():
-    model = trained(network(dtype="mixed_bfloat16"))
+    model = trained(network(dtype="mixed_bfloat16"), run_eagerly=True)
     assert model.get_layer("body").layer.compute_dtype == "bfloat16"
     assert model.get_layer("body").layer.kernel.dtype == "float32"
     assert kc.inspect(kc.convert(model).content).float_tensors == 0
