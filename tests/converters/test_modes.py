@@ -26,8 +26,9 @@ def network():
 
 def _agreement(model, converted, images, runtime="litert"):
     """Fraction of images to which the file gives the label of the Keras model."""
-    labels = model.predict(images, batch_size=256, verbose=0).argmax(axis=1)
-    return kc.evaluate(converted, images, labels, runtime=runtime).model.accuracy
+    labels = keras.ops.convert_to_numpy(model(images)).argmax(axis=1)
+    result = kc.evaluate(converted, images, labels, runtime=runtime, latency_runs=0)
+    return result.model.accuracy
 
 
 def _in_float16(model):
