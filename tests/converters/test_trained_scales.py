@@ -68,7 +68,7 @@ def test_the_file_holds_the_trained_integers_and_scales(network, samples, quanti
     if quantizer == "learned_step":
         # A few steps take less time than their trace.
         model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=True)
-        model.fit(samples, np.zeros((64, 6), "float32"), epochs=2, verbose=0)
+        model.fit(samples, np.zeros((64, 6), "float32"), verbose=0)
     converted = kc.convert(model)
     kernels = prepare(model).kernels
     assert len(kernels) == 3
