@@ -11,6 +11,7 @@ from tests.fixtures.trained import networks
 
 NETWORKS = ["audio_convolutions", "audio_recurrent", "text"]
 OTHER_ENGINE = pytest.mark.verify("converts and evaluates each network again, by the other engine")
+CONVOLUTIONS = pytest.mark.verify("the whole road again: those of test_modes.py are quick")
 BY_ENGINE = [
     pytest.param(name, engine, marks=OTHER_ENGINE if (i + k) % 2 else ())
     for i, name in enumerate(NETWORKS)
@@ -38,7 +39,7 @@ def test_classifiers_keep_their_answers(name, engine):
 
 
 @pytest.mark.filterwarnings("ignore:No quantization is trained inside:UserWarning")
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [pytest.param(NETWORKS[0], marks=CONVOLUTIONS), *NETWORKS[1:]])
 def test_the_whole_road_calibrates_them(name):
     model, x, labels = trained(name)
     compressed = kc.compress(model, quantization=kc.Quantization())
