@@ -52,9 +52,17 @@ def _biases(model, training=False):
     return [np.asarray(values).reshape(-1, values.shape[-1])[0] for values in both]
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-@pytest.mark.parametrize("per_channel", [True, False])
-@pytest.mark.parametrize("operator", BODIES)
+# In the quick suite each operator with a scale for each channel and with one, of another width.
+OTHER_WIDTH = pytest.mark.verify("calibrates and converts each network again, of the other width")
+CASES = [
+    pytest.param(operator, per_channel, bits, marks=OTHER_WIDTH if (i + k + n) % 2 else ())
+    for i, operator in enumerate(BODIES)
+    for k, per_channel in enumerate((True, False))
+    for n, bits in enumerate((8, 4))
+]
+
+
+@pytest.mark.parametrize(("operator", "per_channel", "bits"), CASES)
 def test_the_rounded_bias_is_the_files(operator, per_channel, bits):
     model, samples = _calibrated(
         BODIES[operator], weight_bits=bits, per_channel=per_channel, per_channel_dense=per_channel

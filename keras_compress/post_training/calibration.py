@@ -15,6 +15,9 @@ from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import CALIBRATORS, ActivationQuantizer
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 
+# Tracing the model takes longer than so many batches do without.
+_BATCHES_BEFORE_TRACING = 4
+
 
 def calibrate(
     model: keras.Model,
@@ -147,13 +150,14 @@ def _observe(model, quantizers, batches, per_batch):
         lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), model.input
     )
 
-    @tf.function(input_signature=[signature])
-    def step(batch):
+    def run(batch):
         model(batch, training=False)
 
+    traced = tf.function(run, input_signature=[signature])
     sums = [(0.0, 0.0)] * len(quantizers)
     count = 0
     for x, _ in batches:
+        step = run if count < _BATCHES_BEFORE_TRACING else traced
         step(as_inputs(model, x))
         count += 1
         if per_batch:

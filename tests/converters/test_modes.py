@@ -12,6 +12,8 @@ from keras_compress.errors import EvaluationError, InvalidArgumentError, Unknown
 from keras_compress.tflite import flatbuffer
 from tests.fixtures.trained import networks
 
+AT_ONCE = {"batch_size": 200}
+
 
 @pytest.fixture(scope="module")
 def digits():
@@ -26,8 +28,9 @@ def network():
 
 def _agreement(model, converted, images, runtime="litert"):
     """Fraction of images to which the file gives the label of the Keras model."""
-    labels = model.predict(images, batch_size=256, verbose=0).argmax(axis=1)
-    return kc.evaluate(converted, images, labels, runtime=runtime).model.accuracy
+    labels = keras.ops.convert_to_numpy(model(images)).argmax(axis=1)
+    result = kc.evaluate(converted, images, labels, runtime=runtime, latency_runs=0)
+    return result.model.accuracy
 
 
 def _in_float16(model):
@@ -57,7 +60,7 @@ BY_ENGINE = [
 def test_simulated_and_deployed_agree(network, digits, profile, bits, engine):
     images, _ = digits
     quantization = kc.Quantization(profile=profile, weight_bits=bits)
-    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200])
+    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200], **AT_ONCE)
     converted = kc.convert(model, profile, images[:200], engine=engine)
     assert _agreement(model, converted, images) >= 0.995
     types = {
@@ -70,7 +73,7 @@ def test_simulated_and_deployed_agree(network, digits, profile, bits, engine):
 
 def _int4_for_cortex(network, images, **settings):
     spec = kc.Quantization(profile="cortex_m4", weight_bits=4, **settings)
-    model = kc.calibrate(kc.compress(network, quantization=spec), images[:200])
+    model = kc.calibrate(kc.compress(network, quantization=spec), images[:200], **AT_ONCE)
     return model, kc.convert(model, "cortex_m4")
 
 
@@ -105,7 +108,7 @@ def test_widths_by_layer_are_what_the_file_holds(network, digits):
     images, _ = digits
     bits = {"hidden": 4, "pointwise": 4}
     quantization = kc.Quantization(profile="android_cpu", weight_bits=bits)
-    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200])
+    model = kc.calibrate(kc.compress(network, quantization=quantization), images[:200], **AT_ONCE)
     converted = kc.convert(model, "android_cpu")
     names = converted.layer_names()
     found = {

@@ -32,6 +32,18 @@ def engine(request):
     return request.param
 
 
+# What an engine has no part in.
+BY_ONE_ENGINE = pytest.mark.parametrize(
+    "engine",
+    [
+        "tensorflow",
+        pytest.param("litert", marks=pytest.mark.verify("converts again, by the other engine")),
+    ],
+    indirect=True,
+    scope="module",
+)
+
+
 @pytest.fixture(scope="module")
 def converted(cnn, samples, engine):
     return kc.convert(cnn, representative_dataset=samples, engine=engine)
@@ -168,6 +180,7 @@ def test_what_may_be_float_must_exist(islands, island_samples):
         kc.convert(islands, representative_dataset=island_samples, allow_float=["curv"])
 
 
+@BY_ONE_ENGINE
 def test_float_needs_no_samples(islands, engine):
     converted = kc.convert(islands, "float32", engine=engine)
     inputs = [np.ones((1, 4), np.float32), np.ones((1, 3), np.float32)]
@@ -211,6 +224,7 @@ def test_models_that_cannot_be_followed():
             kc.convert(model, "float32")
 
 
+@BY_ONE_ENGINE
 def test_paths(cnn, samples, converted, engine, tmp_path):
     cnn.save(tmp_path / "cnn.keras")
     by_path = kc.convert(tmp_path / "cnn.keras", representative_dataset=samples, engine=engine)
@@ -226,6 +240,7 @@ def test_paths(cnn, samples, converted, engine, tmp_path):
             kc.convert(str(tmp_path / name), representative_dataset=samples)
 
 
+@BY_ONE_ENGINE
 def test_nothing_stays_behind(islands, island_samples, engine, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(ConversionError):
@@ -243,6 +258,7 @@ def test_samples_of_another_scale_are_warned_of(trained, samples):
     assert message in [str(warning.message) for warning in caught]
 
 
+@BY_ONE_ENGINE
 def test_a_trained_model_needs_no_samples(trained, samples, engine):
     converted = kc.convert(trained, "cortex_m7", engine=engine)
     again = kc.convert(trained, "cortex_m7", samples, engine=engine)
@@ -279,7 +295,7 @@ def test_ranges_that_nobody_learned_need_samples():
     inputs = keras.Input((8,))
     outputs = layers.Dense(3, name="out")(layers.Dense(4, "softplus", name="bend")(inputs))
     model = kc.compress(keras.Model(inputs, outputs), quantization=kc.Quantization())
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("sgd", "mse", run_eagerly=True)
     x = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
     callbacks = [kc.QuantizationCallback(begin_step=1)]
     model.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=callbacks)

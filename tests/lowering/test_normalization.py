@@ -37,7 +37,7 @@ def test_parts_answer_as_the_whole_does(shape, config):
 def test_training_moves_gamma_and_beta():
     model, x = _model((5, 6))
     compressed = kc.compress(model, quantization=kc.Quantization())
-    compressed.compile("sgd", "mse", jit_compile=False)
+    compressed.compile("sgd", "mse", run_eagerly=True)
     compressed.fit(x, x, verbose=0)
     trained = kc.strip(compressed).get_layer("norm").get_weights()
     for before, after in zip(model.get_layer("norm").get_weights(), trained, strict=True):

@@ -11,11 +11,11 @@ from keras_compress.post_training.layerwise_outputs import collect, walk
 
 def _calibrated(network, samples, bits=3):
     model = kc.compress(network, quantization=kc.Quantization(weight_bits=bits))
-    return kc.calibrate(model, samples, method="min_max")
+    return kc.calibrate(model, samples, method="min_max", batch_size=128)
 
 
-def _channel_means(model, layer, samples):
-    """Mean of each output channel of a wrapped layer, before its activation."""
+def _channel_means(model, samples):
+    """Mean of each output channel of each wrapped layer, before its activation."""
     means = {}
 
     def visit(site):
@@ -23,7 +23,7 @@ def _channel_means(model, layer, samples):
         means[site.wrapper.name] = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
 
     walk(model, collect(model, samples, len(samples), 64), visit)
-    return means[layer]
+    return means
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,13 @@ def corrected(network, samples):
     return kc.correct_biases(_calibrated(network, samples), samples)
 
 
+@pytest.fixture(scope="module")
+def channel_means(corrected, samples):
+    return _channel_means(corrected, samples)
+
+
 @pytest.mark.parametrize("layer", ["depthwise", "pointwise", "transposed", "hidden", "head"])
-def test_means_of_channels_are_those_of_the_float_model(network, samples, corrected, layer):
+def test_means_of_channels_are_those_of_the_float_model(network, samples, channel_means, layer):
     before = network.get_layer(layer)
     tensor = before.output
     if layer == "depthwise":
@@ -43,8 +48,7 @@ def test_means_of_channels_are_those_of_the_float_model(network, samples, correc
         kernel, bias = before.get_weights()
         outputs = inputs.reshape(-1, inputs.shape[-1]) @ kernel.reshape(-1, len(bias)) + bias
     expected = outputs.reshape(-1, outputs.shape[-1]).mean(axis=0)
-    actual = _channel_means(corrected, layer, samples)
-    np.testing.assert_allclose(actual, expected, atol=2e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(channel_means[layer], expected, atol=2e-3 * np.abs(expected).max())
 
 
 def test_outputs_come_nearer(network, samples, corrected):

@@ -56,6 +56,13 @@ def test_the_range_of_the_input_does_not_depend_on_the_batches(compressed, sampl
     assert next(iter(_ranges(compressed).values())) == pytest.approx(one, rel=1e-6)
 
 
+def test_batches_after_the_first_few_are_traced_and_count_the_same(compressed, samples):
+    kc.calibrate(compressed, samples, batch_size=7, method="min_max")
+    traced = _ranges(compressed)
+    kc.calibrate(compressed, samples, batch_size=35, method="min_max")
+    assert _ranges(compressed) == {k: pytest.approx(v, rel=1e-5) for k, v in traced.items()}
+
+
 def test_per_batch_takes_the_mean_of_the_batches(compressed, samples):
     kc.calibrate(compressed, samples[:64], batch_size=32, method="min_max", per_batch=True)
     expected = (samples[:32].max() + samples[32:64].max()) / 2

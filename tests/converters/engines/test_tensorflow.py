@@ -65,6 +65,8 @@ def test_the_timeout_must_be_above_zero(timeout_s):
         Tensorflow(timeout_s=timeout_s)
 
 
+# The pool's own tests kill a child that starts quickly.
+@pytest.mark.verify("starts TensorFlow in two more processes")
 def test_a_process_that_was_killed_is_replaced_or_reported(islands):
     kc.convert(islands, "float32")
     (process,) = _converter_process.pool.idle
