@@ -206,7 +206,7 @@ def test_names_from_a_file_cannot_leave_their_comment(handmade, tmp_path):
     quantization = {"type": "INT8", "scale": [1.0], "zero_point": [0]}
     tensors = [{"name": n, "shape": (1, 2), **quantization} for n in ("x\nint y; \\", "y")]
     build_firmware(handmade(tensors, [("ABS", [0], [1], None)], [0], [1])).save(tmp_path)
-    assert "\n// x?int y; ?: 1 x 2 of int8.\n" in (tmp_path / "model.h").read_text()
+    assert "\n// x?nint y; ?: 1 x 2 of int8.\n" in (tmp_path / "model.h").read_text()
     compile_(tmp_path, "model.cc", flags=["-c", "-std=c++11"], output="model.o")
 
 
