@@ -16,6 +16,7 @@ import keras
 
 from keras_compress.converters import frozen_graph
 from keras_compress.converters.deployment import FixedQuantizer
+from keras_compress.converters.fused_lstm_tensorflow import composites
 from keras_compress.data.input_spec import InputSpec
 from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import trace
@@ -169,9 +170,11 @@ def _traced(replay, signature):
 
 
 def _calls_functions(graph):
+    """Return whether a graph calls functions that the converter does not replace by operators."""
     definition = graph.as_graph_def()
+    kept = composites(definition)
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    return any(node.op in _CALLS for node in nodes)
+    return any(node.op in _CALLS and node.attr["f"].func.name not in kept for node in nodes)
 
 
 class _Replay:

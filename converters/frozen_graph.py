@@ -5,13 +5,16 @@ one with constants takes a third of the time, and the converter makes the same f
 constants are copied a dozen times on the way, so large models keep their variables.
 """
 
+from keras_compress.converters.fused_lstm_tensorflow import composites
+
 MOST_BYTES = 2**24
 
 
 def save(function, path):
     """Write a function as a SavedModel with one signature, `serving_default`.
 
-    Variables are kept if they take more than `MOST_BYTES`, or if a call assigns to one.
+    Variables are kept if they take more than `MOST_BYTES`, if a call assigns to one, or if the
+    converter replaces a function by an operator: freezing puts functions inline.
 
     Args:
         function: A `tf.function` with an `input_signature` that returns a dict of tensors.
@@ -21,7 +24,9 @@ def save(function, path):
 
     traced = function.get_concrete_function()
     module = tf.Module()
-    if _size(traced.variables) <= MOST_BYTES and not _writes_variables(traced.graph):
+    definition = traced.graph.as_graph_def()
+    is_small = _size(traced.variables) <= MOST_BYTES
+    if is_small and not _writes_variables(definition) and not composites(definition):
         module.served = tf.function(
             _named(_frozen(traced), sorted(traced.structured_outputs)),
             input_signature=function.input_signature,
@@ -53,8 +58,7 @@ def _named(frozen, outputs):
     return lambda *tensors: dict(zip(outputs, frozen(*tensors), strict=True))
 
 
-def _writes_variables(graph):
+def _writes_variables(definition):
     """Return whether a call assigns to a variable, which cannot become a constant then."""
-    definition = graph.as_graph_def()
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
     return any(node.op.startswith("Assign") for node in nodes)

@@ -5,6 +5,8 @@ import dataclasses
 import keras
 import numpy as np
 
+from keras_compress.converters.rewrites.base import Rewritten
+from keras_compress.converters.sequence_lstm import SequenceLstm
 from keras_compress.graph.graph import trace
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.base import batch_norm_affine
@@ -215,7 +217,16 @@ def expected_zeros(deployable):
     return tuple(kernel for kernel in (*masked, *others) if kernel.zeros.any())
 
 
+def _parts(layer):
+    return layer.parts if isinstance(layer, Rewritten) else ()
+
+
 def _of_layer(layer, name):
+    lstms = [part for part in _parts(layer) if isinstance(part, SequenceLstm)]
+    if lstms:
+        for gates in (part.gates() for part in lstms):
+            yield from (ExpectedZeros(name, a == 0) for a in (*gates.inputs, *gates.recurrent))
+        return
     layer_type = layer_types.find(layer)
     if layer_type is not None:
         for kernel in layer_type.kernels(layer):

@@ -29,7 +29,12 @@ class RewrittenModel:
 
 
 def rewrite(
-    model: keras.Model, profile: Profile, *, has_ranges: bool = False, kept: Collection[str] = ()
+    model: keras.Model,
+    profile: Profile,
+    *,
+    has_ranges: bool = False,
+    kept: Collection[str] = (),
+    without: Collection[str] = (),
 ) -> RewrittenModel:
     """Apply the rewrites that a target's rules require.
 
@@ -39,20 +44,26 @@ def rewrite(
         has_ranges: Whether the model has learned its activation ranges; if so, only rewrites that
             keep its tensors are applied.
         kept: Names of layers that stay as they are.
+        without: Names of rewrites that are not applied.
 
     Returns:
         A `RewrittenModel`.
     """
     graph = trace(model)
     counts = collections.Counter(call.operation for call in graph.calls)
-    calls = [c for c in graph.calls if counts[c.operation] == 1 and c.name not in kept]
-    needed = _needed(profile, {call.operation for call in calls}, has_ranges)
+    calls = [call for call in graph.calls if call.name not in kept]
+    once = {call for call in calls if counts[call.operation] == 1}
+    rewrites = {n: plugins.get(REWRITES, n)() for n in plugins.names(REWRITES) if n not in without}
+    needed = _needed(rewrites, profile, {call.operation for call in calls}, has_ranges)
     replacements: dict[Call, Callable] = {}
     names: dict[str, str] = {}
     for call in calls:
         for name, candidate in needed.items():
-            new = candidate.replacements(call) if candidate.serves(call.operation) else {}
-            if new and call not in replacements and new.keys() <= set(calls):
+            within = set(calls) if candidate.serves_shared else once
+            if call in replacements or call not in within or not candidate.serves(call.operation):
+                continue
+            new = candidate.replacements(call)
+            if new and new.keys() <= within:
                 replacements |= new
                 names |= {"/".join((*c.scope, c.name)): name for c in new}
     if not replacements:
@@ -60,9 +71,8 @@ def rewrite(
     return RewrittenModel(_rebuilt(graph, replacements), names)
 
 
-def _needed(profile, operations, has_ranges):
+def _needed(rewrites, profile, operations, has_ranges):
     """Return the rewrites, by name, that the target needs and that serve one of the operations."""
-    rewrites = {name: plugins.get(REWRITES, name)() for name in plugins.names(REWRITES)}
     return {
         name: candidate
         for name, candidate in rewrites.items()

@@ -9,7 +9,14 @@ import keras
 
 from keras_compress.compression.apply import strip
 from keras_compress.compression.checks import check_finite
-from keras_compress.converters import export, file_inputs, keras2, missing_ranges, trial_run
+from keras_compress.converters import (
+    export,
+    file_inputs,
+    fused_lstm_file,
+    keras2,
+    missing_ranges,
+    trial_run,
+)
 from keras_compress.converters.converted_model import ConvertedModel
 from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
@@ -18,6 +25,7 @@ from keras_compress.converters.full_precision import HALF_PRECISION, float32_pol
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
 from keras_compress.converters.range_warnings import range_warnings
+from keras_compress.converters.recurrent_layers import refuse_loops, state_warnings
 from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.verification import (
     read_back,
@@ -110,8 +118,10 @@ def convert(
     )
     melted = file_inputs.melt_casts(model, ConversionOptions.from_profile(target).mode)
     deployable, rewritten = _deployable(melted.model, target), {}
+    if ConversionOptions.from_profile(target).is_quantized:
+        refuse_loops(deployable.model, target, engine, rewrites)
     if rewrites:
-        deployable, rewritten = _rewrite(deployable, target, allow_float)
+        deployable, rewritten = _rewrite(deployable, target, allow_float, engine)
     options = ConversionOptions.from_profile(
         target,
         input_type=input_type or melted.input_type,
@@ -138,6 +148,9 @@ def convert(
         for _ in range(_ATTEMPTS):
             with ProgressBar("Calibrating", progress, leave=False) as bar:
                 content = engine.convert(exported, calibration, options, bar.update)
+            content = fused_lstm_file.finish(
+                content, deployable.model, exported.scopes, calibration
+            )
             if options.has_integer_weights and carried:
                 content = carry_scales(content, carried, int4=target.int4)
             emitted = read_back(
@@ -160,9 +173,10 @@ def convert(
         unlike = range_warnings(
             deployable.model, emitted, calibration, outputs, deployable.quantized
         )
-        for message in unlike:
+        said = (*state_warnings(deployable.model), *unlike)
+        for message in said:
             warnings.warn(message, stacklevel=3)
-        messages += unlike
+        messages += said
     return ConvertedModel(
         content=content,
         profile=target.name,
@@ -198,7 +212,7 @@ def _with_missing_ranges(model, target, dataset, calibration_samples):
     return missing_ranges.measured(model, samples), samples, (warning,)
 
 
-def _rewrite(deployable, target, allow_float):
+def _rewrite(deployable, target, allow_float, engine):
     """Rewrite layers as operators that the target has, except those that may stay in float."""
     allowed = {allow_float} if isinstance(allow_float, str) else set(allow_float)
     result = rewrite(
@@ -207,6 +221,7 @@ def _rewrite(deployable, target, allow_float):
         # Of 16 bits no range is in the graph: calibration measures them.
         has_ranges=deployable.quantized and target.activation_bits <= 8,
         kept=allowed | {kernel.layer for kernel in deployable.kernels},
+        without=engine.unsupported_rewrites,
     )
     return dataclasses.replace(deployable, model=result.model), result.rewritten
 

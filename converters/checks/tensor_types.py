@@ -112,7 +112,7 @@ def _unused(graph):
         for tensor in (*operator.inputs, *operator.outputs)
         if tensor is not None
     }
-    used |= {tensor.index for tensor in (*graph.inputs, *graph.outputs)}
+    used |= {tensor.index for tensor in (*graph.inputs, *graph.outputs)} | graph.placeholders
     for tensor in graph.tensors:
         if tensor.dtype.is_float and tensor.index not in used:
             yield Finding(

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import ClassVar
 
 from keras_compress.converters.export import ExportedModel
 from keras_compress.converters.options import ConversionOptions
@@ -9,7 +10,13 @@ from keras_compress.data.representative_dataset import RepresentativeDataset
 
 
 class Engine(abc.ABC):
-    """Converts an exported model to a flatbuffer."""
+    """Converts an exported model to a flatbuffer.
+
+    Attributes:
+        unsupported_rewrites: Names of rewrites whose operators the engine cannot quantize.
+    """
+
+    unsupported_rewrites: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
     def convert(

@@ -39,6 +39,8 @@ class Litert(Engine):
         >>> kc.convert(model, representative_dataset=x, engine="litert")  # doctest: +SKIP
     """
 
+    unsupported_rewrites = frozenset({"fused_lstm"})
+
     def __init__(self, timeout_s=3600):
         self._tensorflow = Tensorflow(timeout_s)
 

@@ -24,12 +24,15 @@ class Rewrite(abc.ABC):
         activations: Names of the activations that it may replace, wherever they are applied.
         keeps_tensors: Whether every tensor with a range of its own is kept. Only such a rewrite
             is applied to a model that has learned its ranges.
+        serves_shared: Whether a layer that is called several times is replaced too; the same
+            replacement must then serve all calls.
     """
 
     layers: ClassVar[tuple[type, ...]] = ()
     forms: ClassVar[tuple[str, ...]] = ()
     activations: ClassVar[tuple[str, ...]] = ()
     keeps_tensors: ClassVar[bool] = False
+    serves_shared: ClassVar[bool] = False
 
     @classmethod
     def serves(cls, operation: keras.Operation) -> bool:

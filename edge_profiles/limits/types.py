@@ -3,10 +3,13 @@
 from keras_compress.edge_profiles.limits.base import FlagLimit, NamesLimit
 from keras_compress.tflite import operators
 from keras_compress.tflite.model import Operator
+from keras_compress.tflite.operators import OperandRole
 
 
 class Types(NamesLimit):
     """Feature maps (inputs that are computed, and outputs) have one of the named types.
+
+    The states inside an LSTM have the types of its kernel, and do not count.
 
     Example:
         >>> Types(["int8"]).describe()
@@ -17,8 +20,9 @@ class Types(NamesLimit):
 
     def problem(self, operator: Operator) -> str | None:
         """Name the first type that is not in the list."""
+        states = operators.operands(operator, OperandRole.STATE)
         for tensor in operators.feature_maps(operator):
-            if tensor.dtype not in self.value:
+            if tensor.dtype not in self.value and tensor not in states:
                 return f"works on {tensor.dtype} (taken: {', '.join(self.value)})"
         return None
 

@@ -13,6 +13,7 @@ import math
 import keras
 
 from keras_compress.graph.graph import all_layers
+from keras_compress.graph.implicit_masks import hides_steps
 from keras_compress.lowering.attention_layers import (
     AttentionContext,
     AttentionMask,
@@ -45,7 +46,7 @@ def obstacle(call):
         return "its weights have constraints"
     if any(dense.activity_regularizer for dense in denses(layer).values()):
         return "it has an activity_regularizer"
-    if any(_hides_steps(value) for value in call.inputs):
+    if any(hides_steps(value) for value in call.inputs):
         return "Embedding(mask_zero=True) or Masking hides steps: pass attention_mask instead"
     return None
 
@@ -189,19 +190,3 @@ def _sublayer(layer, name):
 def _arguments(call):
     bound = inspect.signature(call.operation.call).bind(*call.args, **call.kwargs)
     return bound.arguments
-
-
-def _hides_steps(value):
-    """Tell whether Keras passes an implicit mask along with a tensor."""
-    pending = [value]
-    while pending:
-        call = pending.pop().producer
-        if call is None:
-            continue
-        if isinstance(call.operation, keras.layers.Masking) or getattr(
-            call.operation, "mask_zero", False
-        ):
-            return True
-        if getattr(call.operation, "supports_masking", False):
-            pending += call.inputs
-    return False

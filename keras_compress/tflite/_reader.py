@@ -265,6 +265,7 @@ class Reader:
             outputs=self._references(operator, "Outputs", tensors),
             options=self._options(operator),
             is_custom=is_custom,
+            intermediates=self._references(operator, "Intermediates", tensors),
         )
 
     def _options(self, operator):

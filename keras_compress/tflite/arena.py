@@ -25,6 +25,7 @@ _OPERATOR_BYTES = 128
 _WEIGHTED_OPERATOR_BYTES = 64
 _CHANNEL_BYTES = 8
 _INT16_SOFTMAX_TABLES_BYTES = 2052
+_LSTM_PARAMETERS_BYTES = 576
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +194,12 @@ def _transposed_operands(op):
     return copies if op.options.get("adj_y") else [*copies, right.size * element_bytes]
 
 
+def _gates(op):
+    """Return the bytes of four gates of an integer LSTM, of 16 bits for each cell."""
+    _, cell = operators.operands(op, OperandRole.STATE)
+    return [] if cell is None or cell.dtype.is_float else [2 * cell.size] * 4
+
+
 _SCRATCH = {
     "BATCH_MATMUL": _transposed_operands,
     "MEAN": _sums,
@@ -200,6 +207,7 @@ _SCRATCH = {
     "REDUCE_MIN": _positions,
     "SUM": _sums,
     "TRANSPOSE_CONV": _accumulators,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _gates,
 }
 
 
@@ -239,6 +247,8 @@ def _operator_bytes(op):
         scales = operators.required(op, OperandRole.WEIGHTS).scales.size
         channels = scales if scales > 1 else 0
         return _OPERATOR_BYTES + _WEIGHTED_OPERATOR_BYTES + _CHANNEL_BYTES * channels
+    if op.name == "UNIDIRECTIONAL_SEQUENCE_LSTM":
+        return _OPERATOR_BYTES + _LSTM_PARAMETERS_BYTES
     if op.name == "SOFTMAX" and operators.required(op, OperandRole.DATA).dtype == "int16":
         return _OPERATOR_BYTES + _INT16_SOFTMAX_TABLES_BYTES
     return _OPERATOR_BYTES

@@ -176,6 +176,7 @@ class Operator:
         options: Its options by snake_case name; enumerations as names
             (`{"padding": "SAME", "stride_w": 1, "fused_activation_function": "RELU"}`).
         is_custom: Whether the operator is not one of the built-in ones.
+        intermediates: Tensors whose scales an LSTM has for results inside it; without elements.
     """
 
     index: int
@@ -185,6 +186,7 @@ class Operator:
     outputs: tuple[Tensor, ...] = dataclasses.field(repr=False)
     options: dict[str, Any]
     is_custom: bool
+    intermediates: tuple[Tensor, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def activation(self):
@@ -216,6 +218,12 @@ class Subgraph:
     operators: tuple[Operator, ...] = dataclasses.field(repr=False)
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    @functools.cached_property
+    def placeholders(self):
+        """The indices of intermediates of operators that have no elements."""
+        inner = (tensor for op in self.operators for tensor in op.intermediates)
+        return frozenset(tensor.index for tensor in inner if not tensor.size)
 
     @functools.cached_property
     def producers(self):
@@ -296,8 +304,13 @@ class Model:
 
     @property
     def float_tensors(self):
-        """The floating-point tensors of all subgraphs."""
-        return tuple(t for graph in self.subgraphs for t in graph.tensors if t.dtype.is_float)
+        """The floating-point tensors of all subgraphs, without placeholders inside an LSTM."""
+        return tuple(
+            tensor
+            for graph in self.subgraphs
+            for tensor in graph.tensors
+            if tensor.dtype.is_float and tensor.index not in graph.placeholders
+        )
 
 
 def _unpack(stored, dtype):

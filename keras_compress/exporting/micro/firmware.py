@@ -55,6 +55,7 @@ class Firmware:
         methods: Names of the resolver's methods that register the file's operators.
         inputs: `TensorDetails` of the inputs, in the file's order.
         outputs: `TensorDetails` of the outputs, in the file's order.
+        keeps_state: Whether an operator keeps a state from one run to the next.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Firmware:
     methods: tuple[str, ...]
     inputs: tuple[TensorDetails, ...]
     outputs: tuple[TensorDetails, ...]
+    keeps_state: bool = False
 
     def render(self) -> dict[str, str]:
         """Return file name -> C++ text.
@@ -139,6 +141,7 @@ def build_firmware(model: FileSource, name: str = "model") -> Firmware:
         arena=arena_size(read),
         inputs=input_details(read),
         outputs=output_details(read),
+        keeps_state=any(t.is_variable for graph in read.subgraphs for t in graph.tensors),
     )
 
 
