@@ -24,7 +24,7 @@ from keras_compress.graph.replay import rebuild
 from keras_compress.lowering.attention_layers import AttentionProjection
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
-from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.compressed_layer import CompressedLayer, arguments_of_layer
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
@@ -206,6 +206,8 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             if not ranges or operation.stores_nothing(kwargs):
                 return args[0]
             return _fixed(operation, copies.free_name(operation.name))(args[0])
+        if isinstance(operation, CompressedLayer) and not _is_rounded(operation):
+            return copies.stripped(operation)(args[0], **arguments_of_layer(kwargs))
         if isinstance(operation, CompressedLayer):
             layer = copies.custom(operation, lambda name: _deployed_layer(operation, name))
             weights.append((layer, operation))
@@ -224,6 +226,11 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
     for layer, source in weights:
         _set_weights(layer, source, input_steps.get(source))
     return model
+
+
+def _is_rounded(wrapper):
+    """Return whether a wrapper changes more of its layer than zeros and shared values."""
+    return wrapper.layer_type.is_quantized or wrapper.batch_norm is not None
 
 
 def _fixed(quantizer, name):
@@ -252,7 +259,7 @@ def _deployed_layer(wrapper, name):
 
 def _set_weights(layer, source, input_step):
     for kernel in source.kernels:
-        getattr(layer, kernel.attribute).assign(deployed_kernel(source, kernel))
+        kernel.variable(layer).assign(deployed_kernel(source, kernel))
     bias = deployed_bias(source, input_step)
     if bias is not None:
         layer.bias.assign(bias)

@@ -29,6 +29,7 @@ class DeployedKernel:
         pattern: The pruning pattern, or `None`.
         clusters: Largest number of values that a channel may hold; `None` if not clustered.
         one_codebook: Whether `clusters` limits the whole kernel, if the file has one scale for it.
+        placed: Whether the file holds the weights in this layout, as one tensor.
     """
 
     layer: str
@@ -41,6 +42,7 @@ class DeployedKernel:
     pattern: object = None
     clusters: int | None = None
     one_codebook: bool = False
+    placed: bool = True
 
     @property
     def has_scales_of_its_own(self) -> bool:
@@ -59,6 +61,14 @@ class DeployedKernel:
     def has_one_scale(self) -> bool:
         """Whether one scale serves all channels of a quantized kernel."""
         return self.bits is not None and self.scales is not None and np.ndim(self.scales) == 0
+
+    def cut(self, count: int) -> "tuple[DeployedKernel, ...]":
+        """Return equal parts along the first axis, each of which the file holds as a tensor."""
+        masks = [None] * count if self.mask is None else np.split(self.mask, count)
+        return tuple(
+            dataclasses.replace(self, weights=weights, mask=mask, placed=True)
+            for weights, mask in zip(np.split(self.weights, count), masks, strict=True)
+        )
 
     def is_channel(self, axis: int) -> bool:
         """Return whether an axis of the weights is that of channels with a scale each."""
@@ -148,6 +158,7 @@ def _described(wrapper, kernel, input_step):
         scales=None if settings is None else _scales(wrapper, kernel),
         bias=deployed_bias(wrapper, input_step),
         pattern=None if wrapper.pruning is None else wrapper.pruning.pattern,
+        placed=kernel.has_layout,
         **_clusters(wrapper, kernel),
     )
 
@@ -198,7 +209,7 @@ def expected_zeros(deployable):
         Tuple of `ExpectedZeros`, one for each kernel that has zeros.
     """
     masked = [
-        ExpectedZeros(kernel.layer, ~kernel.mask)
+        ExpectedZeros(kernel.layer, ~kernel.mask, kernel.placed)
         for kernel in deployable.kernels
         if kernel.mask is not None
     ]
@@ -230,8 +241,8 @@ def _of_layer(layer, name):
     layer_type = layer_types.find(layer)
     if layer_type is not None:
         for kernel in layer_type.kernels(layer):
-            weights = keras.ops.convert_to_numpy(getattr(layer, kernel.attribute))
-            yield ExpectedZeros(name, kernel.to_deployed(weights) == 0)
+            weights = keras.ops.convert_to_numpy(kernel.variable(layer))
+            yield ExpectedZeros(name, kernel.to_deployed(weights) == 0, kernel.has_layout)
         return
     for weights in layer.weights:
         if len(weights.shape) >= 2:

@@ -4,7 +4,13 @@ import keras
 
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.fused_lstm_file import lstms
-from keras_compress.converters.rewrites.fused_lstm import FusedLstm, directions, obstacle
+from keras_compress.converters.rewrites.fused_lstm import (
+    HIDDEN_STEPS,
+    STATEFUL,
+    FusedLstm,
+    directions,
+    obstacle,
+)
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import ConversionError
 from keras_compress.graph.graph import trace
@@ -12,9 +18,9 @@ from keras_compress.graph.graph import trace
 _REWRITE = "fused_lstm"
 _UNROLL = "Build it with unroll=True (the weights stay the same)"
 _WAYS_OUT = {
-    "stateful": "Build it with stateful=False (the weights stay the same): the operator in the "
+    STATEFUL: "Build it with stateful=False (the weights stay the same): the operator in the "
     "file keeps its state from one run to the next until it is reset",
-    "Masking": "Train it without, for example on sequences padded in front",
+    HIDDEN_STEPS: "Train it without, for example on sequences padded in front",
 }
 
 
@@ -41,7 +47,7 @@ def refuse_loops(model: keras.Model, profile: Profile, engine: Engine, rewrites:
             name = "/".join((*call.scope, call.name))
             raise ConversionError(
                 f"Layer {name!r} would be a loop, which TensorFlow's converter cannot quantize, "
-                f"and cannot be one operator: {reason}. {_way_out(reason)}."
+                f"and cannot be one operator: {reason}. {_WAYS_OUT.get(reason, _UNROLL)}."
             )
 
 
@@ -73,7 +79,3 @@ def _of_conversion(profile, rewrites):
     if not FusedLstm().is_needed(profile):
         return f"profile {profile.name!r} has no LSTM operator with int8 activations"
     return None
-
-
-def _way_out(reason):
-    return next((way for word, way in _WAYS_OUT.items() if reason.startswith(word)), _UNROLL)

@@ -34,6 +34,7 @@ def rewrite(
     *,
     has_ranges: bool = False,
     kept: Collection[str] = (),
+    compressed: Collection[str] = (),
     without: Collection[str] = (),
 ) -> RewrittenModel:
     """Apply the rewrites that a target's rules require.
@@ -44,6 +45,7 @@ def rewrite(
         has_ranges: Whether the model has learned its activation ranges; if so, only rewrites that
             keep its tensors are applied.
         kept: Names of layers that stay as they are.
+        compressed: Names of layers whose weights the file must hold.
         without: Names of rewrites that are not applied.
 
     Returns:
@@ -60,6 +62,8 @@ def rewrite(
     for call in calls:
         for name, candidate in needed.items():
             within = set(calls) if candidate.serves_shared else once
+            if not candidate.keeps_weights:
+                within = {c for c in within if c.name not in compressed}
             if call in replacements or call not in within or not candidate.serves(call.operation):
                 continue
             new = candidate.replacements(call)

@@ -22,6 +22,7 @@ from keras_compress.converters.deployment import Deployable, prepare
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.file_inputs import InputShapes
 from keras_compress.converters.full_precision import HALF_PRECISION, float32_policy, in_float32
+from keras_compress.converters.fused_lstm_tensorflow import GATES
 from keras_compress.converters.options import ConversionOptions, Mode
 from keras_compress.converters.promises import expected_zeros
 from keras_compress.converters.range_warnings import range_warnings
@@ -220,10 +221,17 @@ def _rewrite(deployable, target, allow_float, engine):
         target,
         # Of 16 bits no range is in the graph: calibration measures them.
         has_ranges=deployable.quantized and target.activation_bits <= 8,
-        kept=allowed | {kernel.layer for kernel in deployable.kernels},
+        kept=allowed,
+        compressed={kernel.layer for kernel in deployable.kernels},
         without=engine.unsupported_rewrites,
     )
-    return dataclasses.replace(deployable, model=result.model), result.rewritten
+    fused = {name for name, rewrite in result.rewritten.items() if rewrite == "fused_lstm"}
+    kernels = tuple(
+        part
+        for kernel in deployable.kernels
+        for part in (kernel.cut(GATES) if kernel.layer in fused else (kernel,))
+    )
+    return dataclasses.replace(deployable, model=result.model, kernels=kernels), result.rewritten
 
 
 def _is_chance(findings):

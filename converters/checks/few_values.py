@@ -30,7 +30,7 @@ def _compare(kernel, operators):
         if tensor is not None and tensor.is_constant and tensor.size == kernel.weights.size
     ]
     count, operator = min(counts, default=(None, None))
-    if count is not None and count <= kernel.clusters:
+    if (count is None and not kernel.placed) or (count is not None and count <= kernel.clusters):
         return None
     held = "none of its weights" if count is None else f"{count} distinct integers in a channel"
     return Finding(

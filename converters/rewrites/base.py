@@ -26,6 +26,8 @@ class Rewrite(abc.ABC):
             is applied to a model that has learned its ranges.
         serves_shared: Whether a layer that is called several times is replaced too; the same
             replacement must then serve all calls.
+        keeps_weights: Whether the file holds the layer's weights as they are. Only such a rewrite
+            is applied to a layer that was pruned, clustered or quantized in training.
     """
 
     layers: ClassVar[tuple[type, ...]] = ()
@@ -33,6 +35,7 @@ class Rewrite(abc.ABC):
     activations: ClassVar[tuple[str, ...]] = ()
     keeps_tensors: ClassVar[bool] = False
     serves_shared: ClassVar[bool] = False
+    keeps_weights: ClassVar[bool] = False
 
     @classmethod
     def serves(cls, operation: keras.Operation) -> bool:

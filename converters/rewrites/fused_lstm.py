@@ -13,6 +13,9 @@ from keras_compress.graph.implicit_masks import hides_steps
 from keras_compress.support.types import Tensors
 
 OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+# What stands in the way and has a way out of its own.
+STATEFUL = "stateful=True"
+HIDDEN_STEPS = "Masking or Embedding(mask_zero=True) hides steps from it"
 _MERGES: dict[str | None, Callable[[list], Any]] = {
     "concat": lambda both: keras.ops.concatenate(both, axis=-1),
     # keras.ops.add takes an array with a batch of 1 for a bias, and reshapes it.
@@ -32,6 +35,7 @@ class FusedLstm(Rewrite):
 
     layers = (keras.layers.RNN, keras.layers.Bidirectional)
     serves_shared = True
+    keeps_weights = True
 
     def __init__(self) -> None:
         self._made: dict[keras.layers.Layer, Rewritten] = {}
@@ -82,13 +86,13 @@ def _of_layer(layer) -> str | None:
         if name != expected:
             return f"{field}={name!r} where the operator computes {expected}"
     if layer.stateful:
-        return "stateful=True"
+        return STATEFUL
     return "return_state=True" if layer.return_state else None
 
 
 def _of_call(call) -> str | None:
     if hides_steps(call.inputs[0]):
-        return "Masking or Embedding(mask_zero=True) hides steps from it"
+        return HIDDEN_STEPS
     return "a mask or an initial state is passed to it" if len(call.inputs) > 1 else None
 
 

@@ -63,7 +63,8 @@ class PrunedBefore:
 def _mask_zeros(target):
     """Mask the zeros of a plain kernel, unless they are its initial values."""
     weights = ops.convert_to_numpy(target.kernel.variable)
-    name = f"{target.kernel.kernel.attribute}_initializer"
-    initializer = getattr(target.layer, name, None)
+    # The wrapper of a compressed layer has no initializers.
+    layer = getattr(target.layer, "layer", target.layer)
+    initializer = target.kernel.kernel.initializer(layer)
     if weights.any() and not isinstance(initializer, keras.initializers.Identity):
         target.kernel.mask.assign((weights != 0).astype(weights.dtype))

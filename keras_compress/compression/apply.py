@@ -1,6 +1,7 @@
 """compress() copies a model and wraps its layers; strip() removes the wrappers again."""
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -214,6 +215,8 @@ class _Compressor:
         else:
             layer = self._layer(call)
             kwargs = {**kwargs, **self._norm_training(call)}
+            if isinstance(layer, CompressedLayer):
+                args, kwargs = _first_and_named(call.operation, args, kwargs)
             if self.ranges is not None:
                 args = self.ranges.rescaled(call, args)
                 kwargs |= self.ranges.steps(layer, call, args)
@@ -285,6 +288,12 @@ class _Compressor:
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
             at_run_time=self.settings.at_run_time,
         )
+
+
+def _first_and_named(layer, args, kwargs):
+    """Name all arguments of a layer's call but the first: a wrapper has others in their places."""
+    names = list(inspect.signature(layer.call).parameters)
+    return args[:1], {**dict(zip(names[1:], args[1:], strict=False)), **kwargs}
 
 
 def _resolved(spec):

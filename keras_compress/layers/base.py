@@ -24,13 +24,16 @@ class Kernel:
     """The layout of one weight of a layer, in Keras and in the TFLite file.
 
     Args:
-        attribute: Name of the layer's attribute that holds the variable.
+        attribute: Name of the layer's attribute that holds the variable, or the path to it:
+            `"cell.kernel"`.
         channel_axes: Axes of the Keras array along which each position has its own scale.
         permutation: The Keras axes in the order of the deployed layout.
         deployed_channel_axis: Axis of the output channels in the deployed layout.
         prunable: Whether it is pruned if the user does not select layers.
         per_channel: Whether the TFLite operator supports a scale for each channel.
         input_axis: Axis of the input channels in the Keras array, or `None`.
+        has_layout: Whether every file holds the weight in the deployed layout. A recurrent one may
+            be cut into gates, or be part of a loop.
     """
 
     attribute: str
@@ -40,6 +43,34 @@ class Kernel:
     prunable: bool = True
     per_channel: bool = True
     input_axis: int | None = None
+    has_layout: bool = True
+
+    def variable(self, layer: Any) -> Any:
+        """Return the Keras variable of this kernel in a built layer.
+
+        Args:
+            layer: A layer of the type whose kernel this is.
+
+        Example:
+            >>> import keras
+            >>> layer = keras.layers.GRU(2)
+            >>> layer.build((None, 5, 3))
+            >>> [kernel.variable(layer).name for kernel in find(layer).kernels(layer)]
+            ['kernel', 'recurrent_kernel']
+        """
+        return getattr(self._holder(layer), self.name)
+
+    def initializer(self, layer: Any) -> Any:
+        """Return the initializer of this kernel in a layer, or `None`."""
+        return getattr(self._holder(layer), f"{self.name}_initializer", None)
+
+    @property
+    def name(self) -> str:
+        """The attribute without the path that leads to it."""
+        return self.attribute.rpartition(".")[-1]
+
+    def _holder(self, layer):
+        return functools.reduce(_attribute, self.attribute.split(".")[:-1], layer)
 
     def to_deployed(self, array: np.ndarray) -> np.ndarray:
         """Convert a Keras array to the layout of the TFLite file.
@@ -63,6 +94,10 @@ class Kernel:
             Array of that shape.
         """
         return np.transpose(array, np.argsort(self.permutation)).reshape(shape)
+
+
+def _attribute(holder, name):
+    return holder[int(name)] if name.isdigit() else getattr(holder, name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +126,7 @@ class LayerType:
         propagation: Name of the rule in `shrinking.propagation` that follows channels through it,
             or `None`.
         fuses_batch_norm: Whether a BatchNormalization that follows is folded into the operator.
+        has_row: Whether `layers.operations` has a row for it, which says more than its type.
         has_integer_bias: Whether its bias is stored as integers of scale input x kernel.
         rounds_twice_when_packed: Whether LiteRT's kernel for 4-bit weights rounds its sums twice
             (`quantization/requantization.py`).
@@ -101,8 +137,13 @@ class LayerType:
     is_lookup = False
     propagation: str | None = None
     fuses_batch_norm = False
+    has_row = False
     has_integer_bias = False
     rounds_twice_when_packed = False
+
+    def supports(self, layer: keras.Layer) -> bool:
+        """Return whether a layer of the class that the type is named after is of this type."""
+        return True
 
     def kernels(self, layer: keras.Layer) -> tuple[Kernel, ...]:
         """List the kernels of a layer.
@@ -157,7 +198,7 @@ class LayerType:
             >>> find(layer).macs(layer, (None, 8, 8, 2), (None, 6, 6, 4))  # 36 * 3 * 3 * 2 * 4
             2592
         """
-        shapes = [getattr(layer, kernel.attribute).shape for kernel in self.kernels(layer)]
+        shapes = [kernel.variable(layer).shape for kernel in self.kernels(layer)]
         return self.weight_uses(layer, input_shape, output_shape) * sum(map(math.prod, shapes))
 
     def weight_uses(self, layer: Any, input_shape: tuple, output_shape: tuple) -> int:
@@ -174,7 +215,7 @@ class LayerType:
         if self.is_lookup:
             return 0
         kernel = self.kernels(layer)[0]
-        shape = getattr(layer, kernel.attribute).shape
+        shape = kernel.variable(layer).shape
         channels = math.prod(shape[axis] for axis in kernel.channel_axes)
         return math.prod(size or 1 for size in output_shape[1:]) // channels
 
@@ -250,7 +291,7 @@ def names() -> tuple[str, ...]:
 
     Example:
         >>> names()[:3]
-        ('conv1d', 'conv2d', 'conv2d_transpose')
+        ('bidirectional', 'conv1d', 'conv2d')
     """
     return tuple(name for name in plugins.names(PACKAGE) if name not in _OTHERS)
 
@@ -332,7 +373,8 @@ def find(layer: keras.Layer) -> LayerType | None:
         return Custom()
     kind: Any = type(layer)
     name = _name_of(kind)
-    return None if name is None else plugins.get(PACKAGE, name)()
+    layer_type: LayerType | None = None if name is None else plugins.get(PACKAGE, name)()
+    return layer_type if layer_type is not None and layer_type.supports(layer) else None
 
 
 def type_of(layer: Any) -> LayerType:

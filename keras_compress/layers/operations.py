@@ -327,7 +327,7 @@ def of(operation: Any) -> Operation:
         'dense'
     """
     layer_type = layer_types.find(operation)
-    if layer_type is not None:
+    if layer_type is not None and not layer_type.has_row:
         return Operation(
             _role_of_type(layer_type),
             layer_type.propagation,

@@ -89,7 +89,7 @@ class CompressedLayer(RoundedKernels):
             if kernel.prunable or self.pruning.layers is not None:
                 self._masks[kernel.attribute] = self.add_weight(
                     name=f"{kernel.attribute}_mask",
-                    shape=getattr(self.layer, kernel.attribute).shape,
+                    shape=self.variable(kernel).shape,
                     initializer="ones",
                     trainable=False,
                     autocast=False,

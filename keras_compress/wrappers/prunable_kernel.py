@@ -61,7 +61,7 @@ def prunable_kernels(layer, every=False):
     if layer_type is None:
         return []
     return [
-        PrunableKernel(layer.name, kernel, getattr(layer, kernel.attribute))
+        PrunableKernel(layer.name, kernel, kernel.variable(layer))
         for kernel in layer_type.kernels(layer)
         if kernel.prunable or every
     ]

@@ -91,7 +91,7 @@ class RoundedKernels(WrappingLayer):
 
     def variable(self, kernel):
         """Return the Keras variable of a kernel."""
-        return getattr(self.layer, kernel.attribute)
+        return kernel.variable(self.layer)
 
     def kernel_before_rounding(self, kernel):
         """Return a kernel as it is just before rounding, after every other change.

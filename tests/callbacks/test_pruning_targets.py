@@ -30,24 +30,25 @@ def nested(inner):
     return keras.Sequential([keras.Input((6, 4)), keras.Sequential([keras.Input((6, 4)), inner])])
 
 
-# Layer under test: how it is made, weights of its kernels, whether the plain model prunes it.
+BOTH, PLAIN, NEITHER = (False, True), (False,), ()
+# Layer under test: how it is made, weights of its kernels, in which models it is pruned.
 KINDS = {
-    "lstm": (lambda: layers.LSTM(8, name="x"), 4 * 32 + 8 * 32, False),
-    "gru": (lambda: layers.GRU(8, name="x"), 4 * 24 + 8 * 24, False),
-    "simple_rnn": (lambda: layers.SimpleRNN(8, name="x"), 4 * 8 + 8 * 8, False),
+    "lstm": (lambda: layers.LSTM(8, name="x"), 4 * 32 + 8 * 32, BOTH),
+    "gru": (lambda: layers.GRU(8, name="x"), 4 * 24 + 8 * 24, BOTH),
+    "simple_rnn": (lambda: layers.SimpleRNN(8, name="x"), 4 * 8 + 8 * 8, BOTH),
     "bidirectional": (
         lambda: layers.Bidirectional(layers.SimpleRNN(4), name="x"),
         2 * (4 * 4 + 4 * 4),
-        False,
+        BOTH,
     ),
-    "custom": (lambda: Mixing(name="x"), 4 * 8, False),
-    "nested": (lambda: nested(layers.GRU(8, name="x")), 4 * 24 + 8 * 24, False),
-    "time_distributed": (lambda: layers.TimeDistributed(layers.Dense(8), name="x"), 32, True),
-    "spectral": (lambda: layers.SpectralNormalization(layers.Dense(8), name="x"), 32, True),
+    "custom": (lambda: Mixing(name="x"), 4 * 8, NEITHER),
+    "nested": (lambda: nested(layers.GRU(8, name="x")), 4 * 24 + 8 * 24, BOTH),
+    "time_distributed": (lambda: layers.TimeDistributed(layers.Dense(8), name="x"), 32, PLAIN),
+    "spectral": (lambda: layers.SpectralNormalization(layers.Dense(8), name="x"), 32, PLAIN),
     "nested_distributed": (
         lambda: layers.TimeDistributed(nested_dense(), name="x"),
         4 * 8,
-        True,
+        PLAIN,
     ),
 }
 
@@ -93,11 +94,11 @@ CASES = [
 
 @pytest.mark.parametrize(("kind", "wrap"), CASES)
 def test_sparsity_is_that_of_all_kernels_and_unreached_layers_are_named(kind, wrap):
-    _, size, plain_reaches = KINDS[kind]
+    _, size, pruned_in = KINDS[kind]
     model = network(kind)
     model = kc.compress(model, kc.Pruning()) if wrap else model
     sparsity, told, callback = fit(model)
-    reached = HEAD + (size if plain_reaches and not wrap else 0)
+    reached = HEAD + (size if wrap in pruned_in else 0)
     assert sparsity == callback.sparsity == pytest.approx(0.5 * reached / (HEAD + size))
     assert zeros(model) == round(sparsity * (HEAD + size))
     assert callback.target_reached
@@ -123,8 +124,22 @@ def test_layers_excluded_on_purpose_count_without_a_warning(pruning, wrap):
 
 
 def test_a_layer_that_only_a_predicate_selects_is_named_in_a_plain_model():
-    _, told, _ = fit(network("lstm"), kc.Pruning(layers=lambda layer: layer.name != "other"))
-    assert len(told) == 1 and "'x' (LSTM" in told[0]
+    _, told, _ = fit(network("custom"), kc.Pruning(layers=lambda layer: layer.name != "other"))
+    assert len(told) == 1 and "'x' (Mixing" in told[0]
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple_rnn", "bidirectional"])
+@pytest.mark.parametrize(
+    "pruning", [{"x": kc.Pruning()}, kc.Pruning(layers=lambda layer: layer.name == "x")]
+)
+@pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
+def test_a_recurrent_layer_is_selected_by_its_own_name(kind, pruning, wrap):
+    _, size, _ = KINDS[kind]
+    model = network(kind)
+    model = kc.compress(model, pruning) if wrap else model
+    sparsity, told, _ = fit(model, None if wrap else pruning)
+    assert sparsity == pytest.approx(0.5 * size / (HEAD + size)) and not told
+    assert zeros(model) == size // 2
 
 
 def test_a_depthwise_kernel_counts_only_if_it_is_selected():

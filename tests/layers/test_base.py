@@ -7,7 +7,7 @@ from keras_compress.layers import base
 
 def test_a_layer_without_kernels_has_no_type():
     assert base.find(keras.layers.Flatten()) is None
-    with pytest.raises(InvalidArgumentError, match="one of conv1d, .*compressed_weights.*Flatten"):
+    with pytest.raises(InvalidArgumentError, match="one of bidirectional, .*compressed_w.*Flatten"):
         base.type_of(keras.layers.Flatten())
 
 

@@ -50,8 +50,25 @@ def test_a_lookup_multiplies_nothing():
     assert base.find(layer).macs(layer, (None, 5), (None, 5, 3)) == 0
 
 
+RECURRENT = {
+    "lstm": lambda: layers.LSTM(5),
+    "gru": lambda: layers.GRU(5),
+    "simple_rnn": lambda: layers.SimpleRNN(5),
+    "rnn": lambda: layers.RNN([layers.GRUCell(5), layers.SimpleRNNCell(3)]),
+    "bidirectional": lambda: layers.Bidirectional(layers.LSTM(5)),
+}
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_recurrent_layer_uses_its_kernels_at_each_step(name):
+    layer = RECURRENT[name]()
+    model_of(ROW, layer)
+    sizes = [np.prod(w.shape) for w in layer.weights if w.name.endswith("kernel")]
+    assert base.find(layer).macs(layer, (None, *ROW), (None, 5)) == ROW[0] * sum(sizes)
+
+
 def test_every_layer_type_with_products_is_compared():
-    assert set(CASES) | {"embedding"} == set(base.names())
+    assert set(CASES) | set(RECURRENT) | {"embedding"} == set(base.names())
 
 
 def test_free_sizes_count_as_one():
