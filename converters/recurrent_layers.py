@@ -17,14 +17,24 @@ from keras_compress.graph.graph import trace
 
 _REWRITE = "fused_lstm"
 _UNROLL = "Build it with unroll=True (the weights stay the same)"
+# Measured with TensorFlow 2.21: its converter refuses an LSTM between fake-quantizations.
+_LEARNED = "the model has learned its ranges, but none inside this layer"
 _WAYS_OUT = {
+    _LEARNED: "Convert kc.strip(model), which keeps zeros, with representative_dataset=samples",
     STATEFUL: "Build it with stateful=False (the weights stay the same): the operator in the "
     "file keeps its state from one run to the next until it is reset",
     HIDDEN_STEPS: "Train it without, for example on sequences padded in front",
 }
 
 
-def refuse_loops(model: keras.Model, profile: Profile, engine: Engine, rewrites: bool) -> None:
+def refuse_loops(
+    model: keras.Model,
+    profile: Profile,
+    engine: Engine,
+    *,
+    rewrites: bool = True,
+    has_ranges: bool = False,
+) -> None:
     """Raise an error if a recurrent layer would be a loop in an integer file.
 
     Args:
@@ -32,6 +42,7 @@ def refuse_loops(model: keras.Model, profile: Profile, engine: Engine, rewrites:
         profile: The target, which computes in integers.
         engine: The engine that will convert the model.
         rewrites: Whether the model will be rewritten.
+        has_ranges: Whether the model has learned its activation ranges.
 
     Raises:
         ConversionError: There is such a layer; the message says why, and what to do.
@@ -42,7 +53,8 @@ def refuse_loops(model: keras.Model, profile: Profile, engine: Engine, rewrites:
         layer = call.operation
         if not isinstance(layer, FusedLstm.layers) or all(p.unroll for p in directions(layer)):
             continue
-        reason = obstacle(call) or _of_conversion(profile, rewrites)
+        learned = _LEARNED if has_ranges else None
+        reason = learned or obstacle(call) or _of_conversion(profile, rewrites)
         if reason:
             name = "/".join((*call.scope, call.name))
             raise ConversionError(

@@ -120,7 +120,13 @@ def convert(
     melted = file_inputs.melt_casts(model, ConversionOptions.from_profile(target).mode)
     deployable, rewritten = _deployable(melted.model, target), {}
     if ConversionOptions.from_profile(target).is_quantized:
-        refuse_loops(deployable.model, target, engine, rewrites)
+        refuse_loops(
+            deployable.model,
+            target,
+            engine,
+            rewrites=rewrites,
+            has_ranges=deployable.quantized,
+        )
     if rewrites:
         deployable, rewritten = _rewrite(deployable, target, allow_float, engine)
     options = ConversionOptions.from_profile(

@@ -68,6 +68,18 @@ def test_targets_without_the_operator_and_switched_off_rewrites_are_named():
         kc.convert(model, "generic_int8", X, rewrites=False)
 
 
+def test_learned_ranges_are_refused_with_a_way_that_works():
+    model = chain(layers.LSTM(4, name="memory"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # No quantization is trained inside the LSTM.
+        model = kc.compress(model, pruning=kc.Pruning(), quantization="generic_int8")
+        kc.calibrate(model, X)
+        with pytest.raises(ConversionError, match=r"'memory'.*learned its ranges.*kc\.strip"):
+            kc.convert(model, "generic_int8", X)
+        converted = kc.convert(kc.strip(model), "generic_int8", X)
+    assert converted.rewritten == {"memory": "fused_lstm"}
+
+
 @pytest.mark.parametrize("profile", ["generic_int8", "generic_int16x8"])
 def test_an_unrolled_layer_stays_unrolled_and_keeps_no_state(profile):
     converted = kc.convert(chain(layers.LSTM(2, unroll=True)), profile, X)

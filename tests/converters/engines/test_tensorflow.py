@@ -28,7 +28,7 @@ X = np.random.default_rng(0).normal(size=(12, 5, 3)).astype(np.float32)
 
 
 def test_a_crash_of_the_converter_is_an_error_that_names_the_layer(monkeypatch):
-    monkeypatch.setattr(tflite, "refuse_loops", lambda *_: None)
+    monkeypatch.setattr(tflite, "refuse_loops", lambda *_, **__: None)
     with pytest.raises(ConversionError, match="SIGSEGV.*calibrating.*'memory'.*unroll=True"):
         kc.convert(_recurrent(unroll=False), representative_dataset=X, rewrites=False)
     # This process lives, and the next conversion finds a healthy one.
