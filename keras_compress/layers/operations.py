@@ -80,7 +80,7 @@ def _role_of_upsampling(layer) -> Role:
 
 _GLOBAL = "global_pooling"
 _FLOAT_KERNEL = "its weights stay in float in training: no layer type describes them"
-_LOOP = "its steps run in a loop, whose tensors are not in the graph"
+_LOOP = "its steps run in a loop, whose tensors are not in the graph: convert kc.strip(model)"
 _SEVERAL = "TFLite runs it as several operators, whose tensors are not in the graph"
 _SAMPLES = "prepares samples, which is not part of a file"
 _FOREIGN = "holds code that is not Keras"
