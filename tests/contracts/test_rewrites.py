@@ -75,6 +75,10 @@ CASES = {
         (MAP, layers.LayerNormalization(name="trap"), ["generic_int8"]),
         (SEQUENCE, layers.LayerNormalization(center=False, name="trap"), ["cortex_m4"]),
     ],
+    "fused_lstm": [
+        (SEQUENCE, layers.LSTM(3, name="trap"), ["generic_int8", "cortex_m4"]),
+        (SEQUENCE, layers.LSTM(3, unroll=True, name="trap"), []),
+    ],
     "unit_normalization": [
         (SEQUENCE, layers.UnitNormalization(name="trap"), ["generic_int8", "cortex_m4"]),
         (MAP, layers.UnitNormalization(axis=[1, 2], name="trap"), ["generic_int8"]),
