@@ -22,9 +22,6 @@ pytest_plugins = [
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
 
-# A graph that is traced makes a million objects, and few of them are garbage.
-gc.set_threshold(50_000, 10, 10)
-
 
 def pytest_collection_finish():
     """Start few TensorFlows and look through what they consist of once: both take long."""
@@ -34,6 +31,14 @@ def pytest_collection_finish():
     _converter_process.pool.idle_s = 900
     _converter_process.pool.jobs = 100
     gc.collect()
+    gc.freeze()
+    # To delete traced functions takes a seventh of the time of tests, to keep them some memory.
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure():
+    """Leave what is garbage to the end of the process."""
     gc.freeze()
 
 
