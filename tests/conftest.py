@@ -37,6 +37,12 @@ def pytest_collection_finish():
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Let a test that collects garbage meet its own alone: Keras' `clear_session` does."""
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_unconfigure():
     """Leave what is garbage to the end of the process."""
     gc.freeze()

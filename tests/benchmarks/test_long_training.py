@@ -15,6 +15,7 @@ STEPS = 300
 
 
 def test_memory_and_functions_stand_still_after_the_warm_up():
+    gc.collect()
     gc.freeze()  # What other tests left is not looked through at each sample.
     samples = long_training.train(STEPS, epochs=3)
     kilobytes, objects, traced = long_training.growth(samples, STEPS)

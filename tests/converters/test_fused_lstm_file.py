@@ -19,6 +19,12 @@ STEPS, CHANNELS, UNITS = 6, 3, 4
 OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    """Draw the same weights in each run: a layer draws its seed when it is made."""
+    keras.utils.set_random_seed(0)
+
+
 def chain(*parts):
     keras.utils.set_random_seed(0)
     return keras.Sequential([keras.Input((STEPS, CHANNELS)), *parts])

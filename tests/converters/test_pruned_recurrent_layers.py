@@ -15,6 +15,12 @@ RANDOM = np.random.default_rng(0)
 X, Y = RANDOM.normal(size=(64, 6, 3)).astype("float32"), RANDOM.integers(0, 3, 64)
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    """Draw the same weights in each run: a layer draws its seed when it is made."""
+    keras.utils.set_random_seed(0)
+
+
 def trained(layer, callbacks, **settings):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((6, 3)), layer, layers.Dense(3, name="out")])

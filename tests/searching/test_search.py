@@ -120,7 +120,6 @@ def test_the_bar_shows_the_best_and_the_page_all_trials(tmp_path, no_files, caps
 
 
 def test_one_call_keeps_a_fifth_for_validation_and_its_folder_goes_with_the_result(no_files):
-    gc.freeze()  # What other tests left is not deleted here.
     seen = []
 
     class Seeing(fake_trials.Counted):
