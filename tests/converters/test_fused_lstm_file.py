@@ -180,6 +180,7 @@ def test_cells_above_the_converters_clip_and_gates_without_weights(zeros):
 
 
 def test_zeros_of_the_kernels_are_in_the_gates():
+    keras.utils.set_random_seed(0)
     model = chain(layers.LSTM(16, name="memory"))
     kernel, recurrent, bias = model.layers[0].get_weights()
     for weights in (kernel, recurrent):
