@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.fixtures.converted_networks",
     "tests.fixtures.handwritten_files",
     "tests.fixtures.resuming",
+    "tests.fixtures.seeds",
 ]
 
 # Test machines are shared: how long one example takes says nothing.
