@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Compiled modules are kept: without them each process compiles all tests again.
+unexport PYTHONDONTWRITEBYTECODE
 # tflite-micro is published as pre-releases only; no other package is taken as one.
 PIP := $(BIN)/python -m pip install --quiet
 

@@ -29,6 +29,7 @@ def network():
     return keras.Sequential([keras.Input((8, 8, 1)), *steps])
 
 
+@pytest.mark.verify("each technique and the whole road once more")
 def test_compress_fit_strip_and_convert():
     model = kc.compress(
         network(),

@@ -114,10 +114,8 @@ def test_networks_that_nobody_tuned_to(name):
     assert row["identical integers %"] >= 95.0
 
 
-ATTENTION = pytest.mark.verify("converts and analyzes a network of thirty operators")
-
-
-@pytest.mark.parametrize("name", ["unet", pytest.param("attention", marks=ATTENTION)])
+@pytest.mark.verify("converts and analyzes a network of thirty operators")
+@pytest.mark.parametrize("name", ["unet", "attention"])
 def test_no_operator_adds_a_difference_of_its_own(name):
     """Calibrated instead of trained; a concatenation with QUANTIZE, and an attention block."""
     images, _ = parity.digits()

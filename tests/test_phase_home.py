@@ -210,7 +210,7 @@ def fit(model, *callbacks, first=True, traced=True, **options):
 @pytest.mark.parametrize(
     ("first", "make", "traced"),
     [
-        (False, dense, True),
+        pytest.param(False, dense, True, marks=verify),
         (True, dense, False),
         pytest.param(False, convolution, True, marks=verify),
         pytest.param(True, convolution, True, marks=verify),

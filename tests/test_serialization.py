@@ -27,7 +27,7 @@ def saved(tmp_path_factory):
 @pytest.mark.parametrize(
     "imports",
     [
-        pytest.param(KERAS_FIRST, id="keras first"),
+        pytest.param(KERAS_FIRST, id="keras first", marks=ANOTHER),
         pytest.param(KERAS_LAST, id="keras last", marks=ANOTHER),
     ],
 )

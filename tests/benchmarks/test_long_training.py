@@ -14,6 +14,7 @@ import long_training
 STEPS = 300
 
 
+@pytest.mark.verify("trains for 900 steps")
 def test_memory_and_functions_stand_still_after_the_warm_up():
     gc.collect()
     gc.freeze()  # What other tests left is not looked through at each sample.

@@ -1,3 +1,4 @@
+import itertools
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from keras import layers  # noqa: E402
 import keras_compress as kc  # noqa: E402
 from keras_compress.errors import InvalidArgumentError  # noqa: E402
 from tests.fixtures.batches import batches  # noqa: E402
+from tests.fixtures.tables import quickly  # noqa: E402
 
 RNG = np.random.default_rng(0)
 HEAD = 8 * 3  # weights of the last Dense
@@ -128,13 +130,18 @@ def test_a_layer_that_only_a_predicate_selects_is_named_in_a_plain_model():
     assert len(told) == 1 and "'x' (Mixing" in told[0]
 
 
-@pytest.mark.parametrize("kind", ["lstm", "gru", "simple_rnn", "bidirectional"])
+RECURRENT = ["lstm", "gru", "simple_rnn", "bidirectional"]
+WAYS = {"name": {"x": kc.Pruning()}, "rule": kc.Pruning(layers=lambda layer: layer.name == "x")}
+
+
 @pytest.mark.parametrize(
-    "pruning", [{"x": kc.Pruning()}, kc.Pruning(layers=lambda layer: layer.name == "x")]
+    "case",
+    quickly(list(itertools.product(RECURRENT, WAYS, [False, True])), "trains a network", every=3),
+    ids=str,
 )
-@pytest.mark.parametrize("wrap", [False, True], ids=["plain", "compressed"])
-def test_a_recurrent_layer_is_selected_by_its_own_name(kind, pruning, wrap):
-    _, size, _ = KINDS[kind]
+def test_a_recurrent_layer_is_selected_by_its_own_name(case):
+    kind, way, wrap = case
+    (_, size, _), pruning = KINDS[kind], WAYS[way]
     model = network(kind)
     model = kc.compress(model, pruning) if wrap else model
     sparsity, told, _ = fit(model, None if wrap else pruning)

@@ -100,10 +100,8 @@ def test_every_layer_enters_the_phase(trained):
     assert phases == {Phase.FROZEN}
 
 
-@pytest.mark.parametrize(
-    "make",
-    [dense, pytest.param(normalized, marks=pytest.mark.verify("XLA compiles a network"))],
-)
+@pytest.mark.verify("XLA compiles a network")
+@pytest.mark.parametrize("make", [dense, normalized])
 def test_training_is_the_same_whether_xla_compiles_or_not(make):
     losses = []
     for jit_compile in (True, False):

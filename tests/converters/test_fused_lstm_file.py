@@ -86,7 +86,7 @@ def sqnr_db(converted, model, x, runtime):
 
 
 def quick_or_verify(name):
-    slow = name in ("backwards", "cell", "sum", "siamese")
+    slow = name not in ("last", "both ways")
     mark = pytest.mark.verify("converts and runs one more network in two runtimes")
     return pytest.param(name, marks=[mark] if slow else [])
 

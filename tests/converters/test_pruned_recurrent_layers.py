@@ -99,7 +99,10 @@ def test_clusters_stay_few_in_each_gate():
     assert sqnr_db(file, model) > 24
 
 
-@pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize(
+    "layer",
+    [layers.LSTM, pytest.param(layers.GRU, marks=pytest.mark.verify("hundreds of operators"))],
+)
 def test_an_unrolled_layer_keeps_its_zeros(layer):
     callback = kc.PruningCallback(kc.ConstantSparsity(0.7))
     model = trained(layer(4, unroll=True, name="rnn"), [callback], pruning=kc.Pruning())

@@ -51,10 +51,10 @@ def _carried(converted, kernel):
 
 BRANCHES = pytest.mark.verify("traces a codebook for each width up to 7")
 CASES = [
-    ("least_squares", 8),
+    pytest.param("least_squares", 8, marks=BRANCHES),
     ("mean", 2),
     (PowerOfTwo("weights"), 4),
-    ("lloyd_max", 7),
+    pytest.param("lloyd_max", 7, marks=BRANCHES),
     pytest.param("lloyd_max", 4, marks=BRANCHES),
     ("learned_step", 3),
 ]

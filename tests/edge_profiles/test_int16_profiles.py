@@ -8,6 +8,7 @@ from keras import layers
 import keras_compress as kc
 from keras_compress.edge_profiles import profile
 
+ANOTHER = pytest.mark.verify("converts and runs one more network in TFLite Micro")
 NAMES = [name for name in profile.profiles() if name.endswith("_int16")]
 
 
@@ -21,8 +22,15 @@ def test_they_differ_from_their_boards_in_the_types_alone():
         assert target.operators == board.operators
 
 
-@pytest.mark.parametrize("name", ["cortex_m4_int16", "cortex_m55_int16"])
-@pytest.mark.parametrize("trained", [False, True], ids=["samples", "calibrated"])
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("cortex_m4_int16", True),
+        ("cortex_m55_int16", False),
+        pytest.param("cortex_m4_int16", False, marks=ANOTHER),
+        pytest.param("cortex_m55_int16", True, marks=ANOTHER),
+    ],
+)
 def test_layers_without_a_kernel_of_16_bits_are_rewritten(name, trained):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 3))

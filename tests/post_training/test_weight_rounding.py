@@ -1,5 +1,7 @@
 """Rounded weights: better outputs than nearest, and the same integers in every saved form."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from keras_compress.post_training.rounding.adaround import AdaRound
 from keras_compress.tflite import flatbuffer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
+TRACES = pytest.mark.verify("traces an optimization for each layer")
+METHODS = ["gptq", pytest.param("adaround", marks=TRACES)]
 QUICK = AdaRound(steps=100, batch_size=16, learning_rate=0.05)
 
 
@@ -38,30 +42,33 @@ def calibrated(network, samples):
 
 @pytest.fixture(scope="module")
 def rounded(network, samples):
-    """Models rounded by each method. Tests only read them."""
-    models = {name: _calibrated(network, samples) for name in ("nearest", "gptq", "adaround")}
-    for name, model in models.items():
-        rounding = QUICK if name == "adaround" else name
-        kc.round_weights(model, samples, rounding, correct_bias=False)
-    return models
+    """The model that a method has rounded, made when it is asked for. Tests only read it."""
+
+    @functools.cache
+    def by(method):
+        model = _calibrated(network, samples)
+        rounding = QUICK if method == "adaround" else method
+        return kc.round_weights(model, samples, rounding, correct_bias=False)
+
+    return by
 
 
-@pytest.mark.parametrize("rounding", ["gptq", "adaround"])
+@pytest.mark.parametrize("rounding", METHODS)
 def test_outputs_are_nearer_to_float_than_those_of_nearest(rounded, network, rounding):
     unseen = np.random.default_rng(2).uniform(size=(128, 8, 8, 3)).astype("float32")
-    nearest = _error(rounded["nearest"], network, unseen)
-    assert _error(rounded[rounding], network, unseen) < 0.5 * nearest
+    nearest = _error(rounded("nearest"), network, unseen)
+    assert _error(rounded(rounding), network, unseen) < 0.5 * nearest
 
 
 def test_nearest_is_what_the_wrapper_does_by_itself(rounded, calibrated):
-    for ours, own in zip(_kernels(rounded["nearest"]), _kernels(calibrated), strict=True):
+    for ours, own in zip(_kernels(rounded("nearest")), _kernels(calibrated), strict=True):
         np.testing.assert_allclose(ours, own, atol=1e-6)
 
 
-@pytest.mark.parametrize("rounding", ["gptq", "adaround"])
+@pytest.mark.parametrize("rounding", METHODS)
 def test_weights_move_by_less_than_a_step_up_or_down(rounded, calibrated, rounding):
     moved = 0
-    for before, after in zip(_wrapped(calibrated), _wrapped(rounded[rounding]), strict=True):
+    for before, after in zip(_wrapped(calibrated), _wrapped(rounded(rounding)), strict=True):
         (kernel,) = before.kernels
         steps = np.asarray(before.scale(kernel))
         distance = np.asarray(after.effective_kernel(kernel)) - before.masked_kernel(kernel)
@@ -76,7 +83,9 @@ def _wrapped(model):
     return [layer for layer in model.layers if isinstance(layer, CompressedLayer)]
 
 
-@pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize(
+    "per_channel", [True, pytest.param(False, marks=pytest.mark.verify("converts once more"))]
+)
 def test_file_and_saved_model_hold_the_rounded_integers(network, samples, per_channel, tmp_path):
     model = _calibrated(network, samples, per_channel=per_channel, per_channel_dense=per_channel)
     kc.round_weights(model, samples, "gptq")
@@ -113,8 +122,8 @@ def _integers(wrapper):
 
 
 def test_stripped_models_keep_the_rounded_weights(rounded):
-    plain = kc.strip(rounded["gptq"])
-    wrapper = rounded["gptq"].get_layer("hidden")
+    plain = kc.strip(rounded("gptq"))
+    wrapper = rounded("gptq").get_layer("hidden")
     np.testing.assert_allclose(
         plain.get_layer("hidden").kernel, wrapper.effective_kernel(wrapper.kernels[0]), atol=1e-6
     )

@@ -34,7 +34,13 @@ def ordinary():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}], ids=str
+    "arguments",
+    [
+        pytest.param({"jit_compile": True}, marks=pytest.mark.verify("XLA compiles a network")),
+        {"run_eagerly": True},
+        {"steps_per_execution": 2},
+    ],
+    ids=str,
 )
 def test_the_way_a_step_is_run_changes_nothing(ordinary, arguments):
     other = trained(network(), **arguments)

@@ -27,6 +27,7 @@ def _recurrent(unroll):
 X = np.random.default_rng(0).normal(size=(12, 5, 3)).astype(np.float32)
 
 
+@pytest.mark.verify("kills one TensorFlow and starts another")
 def test_a_crash_of_the_converter_is_an_error_that_names_the_layer(monkeypatch):
     monkeypatch.setattr(tflite, "refuse_loops", lambda *_, **__: None)
     with pytest.raises(ConversionError, match="SIGSEGV.*calibrating.*'memory'.*unroll=True"):
