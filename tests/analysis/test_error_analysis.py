@@ -63,6 +63,7 @@ def test_a_depthwise_layer_forced_per_tensor_comes_first(network, images):
     assert "depthwise kernel" in cause.message and "per_channel=True" in cause.remedy
 
 
+@pytest.mark.verify("analyzes one more file")
 def test_calibration_data_of_another_scale_comes_first(network, images):
     converted = kc.convert(network, representative_dataset=images[:200] * 255)
     cause = _first(network, converted, images)
@@ -77,6 +78,7 @@ def test_data_of_another_scale_than_the_calibration_comes_first(network, images)
     assert _first(network, converted, images).code == "calibration_mismatch"
 
 
+@pytest.mark.verify("analyzes one more file")
 def test_a_range_that_clips_is_named(network, images):
     """Against a range set by hand to a quarter of what the layer gives."""
     simulated = kc.calibrate(

@@ -54,7 +54,7 @@ verify = pytest.mark.verify("traces a step for each width")
     ("quantizer", "traced"),
     [
         ("abs_max", True),
-        ("learned_step", False),
+        pytest.param("learned_step", False, marks=verify),
         pytest.param("learned_step", True, marks=verify),
     ],
 )

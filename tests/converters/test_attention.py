@@ -26,6 +26,7 @@ def compressed():
     return networks.load("transformer_compressed")
 
 
+@pytest.mark.verify("trains attention")
 def test_the_file_answers_as_the_simulation_does(trained, compressed, data):
     x, labels = data
     converted = kc.convert(compressed)

@@ -86,7 +86,7 @@ def sqnr_db(converted, model, x, runtime):
 
 
 def quick_or_verify(name):
-    slow = name not in ("last", "both ways")
+    slow = name != "last"
     mark = pytest.mark.verify("converts and runs one more network in two runtimes")
     return pytest.param(name, marks=[mark] if slow else [])
 
@@ -166,7 +166,9 @@ def rising():
     return model, [kernel, recurrent, bias], x
 
 
-@pytest.mark.parametrize("zeros", ["none", "input gate"])
+@pytest.mark.parametrize(
+    "zeros", [pytest.param("none", marks=pytest.mark.verify("one more network")), "input gate"]
+)
 def test_cells_above_the_converters_clip_and_gates_without_weights(zeros):
     model, weights, x = rising()
     if zeros != "none":

@@ -87,6 +87,7 @@ def test_int4_runs_in_tflite_micro(network, digits):
     assert _agreement(model, converted, images[1200:], "tflite_micro") >= 0.995
 
 
+@pytest.mark.verify("converts and runs one more network")
 def test_int4_with_a_scale_for_each_dense_channel_is_said_not_to_run_and_does_not(network, digits):
     images, _ = digits
     model, converted = _int4_for_cortex(network, images, per_channel_dense=True)

@@ -59,7 +59,13 @@ SLOW = pytest.mark.verify("one more training and conversion")
 
 @pytest.mark.parametrize(
     ("wrap", "both_ways"),
-    [(False, True), (True, False), *(pytest.param(b, b, marks=SLOW) for b in (False, True))],
+    [
+        (False, True),
+        *(
+            pytest.param(*case, marks=SLOW)
+            for case in [(True, False), (False, False), (True, True)]
+        ),
+    ],
 )
 def test_the_zeros_of_fit_are_in_the_operator(wrap, both_ways):
     layer = layers.LSTM(8, name="rnn")
@@ -90,6 +96,7 @@ def test_a_lost_zero_of_a_gate_is_a_finding(monkeypatch):
         converted(model)
 
 
+@pytest.mark.verify("trains and converts an LSTM")
 def test_clusters_stay_few_in_each_gate():
     clustering = kc.Clustering(clusters=6, per_channel=False)
     callbacks = [kc.ClusteringCallback(begin_step=4)]

@@ -113,6 +113,7 @@ def test_evaluation_is_the_student_alone():
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(student.evaluate(X, Y, verbose=0))
 
 
+@pytest.mark.verify("traces three phases of two networks")
 def test_callbacks_compress_the_student_in_fit():
     teacher = network()
     student = kc.compress(

@@ -26,7 +26,7 @@ def test_they_differ_from_their_boards_in_the_types_alone():
     ("name", "trained"),
     [
         ("cortex_m4_int16", True),
-        ("cortex_m55_int16", False),
+        pytest.param("cortex_m55_int16", False, marks=ANOTHER),
         pytest.param("cortex_m4_int16", False, marks=ANOTHER),
         pytest.param("cortex_m55_int16", True, marks=ANOTHER),
     ],

@@ -129,7 +129,9 @@ def test_stripped_models_keep_the_rounded_weights(rounded):
     )
 
 
-@pytest.mark.parametrize("rounding", ["gptq", AdaRound(steps=10)], ids=str)
+@pytest.mark.parametrize(
+    "rounding", ["gptq", pytest.param(AdaRound(steps=10), marks=TRACES)], ids=["gptq", "adaround"]
+)
 def test_pruned_weights_stay_zero(network, samples, rounding):
     pruning, quantization = kc.Pruning(), kc.Quantization(weight_bits=4)
     model = kc.compress(network, pruning=pruning, quantization=quantization)

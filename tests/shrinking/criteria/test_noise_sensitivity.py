@@ -1,10 +1,12 @@
 """noise_sensitivity.py against outputs under noise."""
 
 import numpy as np
+import pytest
 
 from keras_compress.shrinking.criteria.noise_sensitivity import NoiseSensitivity
 
 
+@pytest.mark.verify("draws noise 400 times for each unit")
 def test_score_is_the_change_of_outputs_under_relative_noise(relu_case):
     case, rng, scale = relu_case, np.random.default_rng(0), 1e-3
     clean = case.outputs()
