@@ -2,10 +2,11 @@
 
     python benchmarks/versions.py [--only NAME ...] [--folder DIR] [--workers N] [--tests FILE ...]
 
-Environments are made in the folder and used again, 2.5 GB each: a few minutes to install, then
-as long as the tests take. `--only` runs some rows; the others keep what the last run found. Once
-each row has run the whole quick suite, the table goes into RESULTS.md, and into README.md if it
-shows one. Ends with status 1 if a test failed or an environment could not be made.
+Environments are made in the folder and used again until setup.cfg changes, 2.5 GB each: a few
+minutes to install, then as long as the tests take. `--only` runs some rows; the others keep what
+the last run found. Once each row has run the whole quick suite, the table goes into RESULTS.md,
+and into README.md if it shows one. Ends with status 1 if a test failed or an environment could
+not be made.
 """
 
 import argparse
@@ -63,7 +64,9 @@ def make(name, folder):
     python, pins = ENVIRONMENTS[name]
     place = Path(folder) / file_name(name)
     interpreter = place / "bin/python"
-    if (place / "complete").exists():
+    complete = place / "complete"
+    needs = (ROOT / "setup.cfg").read_text()
+    if complete.exists() and complete.read_text() == needs:
         return interpreter
     shutil.rmtree(place, ignore_errors=True)
     subprocess.run([interpreter_of(python), "-m", "venv", place], check=True)
@@ -71,7 +74,7 @@ def make(name, folder):
     constraints.write_text("".join(f"{pin}\n" for pin in pins))
     install = [interpreter, "-m", "pip", "install", "--quiet", "-c", constraints]
     subprocess.run([*install, "--editable", f"{ROOT}[dev]"], check=True)
-    (place / "complete").touch()
+    complete.write_text(needs)
     return interpreter
 
 
