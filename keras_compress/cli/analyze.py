@@ -5,6 +5,8 @@ from absl import flags
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
 
+EXAMPLE = "keras-compress analyze model.tflite --baseline=model.keras --data=samples.npz"
+
 
 def define(values):
     """Define the verb's flags."""

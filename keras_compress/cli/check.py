@@ -7,6 +7,8 @@ from absl import flags
 
 from keras_compress.cli.output import answer, define_json
 
+EXAMPLE = "keras-compress check model.tflite cortex_m4"
+
 
 def define(values):
     """Define the verb's flags."""

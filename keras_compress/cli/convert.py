@@ -6,6 +6,11 @@ from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json
 from keras_compress.errors import InvalidArgumentError
 
+EXAMPLE = (
+    "keras-compress convert model.keras cortex_m4 "
+    "--representative_data=samples.npz --output=model.tflite"
+)
+
 
 def define(values):
     """Define the verb's flags."""

@@ -15,6 +15,9 @@ SPARSITY = 0.75
 BATCH_SIZE = 64
 
 
+EXAMPLE = "keras-compress demo --out=demo_output"
+
+
 def define(values):
     """Define the verb's flags."""
     flags.DEFINE_string("out", "demo_output", "Folder for the results.", flag_values=values)

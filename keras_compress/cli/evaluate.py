@@ -8,6 +8,8 @@ from absl import flags
 from keras_compress.cli.models import load_keras
 from keras_compress.cli.output import answer, define_json, show
 
+EXAMPLE = "keras-compress evaluate model.tflite --data=test.npz --baseline=model.keras"
+
 
 def define(values):
     """Define the verb's flags."""

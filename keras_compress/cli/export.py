@@ -13,6 +13,8 @@ from keras_compress.cli.output import answer, define_json
 from keras_compress.errors import ConversionError, InvalidArgumentError
 from keras_compress.support import regular_files
 
+EXAMPLE = "keras-compress export model.tflite cortex_m4 --format=c --out=firmware"
+
 
 def define(values):
     """Define the verb's flags."""

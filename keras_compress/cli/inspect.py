@@ -7,6 +7,8 @@ from absl import flags
 
 from keras_compress.cli.output import answer, define_json
 
+EXAMPLE = "keras-compress inspect model.tflite"
+
 
 def define(values):
     """Define the verb's flags."""

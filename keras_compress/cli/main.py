@@ -7,6 +7,7 @@ import sys
 from absl import flags
 
 from keras_compress._version import __version__
+from keras_compress.cli.arguments import help_text, parse
 from keras_compress.errors import (
     CompressionError,
     ConversionError,
@@ -105,13 +106,9 @@ def _run_verb(verb, *arguments):
     values = flags.FlagValues()
     module.define(values)
     if any(word in ("-h", "--help") for word in arguments):
-        print(f"keras-compress {verb}: {_summary(verb)}\n\n{values.get_help()}")
+        print(help_text(verb, _summary(verb), module.EXAMPLE, values))
         return DONE
-    # A bare first word would otherwise be reported as the absence of a required flag.
-    rest = arguments[:1] if arguments and not arguments[0].startswith("-") else ()
-    rest = rest or values([verb, *arguments])[1:]
-    if rest:
-        raise flags.Error(f"Flags begin with --. Received: {' '.join(rest)}")
+    parse(verb, arguments, values)
     return module.execute(values)
 
 

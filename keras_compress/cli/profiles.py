@@ -5,6 +5,8 @@ Needs neither TensorFlow nor Keras.
 
 from keras_compress.cli.output import define_json, show, write_json
 
+EXAMPLE = "keras-compress profiles"
+
 
 def define(values):
     """Define the verb's flags."""

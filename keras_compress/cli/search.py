@@ -12,6 +12,9 @@ from keras_compress.cli.output import answer, define_json
 LIMITS = ("flash_bytes", "sram_bytes", "latency_ms", "macs")
 
 
+EXAMPLE = "keras-compress search model.keras cortex_m4 --data=train.npz --budget=1800"
+
+
 def define(values):
     """Define the verb's flags."""
     text, number = flags.DEFINE_string, flags.DEFINE_float

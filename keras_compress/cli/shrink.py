@@ -10,6 +10,9 @@ from keras_compress.support.files import whole_file
 AMOUNTS = ("macs", "channels", "bytes")
 
 
+EXAMPLE = "keras-compress shrink model.keras --macs=0.5 --output=small.keras"
+
+
 def define(values):
     """Define the verb's flags."""
     text = flags.DEFINE_string

@@ -1,10 +1,12 @@
 """The command line: verbs, exit codes, and messages for people."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
+from keras_compress.cli import check
 from keras_compress.cli import main as cli
 from keras_compress.data.forms.numpy_file import load_arrays
 from keras_compress.errors import InvalidArgumentError
@@ -23,16 +25,28 @@ def test_no_verb_is_bad_usage(capsys):
 @pytest.mark.parametrize("verb", list(cli.VERBS))
 def test_every_verb_explains_its_flags(verb, capsys):
     assert cli.main([verb, "--help"]) == cli.DONE
-    assert "--" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "--" in printed and "absl" not in printed
+    (example,) = re.findall(r"Example: keras-compress (.*)", printed)
+    flags_of_example = re.findall(r"--(\w+)=", example)
+    required = re.findall(r"--(\w+).*Required\.", printed)
+    positional = ["model", "profile"][: len(example.split(" --")[0].split()) - 1]
+    assert set(required) <= {*flags_of_example, *positional}
+    assert all(f"--{name}" in printed for name in flags_of_example)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["convrt"], "Did you mean 'convert'"),
-        (["inspect"], "--model must have a value"),
+        (["inspect"], "--model (The .tflite file) is required. See: keras-compress inspect --help"),
+        (["check"], "--model (The .tflite file), --profile"),
+        (["check", "model.tflite"], "--profile (Target: a name or a .toml file) is required"),
+        (["check", "--profile=cortex_m4"], "--model (The .tflite file) is required"),
+        (["export", "model.tflite", "cortex_m4", "--format=x"], "c|android|vela|micro"),
+        (["inspect", "a.tflite", "b.tflite"], "only MODEL may stand in front"),
         (["inspect", "--modle=x"], "Unknown command line flag"),
-        (["inspect", "model.tflite"], "Flags begin with --"),
+        (["inspect", "model.tflite"], "model.tflite"),
         (["inspect", "--model=absent.tflite"], "absent.tflite"),
         (["demo", "--profile=cortex_m44"], "Did you mean 'cortex_m4'"),
     ],
@@ -40,6 +54,18 @@ def test_every_verb_explains_its_flags(verb, capsys):
 def test_bad_usage_says_what_and_how(arguments, words, capsys):
     assert cli.main(arguments) == cli.BAD_INPUT
     assert words in capsys.readouterr().err
+
+
+def test_a_model_and_a_profile_need_no_flags(monkeypatch):
+    received = []
+    monkeypatch.setattr(check, "execute", lambda values: received.append(values) or cli.DONE)
+    for words in (
+        ["m.tflite", "cortex_m4"],
+        ["m.tflite", "--profile=cortex_m4"],
+        ["--model", "m.tflite", "--profile", "cortex_m4"],
+    ):
+        assert cli.main(["check", *words]) == cli.DONE
+    assert {(values.model, values.profile) for values in received} == {("m.tflite", "cortex_m4")}
 
 
 def test_profiles_as_json(tmp_path, capsys):
