@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from keras_compress.callbacks.phase_callback import PhaseCallback
-from keras_compress.callbacks.xla import compiled_by_xla, say_that_phases_are_compiled
+from keras_compress.callbacks.xla import compiled_by_xla, runs_on_cpu, say_that_phases_are_compiled
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.graph.graph import all_layers
 from keras_compress.quantization.calibrators.base import RunningCalibrator
 from keras_compress.support.steps import Step, as_step
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.phase import PhasedLayer
+from keras_compress.wrappers.rounded_kernels import RoundedKernels
 
 
 class QuantizationCallback(PhaseCallback):
@@ -66,22 +67,24 @@ class QuantizationCallback(PhaseCallback):
                 f"Received: {self.model.name}, which has none"
             )
         _check_calibrated(self._layers)
-        self._set_compiled_by_xla(compiled_by_xla(self.model))
+        self._set_device(compiled_by_xla(self.model), runs_on_cpu(self.model))
         say_that_phases_are_compiled(self.model)
 
     def end(self) -> None:
-        """Reset `compiled_by_xla`, because XLA may compile what is traced after this training."""
+        """Forget the device, because XLA may compile what is traced after this training."""
         super().end()
-        self._set_compiled_by_xla(True)
+        self._set_device(compiled_by_xla=True, runs_on_cpu=False)
 
     def phased_layers(self) -> list[PhasedLayer]:
         """See `PhaseCallback.phased_layers`."""
         return self._layers
 
-    def _set_compiled_by_xla(self, compiled):
+    def _set_device(self, compiled_by_xla, runs_on_cpu):
         for layer in self._layers:
             if isinstance(layer, ActivationQuantizer):
-                layer.compiled_by_xla = compiled
+                layer.compiled_by_xla = compiled_by_xla
+            elif isinstance(layer, RoundedKernels):
+                layer.runs_on_cpu = runs_on_cpu
 
     def weight_bits_at(self, step: int) -> int:
         """Return the width of weights at a step.

@@ -1,4 +1,4 @@
-"""Whether XLA compiles the training step, which limits the operators it may contain."""
+"""What runs the training step, which limits the operators it may contain."""
 
 import sys
 
@@ -27,6 +27,29 @@ def compiled_by_xla(model):
         return True
     strategy = tensorflow.distribute.get_strategy()
     return bool(model.jit_compile) or isinstance(strategy, tensorflow.distribute.TPUStrategy)
+
+
+def runs_on_cpu(model):
+    """Tell whether TensorFlow runs a model's training step on the CPU, operation by operation.
+
+    Args:
+        model: A compiled `keras.Model`.
+
+    Returns:
+        Whether the step is not compiled by XLA and TensorFlow sees no GPU.
+
+    Example:
+        >>> import keras
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(loss="mse", jit_compile=True)
+        >>> runs_on_cpu(model)
+        False
+    """
+    if keras.config.backend() != "tensorflow" or compiled_by_xla(model):
+        return False
+    import tensorflow as tf
+
+    return not tf.config.list_physical_devices("GPU")
 
 
 def say_that_phases_are_compiled(model):

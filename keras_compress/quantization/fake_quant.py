@@ -8,12 +8,35 @@ Gradients pass straight through the rounding and are zero outside the range (Ben
 bits, zero point 0). Activations are asymmetric at up to 8 bits and symmetric at 16.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
 from keras import ops
 
 from keras_compress.support.types import Tensor
 
 _NARROWEST, _WIDEST = 2, 8
+# Whether TensorFlow functions may branch on data while they round weights.
+_BRANCHES = contextvars.ContextVar("branches", default=False)
+
+
+@contextlib.contextmanager
+def branches(allowed: bool) -> Iterator[None]:
+    """Let functions that are traced inside leave out the clipping of weights where none is clipped.
+
+    On a CPU the branch is cheaper than passes over the weights. An accelerator would have to wait
+    for its condition, and XLA computes all passes as one.
+
+    Args:
+        allowed: Whether they may.
+    """
+    token = _BRANCHES.set(allowed)
+    try:
+        yield
+    finally:
+        _BRANCHES.reset(token)
 
 
 def weight_limit(bits: int) -> int:
@@ -57,6 +80,10 @@ def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int | Tensor) ->
     # A scale computed from the largest weight puts that weight on the edge. The margin keeps its
     # gradient from depending on the rounding error of limit * scale.
     edge = limit * scale * (1.0 + _EDGE)
+    if keras.backend.backend() == "tensorflow":
+        from keras_compress.quantization.fake_quant_tensorflow import rounded_weights
+
+        return rounded_weights(weights, scale, limit, edge, _BRANCHES.get())
     inside = ops.clip(weights, -edge, edge)
     rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
     return inside + ops.stop_gradient(rounded - inside)
@@ -78,14 +105,26 @@ def activation_grid(
     Returns:
         Tuple (scale, zero_point, q_min, q_max) with zero_point in [q_min, q_max].
     """
-    minimum = ops.minimum(minimum, 0.0)
-    maximum = ops.maximum(maximum, 0.0)
+    return _grid(_at_most_zero(minimum), ops.maximum(maximum, 0.0), bits)
+
+
+def _at_most_zero(minimum):
+    """Return a lower end that includes zero; a number, if that is known without computing it."""
+    if isinstance(minimum, int | float):
+        return min(float(minimum), 0.0)
+    return ops.minimum(minimum, 0.0)
+
+
+def _grid(minimum, maximum, bits):
+    """Return the grid of a range that includes zero; see `activation_grid`."""
     if bits == 16:
         limit = float(weight_limit(bits))
         scale = ops.maximum(ops.maximum(maximum, -minimum) / limit, _TINY)
         return scale, ops.zeros_like(scale), -limit, limit
     levels = float(2**bits - 1)
     scale = ops.maximum((maximum - minimum) / levels, _TINY)
+    if isinstance(minimum, float) and minimum == 0:
+        return scale, 0.0, 0.0, levels
     zero_point = ops.clip(ops.round(-minimum / scale), 0.0, levels)
     return scale, zero_point, 0.0, levels
 
@@ -108,7 +147,11 @@ def fake_quantize_activations(
         Tensor of the same shape and dtype, on the grid.
     """
     if keras.backend.backend() == "tensorflow":
-        return _fused(inputs, minimum, maximum, bits, single_pass)
+        from keras_compress.quantization.fake_quant_tensorflow import rounded_activations
+
+        low, high = _with_zero_inside(minimum, maximum, bits)
+        passing = _passing_ends(low, high, bits) if single_pass else None
+        return rounded_activations(inputs, low, high, bits, passing)
     scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
     inside = ops.clip(inputs, (q_min - zero_point) * scale, (q_max - zero_point) * scale)
     quantized = ops.clip(ops.round(inside / scale) + zero_point, q_min, q_max)
@@ -136,45 +179,24 @@ def ties_away_from_zero(inputs: Tensor, minimum: Tensor, maximum: Tensor, bits: 
     return inputs + ops.stop_gradient(1e-4 * scale * side)
 
 
-def _fused(inputs, minimum, maximum, bits, single_pass):
-    """Round with TensorFlow's kernel: one pass over the data, and its converter reads it."""
-    import tensorflow as tf
-
+def _with_zero_inside(minimum, maximum, bits):
+    """Return the ends of a range that includes zero and is not empty; symmetric at 16 bits."""
     if bits == 16:
         maximum = ops.maximum(ops.maximum(maximum, -minimum), _TINY)
-        minimum = -maximum
-    else:
-        minimum = ops.minimum(minimum, 0.0)
-        maximum = ops.maximum(maximum, minimum + _TINY)
-        maximum = ops.maximum(maximum, 0.0)
-
-    def rounded(values):
-        return tf.quantization.fake_quant_with_min_max_vars(
-            values, minimum, maximum, num_bits=bits, narrow_range=bits == 16
-        )
-
-    @tf.custom_gradient
-    def rounded_in_a_given_range(values):
-        return rounded(values), lambda upstream: _inside(upstream, values, minimum, maximum, bits)
-
-    outputs = (rounded_in_a_given_range if single_pass else rounded)(ops.cast(inputs, "float32"))
-    return ops.cast(outputs, inputs.dtype)
+        return -maximum, maximum
+    minimum = _at_most_zero(minimum)
+    maximum = ops.maximum(maximum, minimum + _TINY)
+    if isinstance(minimum, float) and minimum == 0:
+        return minimum, maximum
+    return minimum, ops.maximum(maximum, 0.0)
 
 
-def _inside(upstream, values, minimum, maximum, bits):
-    """Return the gradient where values lie between the ends of the grid, and zero elsewhere."""
-    import tensorflow as tf
-
-    scale, zero_point, q_min, q_max = activation_grid(minimum, maximum, bits)
+def _passing_ends(minimum, maximum, bits):
+    """Return the least and the largest value that has a gradient: the ends of the grid."""
+    scale, zero_point, q_min, q_max = _grid(minimum, maximum, bits)
     # A value on an end counts as inside, whatever the rounding error of that end.
     padded_scale = scale * (1.0 + _EDGE)
-    return tf.raw_ops.QuantizeAndDequantizeV4Grad(
-        gradients=upstream,
-        input=values,
-        input_min=(q_min - zero_point) * padded_scale,
-        input_max=(q_max - zero_point) * padded_scale,
-        axis=-1,
-    )[0]
+    return (q_min - zero_point) * padded_scale, (q_max - zero_point) * padded_scale
 
 
 _TINY = 1e-8

@@ -14,7 +14,7 @@ from keras_compress.quantization.requantization import rescaled_in_8_bits, round
 from keras_compress.support import plugins
 from keras_compress.wrappers.phase import Phase, PhasedLayer
 from keras_compress.wrappers.replicas import extremes_of_all, several_replicas
-from keras_compress.wrappers.state_variable import where
+from keras_compress.wrappers.state_variable import value_of, where
 
 # exp(-10) of the largest weight: 100 masked positions add up to less than half a softmax step.
 MASK_MARGIN = 10.0
@@ -221,18 +221,19 @@ class ActivationQuantizer(PhasedLayer):
     def _round_and_observe(self, inputs, averages):
         """Round to the range updated with the inputs; branches return what is assigned here."""
         state = [self.minimum, self.maximum, self.count]
-        before = [ops.convert_to_tensor(variable) for variable in state]
+        before = [value_of(variable) for variable in state]
         extremes = self._extremes(inputs)
+        # What `fit` does not trace, XLA may compile whatever the model was compiled with.
+        single_pass = self.phase_is_known and not self.compiled_by_xla
 
         def learning():
             low, high = self._updated_range(before, extremes())
-            # What `fit` does not trace, XLA may compile whatever the model was compiled with.
-            single_pass = self.phase_is_known and not self.compiled_by_xla
             outputs = fake_quantize_activations(inputs, low, high, self.bits, single_pass)
-            return [outputs, low, high, before[-1] + 1.0]
+            return [outputs, ops.cast(low, "float32"), high, before[-1] + 1.0]
 
         def frozen():
-            return [self._round_if_observed(inputs, self._frozen(before[:2]), averages), *before]
+            ends = self._frozen(before[:2])
+            return [self._round_if_observed(inputs, ends, averages, single_pass), *before]
 
         outputs, *after = self.by_phase(lambda: [inputs, *before], learning, frozen)
         for variable, old, new in zip(state, before, after, strict=True):
@@ -241,21 +242,21 @@ class ActivationQuantizer(PhasedLayer):
         return outputs
 
     def _ends(self):
-        return [ops.convert_to_tensor(end) for end in (self.minimum, self.maximum)]
+        return [value_of(end) for end in (self.minimum, self.maximum)]
 
     @staticmethod
     def _frozen(ends):
         return [ops.stop_gradient(end) for end in ends]
 
-    def _round_in(self, ends, inputs, averages):
+    def _round_in(self, ends, inputs, averages, single_pass=False):
         low, high = ends
         if averages:
             inputs = ties_away_from_zero(inputs, low, high, self.bits)
-        return fake_quantize_activations(inputs, low, high, self.bits)
+        return fake_quantize_activations(inputs, low, high, self.bits, single_pass)
 
-    def _round_if_observed(self, inputs, ends, averages):
+    def _round_if_observed(self, inputs, ends, averages, single_pass=False):
         """Round the inputs, unless no batch has been observed."""
-        rounded = self._round_in(ends, inputs, averages)
+        rounded = self._round_in(ends, inputs, averages, single_pass)
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
 
     @property
@@ -300,8 +301,8 @@ class ActivationQuantizer(PhasedLayer):
     def _updated_range(self, state, extremes):
         minimum, maximum = self.calibrator.update(*state, *extremes)
         if self.non_negative:
-            # A constant, so what is computed from it is constant as well.
-            minimum = ops.zeros((), "float32")
+            # A number, so what follows from it need not be computed in each step.
+            minimum = 0.0
         return minimum, maximum
 
     def _observable(self, inputs):

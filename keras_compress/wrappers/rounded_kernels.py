@@ -11,9 +11,11 @@ from keras import ops
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.layers import base as layer_types
 from keras_compress.layers.base import batch_norm_affine, bias_rounding
+from keras_compress.quantization.fake_quant import branches
 from keras_compress.quantization.run_time_rounding import FEWEST_WEIGHTS, rounded_at_run_time
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.projection import Projection
+from keras_compress.wrappers.state_variable import value_of
 from keras_compress.wrappers.wrapping_layer import WrappingLayer
 
 _WIDEST = 8
@@ -30,7 +32,13 @@ class RoundedKernels(WrappingLayer):
         layer: A layer of a supported type (`keras_compress.layers`).
         quantization: `WeightQuantization`, or `None`.
         batch_norm: The `BatchNormalization` that follows and is folded in the file, or `None`.
+
+    Attributes:
+        runs_on_cpu: Whether the steps of `fit` run on a CPU without XLA, where branches are cheap.
+            `QuantizationCallback` sets it.
     """
+
+    runs_on_cpu = False
 
     def __init__(self, layer, quantization, batch_norm, **kwargs):
         super().__init__(layer, batch_norm, **kwargs)
@@ -130,10 +138,12 @@ class RoundedKernels(WrappingLayer):
                 BatchNormalization has one scale for all channels, the folded weights.
         """
         quantizer, axes = self.quantization.quantizer, self._shared_axes(kernel)
+        weights = value_of(weights)
 
         def of_width(bits):
             scale = self._scale_at(bits, weights, kernel)
-            return quantizer.quantize(weights, scale, axes, bits)
+            with branches(self.phase_is_known and self.runs_on_cpu):
+                return quantizer.quantize(weights, scale, axes, bits)
 
         return self._at_width(of_width)
 
@@ -220,7 +230,7 @@ class RoundedKernels(WrappingLayer):
         settings, axes = self.quantization, self._shared_axes(kernel)
         weights = ops.stop_gradient(weights)
         computed = settings.quantizer.scale(weights, axes, bits)
-        fixed = ops.convert_to_tensor(self._scales[kernel.attribute])
+        fixed = value_of(self._scales[kernel.attribute])
         if settings.quantizer.learned:
             size = math.prod(weights.shape) // math.prod(fixed.shape)
             fixed = settings.quantizer.trained_scale(fixed, size, bits)

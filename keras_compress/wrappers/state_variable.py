@@ -134,3 +134,19 @@ def where(condition: Any, then: Any, otherwise: Any) -> Any:
     if isinstance(condition, bool):
         return then if condition else otherwise
     return ops.where(condition, then, otherwise)
+
+
+def value_of(variable: Any) -> Any:
+    """Return the value of a variable as one tensor, which a traced function reads once.
+
+    On TensorFlow `ops.convert_to_tensor` returns a Keras variable as it is. Each operation on it is
+    then a read of its own, and TensorFlow does not merge operations that are otherwise equal.
+
+    Args:
+        variable: A Keras variable; a tensor is returned unchanged.
+
+    Example:
+        >>> float(value_of(keras.Variable(2.0)))
+        2.0
+    """
+    return ops.cast(variable, variable.dtype)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import keras_compress as kc
 from keras_compress.callbacks import xla
-from keras_compress.callbacks.xla import compiled_by_xla
+from keras_compress.callbacks.xla import compiled_by_xla, runs_on_cpu
 
 
 def compiled(**options):
@@ -45,3 +45,12 @@ def test_phases_that_xla_compiles_anew_are_said_once(asked, gpus, said, monkeypa
     callback.set_model(model)
     callback.on_train_begin()
     assert messages == [1] * said
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "answer"), [(False, 0, True), (True, 0, False), (False, 1, False)]
+)
+def test_a_step_runs_on_the_cpu_if_nothing_else_does(asked, gpus, answer, monkeypatch):
+    model = compiled(jit_compile=asked)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    assert runs_on_cpu(model) is answer

@@ -6,9 +6,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from keras_compress.quantization.fake_quant import (
     activation_grid,
+    branches,
     fake_quantize_activations,
     fake_quantize_weights,
     ties_away_from_zero,
@@ -62,6 +64,47 @@ def test_a_channel_has_its_own_scale():
     scale = np.abs(weights).max(axis=0, keepdims=True) / 127
     rounded = np.asarray(fake_quantize_weights(weights, scale, 8))
     np.testing.assert_allclose(rounded[:, 1], rounded[:, 0] * 100, rtol=1e-5)
+
+
+def by_definition(weights, scale, bits):
+    """Round weights by Keras' operations, whose gradients are TensorFlow's."""
+    limit = float(weight_limit(bits))
+    edge = limit * scale * (1.0 + 1e-6)
+    inside = ops.clip(weights, -edge, edge)
+    rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
+    return inside + ops.stop_gradient(rounded - inside)
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["eager", "traced"])
+@pytest.mark.parametrize("may_branch", [False, True])
+@pytest.mark.parametrize("clipping", [1.0, 0.5], ids=["all inside", "half of the range clipped"])
+@pytest.mark.parametrize(("shape", "axes"), [((6, 5), (0,)), ((3, 3, 2, 4), (0, 1, 2)), ((7,), 0)])
+def test_weights_and_gradients_are_those_of_the_definition(
+    shape, axes, clipping, may_branch, traced
+):
+    rng = np.random.default_rng(3)
+    weights = tf.constant(rng.normal(size=shape) * (rng.random(shape) > 0.3), "float32")
+    upstream = tf.constant(rng.normal(size=shape), "float32")
+    scale = clipping * ops.max(ops.abs(weights), axes, keepdims=True) / np.float32(127)
+
+    def both(function):
+        def run():
+            with tf.GradientTape() as tape, branches(may_branch):
+                tape.watch([weights, scale])
+                outputs = function(weights, scale, 8)
+            return [outputs, *tape.gradient(outputs, [weights, scale], upstream)]
+
+        return (tf.function(run) if traced else run)()
+
+    (found, *ours), (expected, *theirs) = both(fake_quantize_weights), both(by_definition)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(ours[0], theirs[0])
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_round_to_zero_have_no_sign():
+    weights = np.float32([-0.1, -0.0, 0.0, 0.1, -1.0])
+    assert not np.signbit(fake_quantize_weights(weights, 0.5, 8)[:4]).any()
 
 
 @settings(max_examples=25)
@@ -157,6 +200,20 @@ def test_the_gradient_of_a_single_pass_is_tensorflows(low, high, bits):
     )
     theirs = gradient(lambda x: fake_quantize_activations(x, -low, high, bits), values)
     np.testing.assert_array_equal(given, theirs)
+
+
+@pytest.mark.parametrize("single_pass", [False, True])
+def test_a_lower_end_of_zero_is_the_same_as_number_and_as_tensor(single_pass):
+    values = np.concatenate([X, [0.0, 2.0, 2.5]]).astype(np.float32)
+
+    def of(low):
+        return lambda x: fake_quantize_activations(x, low, 2.0, 8, single_pass)
+
+    for low in (0.0, 0):
+        np.testing.assert_array_equal(of(low)(values), of(tf.constant(0.0))(values))
+        np.testing.assert_array_equal(
+            gradient(of(low), values), gradient(of(tf.constant(0.0)), values)
+        )
 
 
 @pytest.mark.parametrize("low", [0.0, 1.0])
