@@ -10,6 +10,7 @@ bits, zero point 0). Activations are asymmetric at up to 8 bits and symmetric at
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 
 import keras
@@ -83,7 +84,8 @@ def fake_quantize_weights(weights: Tensor, scale: Tensor, bits: int | Tensor) ->
     if keras.backend.backend() == "tensorflow":
         from keras_compress.quantization.fake_quant_tensorflow import rounded_weights
 
-        return rounded_weights(weights, scale, limit, edge, _BRANCHES.get())
+        may_branch = _BRANCHES.get() and math.prod(weights.shape) >= _WORTH_A_BRANCH
+        return rounded_weights(weights, scale, limit, edge, may_branch)
     inside = ops.clip(weights, -edge, edge)
     rounded = ops.clip(ops.round(inside / scale), -limit, limit) * scale
     return inside + ops.stop_gradient(rounded - inside)
@@ -199,5 +201,7 @@ def _passing_ends(minimum, maximum, bits):
     return (q_min - zero_point) * padded_scale, (q_max - zero_point) * padded_scale
 
 
+# Number of weights from which on three passes take longer than a branch, about 20 us on x86-64.
+_WORTH_A_BRANCH = 2**14
 _TINY = 1e-8
 _EDGE = 1e-6

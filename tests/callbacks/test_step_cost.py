@@ -10,7 +10,7 @@ import keras_compress as kc
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.state_variable import known_values, state_variables
 
-UNITS, LAYERS = 48, 3
+UNITS, LAYERS = 128, 3
 # What is no pass over the data, or is left out when TensorFlow optimizes the function.
 FREE = {"Const", "Identity", "IdentityN", "Placeholder", "ReadVariableOp", "StopGradient"}
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from keras_compress.quantization import fake_quant
 from keras_compress.quantization.fake_quant import (
     activation_grid,
     branches,
@@ -80,8 +81,9 @@ def by_definition(weights, scale, bits):
 @pytest.mark.parametrize("clipping", [1.0, 0.5], ids=["all inside", "half of the range clipped"])
 @pytest.mark.parametrize(("shape", "axes"), [((6, 5), (0,)), ((3, 3, 2, 4), (0, 1, 2)), ((7,), 0)])
 def test_weights_and_gradients_are_those_of_the_definition(
-    shape, axes, clipping, may_branch, traced
+    shape, axes, clipping, may_branch, traced, monkeypatch
 ):
+    monkeypatch.setattr(fake_quant, "_WORTH_A_BRANCH", 1)
     rng = np.random.default_rng(3)
     weights = tf.constant(rng.normal(size=shape) * (rng.random(shape) > 0.3), "float32")
     upstream = tf.constant(rng.normal(size=shape), "float32")
