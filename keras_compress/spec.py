@@ -29,7 +29,8 @@ class Pruning:
             `"lamp"`, `"random"`, or one for which `kc.PruningCallback` observes training steps:
             `"movement"`, `"taylor"`, `"snip"`, `"wanda"`.
         scope: `"layer"` ranks the scores of each layer separately, `"global"` those of all layers
-            with global scope together.
+            with global scope together. With `"global"` prefer the criterion `"lamp"`: by
+            magnitude alone, layers of small weights lose too many of them.
         schedule: A schedule for only these layers; `None` uses the callback's.
         layers: Predicate on a layer; layers for which it is false are not pruned. `None` prunes
             every supported layer except depthwise convolutions, which have few weights and lose

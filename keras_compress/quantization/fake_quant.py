@@ -25,10 +25,10 @@ _BRANCHES = contextvars.ContextVar("branches", default=False)
 
 @contextlib.contextmanager
 def branches(allowed: bool) -> Iterator[None]:
-    """Let functions that are traced inside leave out the clipping of weights where none is clipped.
+    """Let functions that are traced inside branch around the clipping of weights.
 
-    On a CPU the branch is cheaper than passes over the weights. An accelerator would have to wait
-    for its condition, and XLA computes all passes as one.
+    On a CPU the branch is cheaper than the passes over the weights. A GPU would have to wait for
+    the condition, and XLA computes all passes as one anyway.
 
     Args:
         allowed: Whether they may.

@@ -13,9 +13,9 @@ def rounded_weights(
         y = clip(round(w / scale), -limit, limit) * scale
         dy/dw = 1 where |w| <= edge, else 0
 
-    In a training step of small batches the weights are the most data there is, and each operation
-    is one pass over them. Mostly no weight is clipped, which the largest ones tell: then three
-    passes are left.
+    With small batches, weights are most of the data of a training step, and each operation is one
+    pass over them. In most steps no weight is clipped, as the largest weights show. Three passes
+    are left then, beside the two that look for the largest.
 
     Args:
         weights: Float tensor.
@@ -23,7 +23,7 @@ def rounded_weights(
         limit: The largest integer of the grid.
         edge: Tensor of the shape of `scale`, the largest magnitude that has a gradient. It has the
             gradient of an end at which weights are clipped.
-        branches: Whether to leave out the clipping, by a branch, where nothing is clipped.
+        branches: Whether to branch, so that nothing is clipped where nothing needs to be.
 
     Returns:
         Tensor of the same shape.
@@ -48,7 +48,7 @@ def rounded_weights(
             )
             return passed, _summed((upstream - passed) * tf.sign(weights), edge)
 
-        # The sum makes -0 to 0. TensorFlow leaves it out of compiled functions, where it is vain.
+        # Adding 0 turns -0 into 0, which kc.strip hands out. Functions are compiled without it.
         return clipped * scale + 0.0, gradient
 
     return rounded(weights, edge)

@@ -223,17 +223,16 @@ class ActivationQuantizer(PhasedLayer):
         state = [self.minimum, self.maximum, self.count]
         before = [value_of(variable) for variable in state]
         extremes = self._extremes(inputs)
-        # What `fit` does not trace, XLA may compile whatever the model was compiled with.
-        single_pass = self.phase_is_known and not self.compiled_by_xla
 
         def learning():
             low, high = self._updated_range(before, extremes())
+            # What `fit` does not trace, XLA may compile whatever the model was compiled with.
+            single_pass = self.phase_is_known and not self.compiled_by_xla
             outputs = fake_quantize_activations(inputs, low, high, self.bits, single_pass)
             return [outputs, ops.cast(low, "float32"), high, before[-1] + 1.0]
 
         def frozen():
-            ends = self._frozen(before[:2])
-            return [self._round_if_observed(inputs, ends, averages, single_pass), *before]
+            return [self._round_if_observed(inputs, self._frozen(before[:2]), averages), *before]
 
         outputs, *after = self.by_phase(lambda: [inputs, *before], learning, frozen)
         for variable, old, new in zip(state, before, after, strict=True):
@@ -248,15 +247,15 @@ class ActivationQuantizer(PhasedLayer):
     def _frozen(ends):
         return [ops.stop_gradient(end) for end in ends]
 
-    def _round_in(self, ends, inputs, averages, single_pass=False):
+    def _round_in(self, ends, inputs, averages):
         low, high = ends
         if averages:
             inputs = ties_away_from_zero(inputs, low, high, self.bits)
-        return fake_quantize_activations(inputs, low, high, self.bits, single_pass)
+        return fake_quantize_activations(inputs, low, high, self.bits)
 
-    def _round_if_observed(self, inputs, ends, averages, single_pass=False):
+    def _round_if_observed(self, inputs, ends, averages):
         """Round the inputs, unless no batch has been observed."""
-        rounded = self._round_in(ends, inputs, averages, single_pass)
+        rounded = self._round_in(ends, inputs, averages)
         return ops.where(ops.convert_to_tensor(self.count) > 0, rounded, inputs)
 
     @property

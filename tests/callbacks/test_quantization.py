@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import keras_compress as kc
 from keras_compress.errors import InvalidArgumentError
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.phase import Phase, PhasedLayer
+from keras_compress.wrappers.rounded_kernels import RoundedKernels
 from tests.fixtures.batches import batches
 
 RANDOM = np.random.default_rng(0)
@@ -118,6 +120,20 @@ def test_training_is_the_same_whether_xla_compiles_or_not(make):
         assert all(quantizer.compiled_by_xla for quantizer in quantizers), "for what comes next"
         losses.append(model.evaluate(batches(32, X, Y), verbose=0))
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_weights_are_rounded_with_branches_on_a_cpu_alone(gpus, monkeypatch):
+    model = compressed(dense)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [kind] * gpus)
+    kernels = [layer for layer in model.layers if isinstance(layer, RoundedKernels)]
+    told = []
+    hear = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: told.extend(layer.runs_on_cpu for layer in kernels)
+    )
+    fit(model, kc.QuantizationCallback(), hear, epochs=1)
+    assert set(told) == {not gpus}
+    assert not any(layer.runs_on_cpu for layer in kernels), "for what comes next"
 
 
 def test_without_a_freeze_it_learns_to_the_end():
