@@ -100,11 +100,14 @@ def rounded_activations(
         )
 
     @tf.custom_gradient
-    def rounded_in_a_given_range(values):
-        return rounded(values), lambda upstream: _inside(upstream, values, *passing)
+    def rounded_between(values):
+        return rounded(values), lambda upstream: _inside(upstream, values, least, largest)
 
-    outputs = (rounded if passing is None else rounded_in_a_given_range)(tf.cast(inputs, "float32"))
-    return tf.cast(outputs, inputs.dtype)
+    values = tf.cast(inputs, "float32")
+    if passing is None:
+        return tf.cast(rounded(values), inputs.dtype)
+    least, largest = passing
+    return tf.cast(rounded_between(values), inputs.dtype)
 
 
 def _inside(upstream, values, least, largest):
