@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import warnings
+from pathlib import Path
 
 import keras
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import keras_compress as kc
 from keras_compress.errors import CompressionError, InvalidArgumentError
 from keras_compress.searching.ledger import sqlite
+from keras_compress.searching.outcome import file_digests
 from keras_compress.searching.records import Records
 from tests.searching import fake_trials
 
@@ -158,6 +160,27 @@ def test_figures_with_missing_fields_are_measured_again(whole, folder, key):
     result, done, warned = again(folder)
     assert not done and "cannot be read" in warned
     assert tried(result) == tried(whole[1])
+
+
+class WithFiles(fake_trials.Counted):
+    """Writes a file for each trial that is measured, and says which."""
+
+    def run(self, jobs, context):
+        for job, outcome in super().run(jobs, context):
+            if "objectives" in outcome:
+                folder, name = Path(job.folder), f"after_{job.until}.tflite"
+                (folder / name).write_text(f"{job.number} {job.until}")
+                outcome = {**outcome, "files": file_digests(folder, [name])}
+            yield job, outcome
+
+
+@pytest.mark.parametrize("damage", [truncate, delete])
+def test_a_trial_whose_file_is_damaged_is_run_again(tmp_path, damage):
+    expected, _, _ = again(tmp_path, WithFiles())
+    number = expected.best.number
+    damage(tmp_path / f"trial_{number:04d}" / "after_3.tflite")
+    result, done, _ = again(tmp_path, WithFiles())
+    assert done == [(number, 3)] and tried(result) == tried(expected)
 
 
 def other_weights():
