@@ -48,7 +48,12 @@ class TensorValues:
                 experimental_preserve_all_tensors=True,
             )
         self._interpreter.allocate_tensors()
-        self.activations = tuple(_activations(self.graph))
+        self.activations = activations(self.graph)
+
+    @classmethod
+    def name(cls):
+        """Name of the runtime, for messages."""
+        return "litert"
 
     def run(self, inputs):
         """Run one batch.
@@ -67,6 +72,17 @@ class TensorValues:
             interpreter.set_tensor(tensor.index, stored(array, tensor))
         interpreter.invoke()
         return {t.index: interpreter.get_tensor(t.index) for t in self.activations}
+
+    def run_each(self, batches):
+        """Run batches one after the other.
+
+        Args:
+            batches: Iterable of what `run` takes.
+
+        Returns:
+            List of what `run` returns.
+        """
+        return [self.run(batch) for batch in batches]
 
     def close(self):
         """Release the interpreter."""
@@ -107,9 +123,16 @@ def real(array, tensor):
     return (difference * tensor.scales[0]).astype(np.float32)
 
 
-def _activations(graph):
-    """Return the inputs and the outputs of operators, each once, in the order of the operators."""
+def activations(graph):
+    """Return the inputs and the outputs of operators, each once, in the order of the operators.
+
+    Args:
+        graph: A subgraph of a `flatbuffer.Model`.
+
+    Returns:
+        Tuple of `flatbuffer.Tensor`.
+    """
     tensors = {tensor.index: tensor for tensor in graph.inputs}
     for operator in graph.operators:
         tensors.update((tensor.index, tensor) for tensor in operator.outputs)
-    return tensors.values()
+    return tuple(tensors.values())

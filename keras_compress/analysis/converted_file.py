@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_compress.analysis.isolated_values import IsolatedValues
 from keras_compress.analysis.layer_statistics import (
     ActivationStatistics,
     LayerStatistics,
@@ -36,10 +37,7 @@ class ConvertedFile:
     """
 
     def __init__(self, converted, outputs, observed, kernels):
-        if not hasattr(converted, "content"):
-            # An untrusted file may abort the process that runs it.
-            probe(converted, _RUNTIMES[Kernels(kernels)])
-        self._values = TensorValues(converted, kernels)
+        self._values = _opened(converted, kernels)
         graph = self._values.graph
         self._names = LayerNames(
             graph,
@@ -67,8 +65,7 @@ class ConvertedFile:
         size = self._values.graph.inputs[0].shape[0]
         tensors = {tensor.index: tensor for tensor in self._read}
         parts: dict[int, list] = {index: [] for index in tensors}
-        for rows in self._rows(batch):
-            run = self._values.run(rows)
+        for run in self._values.run_each(self._rows(batch)):
             for index, tensor in tensors.items():
                 parts[index].append(np.asarray(real(run[index], tensor)).reshape(size, -1))
         return {index: np.concatenate(each)[: len(batch[0])] for index, each in parts.items()}
@@ -143,6 +140,14 @@ class ConvertedFile:
             operator = self._values.graph.operators[weighted.operator.index]
             for layer in self._names.of_operator(operator)[:1]:
                 yield _Named(layer, weighted.weights, weighted.axis, weighted.operator.name)
+
+
+def _opened(converted, kernels):
+    """Open a file; an untrusted one may abort the process that runs it, and gets its own."""
+    if hasattr(converted, "content"):
+        return TensorValues(converted, kernels)
+    probe(converted, _RUNTIMES[Kernels(kernels)])
+    return IsolatedValues(converted, kernels)
 
 
 class _Named:

@@ -56,7 +56,7 @@ def help_text(verb, summary, example, values):
 
 def _as_flags(words, values):
     names = [name for name in POSITIONAL if name in values]
-    leading = []
+    leading: list[str] = []
     while words[len(leading) :] and not words[len(leading)].startswith("-"):
         leading.append(words[len(leading)])
     named = [f"--{name}={word}" for name, word in zip(names, leading, strict=False)]

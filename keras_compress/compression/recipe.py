@@ -19,6 +19,16 @@ from keras_compress.support.types import StrPath
 _FRACTIONS = ("macs", "channels", "blocks")
 
 
+def _read(path):
+    regular_files.check(path)
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(
+            f"A recipe must be a readable TOML file. Received: {os.fspath(path)!r} ({error})"
+        ) from error
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
     """How to compress a model: the result of `kc.search` and an argument of `kc.compress`.
@@ -102,8 +112,7 @@ class Recipe:
         if isinstance(value, Mapping):
             return cls.from_json(value)
         if isinstance(value, str | os.PathLike):
-            regular_files.check(value)
-            return cls.from_toml(Path(value).read_text(encoding="utf-8"))
+            return cls.from_toml(_read(value))
         raise InvalidArgumentError(
             "A recipe must be a kc.Recipe, a dict of its fields, or the path of its TOML file. "
             f"Received: {value!r}"

@@ -83,7 +83,17 @@ def _try(model, _, runtime, __):
     return {}, ()
 
 
-_TASKS: dict[str, Callable] = {"run": _run, "time": _time, "try": _try}
+def _tensors(model, arrays, interpreter, job, **options):
+    """Run each batch, one row of `arrays`; return all tensors, whose indices are the result."""
+    values, runs = interpreter(model.content, **options), []
+    for batch in zip(*arrays, strict=True):
+        runs.append(values.run(batch))
+        job.advance(1)
+    indices = [tensor.index for tensor in values.activations]
+    return {"indices": indices}, [np.stack([run[index] for run in runs]) for index in indices]
+
+
+_TASKS: dict[str, Callable] = {"run": _run, "time": _time, "try": _try, "tensors": _tensors}
 
 
 def _resolve(runtime):

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_compress import errors
 from keras_compress.errors import EvaluationError, InvalidArgumentError
-from keras_compress.evaluation.runtimes.base import Runtime
+from keras_compress.evaluation.runtimes.base import SECONDS_WITHOUT_PROGRESS
 from keras_compress.support import processes
 from keras_compress.support.progress import progress_bar
 from keras_compress.tflite.model import Model
@@ -61,7 +61,7 @@ class Isolation:
         >>> kc.evaluate("download.tflite", x, y, untrusted=limits)  # doctest: +SKIP
     """
 
-    seconds: float = 600.0
+    seconds: float = SECONDS_WITHOUT_PROGRESS
     memory_bytes: int | None = None
 
     def __post_init__(self):
@@ -75,7 +75,7 @@ class Isolation:
         model: Model,
         arrays: Sequence[np.ndarray],
         *,
-        runtime: type[Runtime],
+        runtime: type[Any],
         progress: bool | Callable[[int], Any] | None = False,
         samples: int = 1,
         **options: Any,
@@ -83,10 +83,11 @@ class Isolation:
         """Run a job in the separate process.
 
         Args:
-            what: `"run"`, `"time"` or `"try"`.
+            what: `"run"`, `"time"`, `"try"` or `"tensors"`.
             model: The file, a `flatbuffer.Model`.
             arrays: Input arrays of the job.
-            runtime: Class of the runtime; the other process imports it.
+            runtime: Class of the runtime; the other process imports it. For `"tensors"` a class
+                like `TensorValues`, which keeps all tensors.
             progress: As for `progress_bar`.
             samples: Number of samples, for the progress bar.
             **options: Further arguments of the job, plain values.

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from keras_compress.searching.objectives import Objectives, measure
+from keras_compress.searching.outcome import file_digests
 from keras_compress.searching.result import SearchResult
 from keras_compress.searching.trial_order import best_of
 
@@ -23,8 +24,16 @@ def conclude(plan, prepared, ledger, trials, seconds):
     """
     limits, accuracy = prepared.limits, prepared.baseline_accuracy
     best = best_of(trials, limits, accuracy, prepared.plain)
-    figures = ledger.remember(f"verified {best.number}", lambda: verified(plan, best))
-    objectives = Objectives(**figures)
+    file = file_digests(Path(best.folder), [_file_name(best)])
+
+    def decode(recorded):
+        if recorded["file"] != file:
+            raise ValueError("measured on another file")
+        return Objectives(**recorded["figures"])
+
+    objectives = ledger.remember(
+        f"verified {best.number}", lambda: {"file": file, "figures": verified(plan, best)}, decode
+    )
     confirmed = dataclasses.replace(best, objectives=objectives, accuracy=objectives.accuracy)
     return SearchResult(
         best=confirmed,
@@ -40,7 +49,10 @@ def conclude(plan, prepared, ledger, trials, seconds):
 
 def verified(plan, trial):
     """Return the figures of a trial's file, measured by the file itself."""
-    name = "model.tflite" if trial.epochs else "untrained.tflite"
-    file = (Path(trial.folder) / name).read_bytes()
+    file = (Path(trial.folder) / _file_name(trial)).read_bytes()
     x, y = plan.validation
     return measure(file, plan.profile, x, y, plan.tuning.metric).to_json()
+
+
+def _file_name(trial):
+    return "model.tflite" if trial.epochs else "untrained.tflite"

@@ -54,7 +54,7 @@ class Halving:
     def _ask(self, index, size):
         """Return the recipes of a generation: dict from a trial's number to a `Recipe`."""
         space = self._prepared.space
-        tried = [space.recipe(parameters) for parameters in self._parameters_before(index)]
+        tried = [space.recipe(parameters) for parameters in self._parameters_of_others(index)]
         if not self._epochs:
             tried.append(self._runner.trials[PLAIN].recipe)
 
@@ -75,9 +75,9 @@ class Halving:
             return space.opened(given)
         return space.starts(self._prepared.limits, self._prepared.plain, size)
 
-    def _parameters_before(self, index):
-        """Return what earlier generations have tried."""
-        generations = [self._ledger.recorded(_generation(i)) or {} for i in range(index)]
+    def _parameters_of_others(self, index):
+        """Return what other generations have tried; of a damaged one later ones are known."""
+        generations = self._ledger.generations_but(index)
         return [parameters for generation in generations for parameters in generation.values()]
 
     def _try(self, index, recipes):
@@ -109,8 +109,14 @@ class Halving:
 
     def _train(self, index, alive, until):
         """Train the best of those alive up to an epoch; return the numbers that did not fail."""
+
+        def decode(recorded):
+            if not set(recorded) <= set(alive):
+                raise ValueError("chosen among other trials")
+            return recorded
+
         chosen = self._ledger.remember(
-            f"generation {index} epoch {until}", lambda: self._promoted(alive, until)
+            f"generation {index} epoch {until}", lambda: self._promoted(alive, until), decode
         )
         recipes = {number: self._runner.trials[number].recipe for number in chosen}
         state = "complete" if until == self._epochs else "stopped"

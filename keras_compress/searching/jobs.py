@@ -54,9 +54,11 @@ class Context:
         train: Data to train on, as `TrainingData` takes them.
         validation: `(x, y)` arrays.
         tuning: `FineTuning`.
+        search: Digest of the search, which its folders carry.
     """
 
     baseline: str
     train: Any
     validation: tuple[Any, Any]
     tuning: FineTuning
+    search: str = ""

@@ -1,17 +1,26 @@
 """What a search was asked for."""
 
 import dataclasses
+import functools
 import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_compress.graph.graph import trace
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.executors.base import Executor
 from keras_compress.searching.jobs import Context, FineTuning
+from keras_compress.searching.records import search_digest
+
+# Of the configuration of a layer: what differs between two copies of a model.
+_UNSTABLE = re.compile(
+    r"name|shared_object_id|registered_name|code|trainable|dtype|(\w+_)?seed|\w*initializer"
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,12 +73,14 @@ class SearchPlan:
             train=self.train,
             validation=self.validation,
             tuning=self.tuning,
+            search=search_digest(self.fingerprint()),
         )
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Return what must be equal for a search to continue an earlier one."""
+    @functools.cached_property
+    def _fingerprint(self):
         return {
             "model": _digest(self.model),
+            "architecture": architecture_digest(self.model),
             "profile": self.profile,
             "constraints": dataclasses.asdict(self.constraints),
             "fine-tuning": {name: _as_text(value) for name, value in vars(self.tuning).items()},
@@ -77,11 +88,52 @@ class SearchPlan:
             "generation": self.generation_size,
         }
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what must be equal for a search to continue an earlier one."""
+        return self._fingerprint
+
+
+def architecture_digest(model: keras.Model) -> str:
+    """Return a text that differs between models with other layers, arguments or connections.
+
+    Names are left out, because Keras numbers them anew in each process, and so are seeds and
+    initializers, which say nothing of a trained model.
+
+    Args:
+        model: A built `keras.Model`.
+    """
+    graph = trace(model)
+    numbers = {id(value): n for n, value in enumerate(graph.flat_inputs)}
+    calls = []
+    for call in graph.calls:
+        calls.append([_described(call.operation), [numbers[id(value)] for value in call.inputs]])
+        for value in call.outputs:
+            numbers[id(value)] = len(numbers)
+    outputs = [numbers[id(value)] for value in graph.flat_outputs]
+    return hashlib.sha256(json.dumps([calls, outputs]).encode()).hexdigest()
+
+
+def _described(operation):
+    try:
+        config = operation.get_config()
+    except Exception:  # layers of users may have none
+        config = {}
+    return [type(operation).__name__, _without_names(config)]
+
+
+def _without_names(config):
+    if isinstance(config, Mapping):
+        kept = {key: value for key, value in config.items() if not _UNSTABLE.fullmatch(str(key))}
+        return {str(key): _without_names(value) for key, value in sorted(kept.items())}
+    if isinstance(config, list | tuple):
+        return [_without_names(value) for value in config]
+    return _as_text(config)
+
 
 def _digest(model):
     digest = hashlib.sha256()
     for variable in model.weights:
-        digest.update(np.ascontiguousarray(variable).tobytes())
+        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
     return digest.hexdigest()
 
 

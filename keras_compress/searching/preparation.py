@@ -10,12 +10,14 @@ from keras_compress.errors import ConversionError
 from keras_compress.evaluation.comparison import evaluate
 from keras_compress.searching.constraints import Constraints
 from keras_compress.searching.objectives import Objectives, main_metric
+from keras_compress.searching.outcome import file_digest
 from keras_compress.searching.probes import Probes, probe
 from keras_compress.searching.removals import Removal, probe_removals
 from keras_compress.searching.space import Space, zeros_pay
 from keras_compress.searching.trial import PLAIN
 from keras_compress.shrinking.blocks import find_blocks
 from keras_compress.shrinking.dependency_graph import DependencyGraph
+from keras_compress.support.files import whole_file
 
 _PROBE_SAMPLES = 128
 _SCORING_SAMPLES = 512
@@ -54,19 +56,23 @@ def prepare(plan, ledger, runner):
     """
     kept = max(_PROBE_SAMPLES, _SCORING_SAMPLES)
     data = TrainingData(plan.train, plan.tuning.batch_size, kept)
-    _save_float_model(plan)
-    baseline = ledger.remember("baseline", lambda: {"accuracy": float_accuracy(plan)})
+    _save_float_model(plan, ledger)
+    baseline_accuracy = ledger.remember(
+        "baseline", lambda: {"accuracy": float_accuracy(plan)}, lambda value: value["accuracy"]
+    )
     plain = _run_plain(plan, runner)
     limits = plan.constraints.resolved(plan.profile, plain.macs)
     space = _space(plan, ledger, data)
     removals = ledger.remember(
-        "removals", lambda: removal_figures(plan, space, space.shares(limits, plain), data)
+        "removals",
+        lambda: removal_figures(plan, space, space.shares(limits, plain), data),
+        lambda recorded: tuple(Removal(**removal) for removal in recorded),
     )
     return Preparation(
-        baseline_accuracy=baseline["accuracy"],
+        baseline_accuracy=baseline_accuracy,
         plain=plain,
         limits=limits,
-        space=dataclasses.replace(space, removals=tuple(Removal(**r) for r in removals)),
+        space=dataclasses.replace(space, removals=removals),
     )
 
 
@@ -95,12 +101,14 @@ def removal_figures(plan, space, shares, data):
     return [dataclasses.asdict(removal) for removal in removals]
 
 
-def _save_float_model(plan):
+def _save_float_model(plan, ledger):
+    """Save the model for the trials, unless the file is the one that this search has saved."""
     path = plan.baseline_path
-    if not path.exists():
-        unfinished = path.with_name("unfinished.keras")
-        plan.model.save(unfinished)
-        unfinished.replace(path)
+    is_saved = path.is_file() and ledger.recorded("baseline file") == file_digest(path)
+    if not is_saved:
+        with whole_file(path) as aside:
+            plan.model.save(aside)
+        ledger.record("baseline file", file_digest(path))
 
 
 def _run_plain(plan, runner):
@@ -108,6 +116,8 @@ def _run_plain(plan, runner):
     runner.run({PLAIN: Recipe(profile=plan.profile)}, until=0, state="complete")
     plain = runner.trials[PLAIN]
     if plain.error:
+        # The cause may be gone when the search is called again.
+        runner.forget(PLAIN, until=0)
         raise ConversionError(
             f"The model cannot be quantized for {plan.profile}, so no compressed form of it can "
             f"be converted. Solve this first. Received: {plain.error}"
@@ -116,9 +126,11 @@ def _run_plain(plan, runner):
 
 
 def _space(plan, ledger, data):
-    probes = ledger.remember("probes", lambda: _probe_layers(plan, data).to_json())
+    probes = ledger.remember(
+        "probes", lambda: _probe_layers(plan, data).to_json(), Probes.from_json
+    )
     has_blocks = bool(find_blocks(DependencyGraph(plan.model)))
-    return Space.of(plan.profile, Probes.from_json(probes), plan.choices, has_blocks)
+    return Space.of(plan.profile, probes, plan.choices, has_blocks)
 
 
 def _probe_layers(plan, data):

@@ -69,9 +69,10 @@ def search(
     figures, the others from Optuna's multi-objective sampler (accuracy, bytes, time). Each
     recipe's file is measured before any training; those that break a limit are not trained. The
     better half of the others is fine-tuned with the float model as teacher, by successive halving:
-    after a ninth and a third of the epochs only the best third continues. Everything is recorded:
-    a search that was killed continues where it was when it is called again with the same
-    arguments.
+    after a ninth and a third of the epochs only the best third continues. Everything is recorded
+    in `folder`: a search that was killed continues where it was when it is called again with the
+    same arguments. Records that are damaged or deleted are found out again; those of another
+    model are refused.
 
     Args:
         build_or_model: The trained float model, a built Sequential or functional `keras.Model`,
@@ -96,7 +97,8 @@ def search(
             `"ranking"`, `"weight_quantizer"`, `"calibrator"`, `"rounding"`.
         starts: List of dicts of choices to try first, in place of those that are worked out.
         folder: Where the storage, checkpoints and files are; all workers must see it.
-        storage: URL of an Optuna storage. Default: a SQLite file in `folder`.
+        storage: URL of an Optuna storage that trials are copied to, for its dashboard. Default: a
+            SQLite file in `folder`.
         executor: `"local"`, `"ray"`, or an instance.
         batch_size: Samples in a batch that is cut from arrays.
         loss: A Keras loss or its name.
@@ -179,13 +181,23 @@ def search(
 
 def _run(plan, bar):
     """Carry out a plan: prepare, try generations, and measure the winner again."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(plan.storage, plan.fingerprint(), plan.seed)
-    clock = SearchClock(plan.budget, float(ledger.recorded("seconds") or 0.0))
+    _make(plan.folder)
+    ledger = Ledger(plan.folder, plan.storage, plan.fingerprint(), plan.seed)
+    clock = SearchClock(plan.budget, ledger.remember("seconds", lambda: 0.0, float))
     runner = TrialRunner(plan, ledger, clock, bar)
     prepared = prepare(plan, ledger, runner)
     Halving(plan, prepared, ledger, runner, clock, bar).run()
     return conclude(plan, prepared, ledger, list(runner.trials.values()), clock.spent())
+
+
+def _make(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgumentError(
+            "folder must be one that exists or can be made. "
+            f"Received: folder={str(folder)!r} ({error.strerror})"
+        ) from error
 
 
 def _built(build_or_model):

@@ -2,8 +2,8 @@
 
 import shutil
 import time
+import warnings
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras
 
@@ -16,7 +16,9 @@ from keras_compress.distilling.distillation import Distillation
 from keras_compress.post_training.calibration import calibrate
 from keras_compress.searching.objectives import device_file, keras_metric, measure
 from keras_compress.searching.one_shot import prune_at_once, round_kernels
-from keras_compress.support.files import write_atomically
+from keras_compress.searching.outcome import file_digests
+from keras_compress.searching.trial_folder import TrialFolder
+from keras_compress.support.files import whole_file, write_atomically
 
 
 def run(job, context):
@@ -31,17 +33,17 @@ def run(job, context):
         file: before training and at the end of it.
     """
     begin = time.perf_counter()
-    figures = _TrialRun(job, context).figures()
+    folder = TrialFolder(job, context.search)
+    with folder.in_use():
+        figures = _TrialRun(job, context, folder).figures()
     keras.utils.clear_session(free_memory=True)
     return {**figures, "epochs": job.until, "seconds": time.perf_counter() - begin}
 
 
 class _TrialRun:
-    def __init__(self, job, context):
+    def __init__(self, job, context, folder):
         self._job, self._recipe, self._tuning = job, job.recipe, context.tuning
-        self._folder = Path(job.folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._backup = self._folder / "backup"
+        self._folder, self._backup = folder.path, folder.backup
         self._validation = context.validation
         # First of all: data that is shuffled anew gives the samples of this seed.
         keras.utils.set_random_seed(self._tuning.seed)
@@ -112,20 +114,28 @@ class _TrialRun:
         if file != converted.content:
             write_atomically(self._folder / f"{name}_dense.tflite", converted.content)
         if name == "model" or self._job.number < 0 or not self._tuning.epochs:
-            model.save(self._folder / f"{name}.keras")
-        return {"accuracy": objectives.accuracy, "objectives": objectives.to_json()}
+            with whole_file(self._folder / f"{name}.keras") as aside:
+                model.save(aside)
+        names = [f"{name}{ending}" for ending in (".tflite", "_dense.tflite", ".keras")]
+        return {
+            "accuracy": objectives.accuracy,
+            "objectives": objectives.to_json(),
+            "files": file_digests(self._folder, names),
+        }
 
     def _without_channels(self):
         """Remove channels once: later pieces of the trial take the model from its folder."""
         if not self._recipe.removes:
             return self._teacher
         path = self._folder / "smaller.keras"
-        if not path.exists():
-            data = self._data.samples(self._tuning.scored)
-            model = smaller(self._teacher, self._recipe, data, self._tuning.loss)
-            unfinished = self._folder / "unfinished.keras"
-            model.save(unfinished)
-            unfinished.replace(path)
+        if path.exists():
+            try:
+                return keras.saving.load_model(path, compile=False)
+            except Exception as error:  # whatever a damaged archive raises
+                warnings.warn(f"{path} is damaged and made again ({error})", stacklevel=2)
+        data = self._data.samples(self._tuning.scored)
+        with whole_file(path) as aside:
+            smaller(self._teacher, self._recipe, data, self._tuning.loss).save(aside)
         return keras.saving.load_model(path, compile=False)
 
     def _samples(self):

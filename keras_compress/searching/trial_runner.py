@@ -4,6 +4,8 @@ import dataclasses
 
 from keras_compress.searching.jobs import Job
 from keras_compress.searching.objectives import Objectives
+from keras_compress.searching.outcome import files_are_whole, problem
+from keras_compress.searching.records import as_json
 from keras_compress.searching.trial import PLAIN, Trial
 
 
@@ -45,6 +47,10 @@ class TrialRunner:
         """Change the state of a trial."""
         self.trials[number] = dataclasses.replace(self.trials[number], state=state)
 
+    def forget(self, number, until):
+        """Remove the outcome of a trial up to an epoch, so that the next search tries it again."""
+        self._ledger.forget(_key(self._job(number, self.trials[number].recipe, until)))
+
     def expected_seconds(self, until):
         """Return the seconds that a trial takes up to an epoch; 0 before any was trained."""
         trained = [trial for trial in self.trials.values() if trial.epochs]
@@ -56,14 +62,30 @@ class TrialRunner:
 
     def _outcomes(self, jobs):
         """Run what is not recorded; return (job, outcome) in the order of the jobs."""
-        keys = {job: f"trial {job.number} epoch {job.until}" for job in jobs}
-        missing = [job for job in jobs if self._ledger.recorded(keys[job]) is None]
+        outcomes = {job: self._recorded(job) for job in jobs}
+        missing = [job for job in jobs if outcomes[job] is None]
         if missing:
             for job, outcome in self._plan.executor.run(missing, self._context):
-                self._ledger.record(keys[job], outcome)
-                self._ledger.record("seconds", self._clock.spent())
-                self._bar.update(self._clock.spent(), max(job.number + 1, 0))
-        return [(job, self._ledger.recorded(keys[job])) for job in jobs]
+                outcomes[job] = self._record(job, outcome)
+        return [(job, outcomes[job] or {"error": problem(None)}) for job in jobs]
+
+    def _recorded(self, job):
+        """Return the outcome that was recorded, if it is this recipe's and its files are whole."""
+        outcome = self._ledger.recorded(_key(job))
+        if outcome is None or problem(outcome):
+            return None
+        is_same = outcome.get("recipe", _described(job)) == _described(job)
+        return (
+            outcome if is_same and files_are_whole(job.folder, outcome.get("files", {})) else None
+        )
+
+    def _record(self, job, outcome):
+        incomplete = problem(outcome)
+        outcome = {"error": incomplete} if incomplete else dict(outcome)
+        self._ledger.record(_key(job), {**outcome, "recipe": _described(job)})
+        self._ledger.record("seconds", self._clock.spent())
+        self._bar.update(self._clock.spent(), max(job.number + 1, 0))
+        return outcome
 
     def _after(self, job, outcome, state):
         """Return the trial as it is after a job."""
@@ -84,3 +106,12 @@ class TrialRunner:
             seconds=outcome["seconds"] + (before.seconds if before else 0.0),
             folder=job.folder,
         )
+
+
+def _key(job):
+    return f"trial {job.number} epoch {job.until}"
+
+
+def _described(job):
+    """Return the recipe as it is when it has been written down."""
+    return as_json(job.recipe.to_json())

@@ -34,6 +34,9 @@ _FOLDER_NAME = re.compile(_FOLDER + r"[a-z0-9_]{8}")
 _OPEN_FILES = ("/dev/fd/", "/dev/stdout", "/dev/stderr", "/proc/")
 _LONGEST_NAME = 255
 _ATTEMPTS = 100
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# A disk with less room is full: an error on it that does not say so is due to that.
+_LEAST_BYTES = 2**14
 _READER_S = 10.0
 _POLL_S = 0.02
 
@@ -78,8 +81,8 @@ def whole_file(path):
         file.
 
     Raises:
-        InvalidArgumentError: The path is a folder, no file can be created there, or nobody reads
-            the pipe.
+        InvalidArgumentError: The path is a folder, no file can be created there, the disk is full,
+            or nobody reads the pipe.
 
     Example:
         >>> with whole_file("model.txt") as aside:
@@ -88,7 +91,8 @@ def whole_file(path):
         'all well'
     """
     path = Path(path)
-    if path.is_dir():
+    # Path.is_dir raises an error for names that are too long.
+    if os.path.isdir(path):
         raise InvalidArgumentError(f"The path must be that of a file. Received: the folder {path}")
     if is_stream(path):
         with temporary_folder() as folder:
@@ -106,6 +110,9 @@ def _replaced(path):
     """Provide a file beside a regular one, and put it in its place at the end."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # A name that is too long shows here, not once the file is written.
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)
         _remove_left_over(path)
         handle, aside = _make_locked(lambda: _make_aside(path))
     except OSError as error:
@@ -120,9 +127,14 @@ def _replaced(path):
         with contextlib.suppress(FileNotFoundError):
             os.chmod(aside, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise InvalidArgumentError(
+                "The disk must have space for the file: free some, or give another path. "
+                f"Received: {path} ({error.strerror})"
+            ) from error
         raise
     finally:
         os.close(handle)
@@ -135,6 +147,10 @@ def temporary_folder():
     Yields:
         The folder's path as a `pathlib.Path`.
 
+    Raises:
+        InvalidArgumentError: The folder for temporary files does not exist, is full, or has a name
+            that is not UTF-8, which TensorFlow cannot open.
+
     Example:
         >>> with temporary_folder() as folder:
         ...     folder.is_dir()
@@ -144,17 +160,38 @@ def temporary_folder():
     """
     _remove_left_over_folders()
     try:
+        tempfile.gettempdir().encode()
         handle, folder = _make_locked(_make_folder)
     except OSError as error:
-        raise InvalidArgumentError(
-            "The folder for temporary files must exist and have space: set TMPDIR to another one. "
-            f"Received: {tempfile.gettempdir()} ({error.strerror})"
-        ) from error
+        raise _unusable_temporary(error.strerror) from error
+    except UnicodeEncodeError as error:
+        raise _unusable_temporary("its name is not UTF-8") from error
     try:
         yield Path(folder)
+    except Exception as error:  # TensorFlow has errors of its own for a full disk
+        if _is_full(folder, error):
+            raise _unusable_temporary(os.strerror(errno.ENOSPC)) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+def _unusable_temporary(reason):
+    return InvalidArgumentError(
+        "The folder for temporary files must exist, have space and a name in UTF-8: set TMPDIR to "
+        f"another one. Received: {tempfile.gettempdir()!r} ({reason})"
+    )
+
+
+def _is_full(folder, error):
+    """Return whether an error says that a folder's disk is full, or the disk is."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    if any(os.strerror(number) in str(error) for number in _FULL):
+        return True
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _LEAST_BYTES
 
 
 def is_stream(path):

@@ -19,6 +19,7 @@ from typing import Any
 
 from keras_compress.support import messages
 
+_CHILD = "keras_compress.support._child"
 _POLL_S = 0.02
 # Fraction of its idle time in which a child may get a job: later it might be about to end itself.
 _FRESH = 0.75
@@ -223,7 +224,8 @@ class Child:
     """A module that runs jobs one after the other in a separate process.
 
     It receives jobs as messages (`support/messages.py`) on its standard input and ends when that is
-    closed, so that it does not outlive this process. As a context manager, it ends with the block.
+    closed. On Linux it ends with this process even while C++ keeps it busy (`support/_child.py`).
+    As a context manager, it ends with the block.
 
     Args:
         module: Name of the module, which is run with `python_command`.
@@ -254,13 +256,20 @@ class Child:
         self.is_reusable = False
         self._owner = os.getpid()
         self._log = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - `end` closes it
-        self._process = subprocess.Popen(
-            python_command(module, *arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE if answers else self._log,
-            stderr=self._log,
-            env=child_environment() if environment is None else environment,
-        )
+        # Nothing is ever written to it: the child sees that it is closed.
+        lifeline, end = os.pipe()
+        self._lifeline = os.fdopen(end, "wb", buffering=0)
+        try:
+            self._process = subprocess.Popen(
+                python_command(_CHILD, str(lifeline), module, *arguments),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if answers else self._log,
+                stderr=self._log,
+                env=child_environment() if environment is None else environment,
+                pass_fds=(lifeline,) if sys.platform == "linux" else (),
+            )
+        finally:
+            os.close(lifeline)
 
     @property
     def pid(self) -> int:
@@ -356,7 +365,7 @@ class Child:
         if self._owner != os.getpid():
             return
         self.kill(grace_s=0)
-        for stream in (self._process.stdin, self._process.stdout, self._log):
+        for stream in (self._process.stdin, self._process.stdout, self._log, self._lifeline):
             # Buffered bytes for a dead process can no longer be written.
             with contextlib.suppress(BrokenPipeError):
                 if stream is not None:

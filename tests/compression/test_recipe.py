@@ -92,3 +92,10 @@ def test_zeros_grow_layer_by_layer_in_fit():
 def test_ranges_are_seen_before_they_are_fixed_however_short_the_training(steps):
     for callback in kc.recipe_callbacks(kc.Recipe(clusters=16), steps):
         assert callback.begin_step < callback.freeze_step
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "latin.toml").write_bytes(b"# \xff")
+    for path in (tmp_path / "missing.toml", tmp_path, tmp_path / "latin.toml"):
+        with pytest.raises(InvalidArgumentError, match="must be a readable TOML file"):
+            kc.Recipe.of(path)

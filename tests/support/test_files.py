@@ -1,5 +1,6 @@
 """files.py: whole or not at all."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -95,3 +96,42 @@ with temporary_folder() as folder:
         with temporary_folder():
             assert living.is_dir()
     assert os.listdir(tmp_path) == ["keras_compress_tmp_data_of_mine"]
+
+
+@pytest.mark.parametrize("length", [240, 255, 256, 300])
+def test_a_name_is_written_or_refused_by_its_length_alone(tmp_path, length):
+    path = tmp_path / ("n" * (length - 4) + ".txt")
+    if length <= 255:
+        assert write_atomically(path, "whole").read_text() == "whole"
+        return
+    with pytest.raises(InvalidArgumentError, match="File name too long"):
+        write_atomically(path, "whole")
+
+
+ERRORS = {
+    "of Python": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    "of a quota": OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    "of TensorFlow": RuntimeError("saved_model.pb.tmp541c; No space left on device [Op:SaveV2]"),
+}
+
+
+@pytest.mark.parametrize("error", ERRORS.values(), ids=list(ERRORS))
+def test_a_full_disk_is_named_with_the_way_out(tmp_path, error):
+    with pytest.raises(InvalidArgumentError, match="set TMPDIR to another one"), temporary_folder():
+        raise error
+    if isinstance(error, OSError):
+        refused = pytest.raises(InvalidArgumentError, match="The disk must have space.*file.txt")
+        with refused, whole_file(tmp_path / "file.txt"):
+            raise error
+        assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_pass_a_temporary_folder():
+    with pytest.raises(KeyError), temporary_folder():
+        raise KeyError
+
+
+def test_a_folder_for_temporary_files_that_is_not_utf8_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    with pytest.raises(InvalidArgumentError, match="its name is not UTF-8"), temporary_folder():
+        pass

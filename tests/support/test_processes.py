@@ -15,7 +15,7 @@ from keras_compress.support import processes
 from keras_compress.support.processes import Child, Pool
 
 WORKER = """
-import os, sys, time
+import ctypes, os, sys, time
 from keras_compress.support.messages import answer_stream, receive, send
 
 answers = answer_stream()
@@ -29,6 +29,8 @@ while True:
     if "open" in message:
         fifo = open(message["open"], "w")
         print("ready", file=fifo, flush=True)
+    if "keep busy" in message:
+        ctypes.PyDLL(None).sleep(3600)  # in C, without releasing Python's lock
     if "signal" in message:
         os.kill(os.getpid(), message["signal"])
     if "exit" in message:
@@ -235,6 +237,27 @@ def test_a_waiting_child_ends_with_its_parent(tmp_path, ending):
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     script = PARENT + f"use(open={str(fifo)!r})\nprint('ready', flush=True)\nsys.stdin.read()\n"
+    assert_child_ends(script, reader, ending)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SIGIO of pipes is Linux'")
+@pytest.mark.parametrize("ending", ["killed", "done"])
+def test_a_child_that_c_code_keeps_busy_ends_with_its_parent(tmp_path, ending):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    script = PARENT + (
+        "child = Child('the_worker')\n"
+        f"child.send({{'open': {str(fifo)!r}, 'keep busy': True}})\n"
+        "print('ready', flush=True)\nsys.stdin.read()\n"
+    )
+    assert_child_ends(script, reader, ending)
+
+
+def assert_child_ends(script, reader, ending):
+    """Run a parent until its child has opened a pipe for writing; end it, and await the child."""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
@@ -242,11 +265,11 @@ def test_a_waiting_child_ends_with_its_parent(tmp_path, ending):
         env=processes.child_environment(),
     ) as parent:
         assert parent.stdout.readline() == b"ready\n"
+        poll.poll(60_000)
         assert os.read(reader, 100) == b"ready\n"
         if ending == "killed":
             parent.kill()
     # Nobody writes to it any more: the child, which held it open, has ended.
-    poll = select.poll()
     poll.register(reader, 0)
     assert poll.poll(60_000) == [(reader, select.POLLHUP)]
     os.close(reader)

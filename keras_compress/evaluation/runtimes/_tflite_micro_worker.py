@@ -5,6 +5,7 @@ is a file that both processes read, because TFLite Micro explains there why it r
 """
 
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -24,6 +25,14 @@ class Worker:
 
     def __init__(self):
         self._interpreter: Any = None  # a TFLite Micro interpreter once a file is open
+        self.seconds = 0.0
+
+    def restart_timer(self):
+        """Restart the limit on the time without progress.
+
+        The signal has no handler, so that it ends the process, whatever C++ is doing.
+        """
+        signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def open(self, arrays, arena_bytes):
         """Open a file; double the arena until it is large enough."""
@@ -43,6 +52,7 @@ class Worker:
         """Run the invocations one by one; stack the results of each output."""
         results, seconds = [], []
         for start in range(0, len(arrays[0]), rows):
+            self.restart_timer()
             if stateful:
                 self._interpreter.reset()
             began = time.perf_counter()
@@ -77,10 +87,14 @@ def serve(requests, answers):
         except EOFError:
             return
         start = _log_size()
+        worker.seconds = message.pop("seconds")
+        worker.restart_timer()
         try:
             send(answers, *getattr(worker, message.pop("do"))(arrays, **message))
         except (RuntimeError, ValueError, IndexError) as error:
             send(answers, {"error": f"{error}. {_log_since(start)}"})
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def main():

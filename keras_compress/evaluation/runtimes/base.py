@@ -14,6 +14,9 @@ import numpy as np
 from keras_compress.errors import EvaluationError
 from keras_compress.tflite.model import Model
 
+# Longest time for which a file may run in another process without progress.
+SECONDS_WITHOUT_PROGRESS = 600.0
+
 
 @dataclasses.dataclass(frozen=True)
 class TensorDetails:

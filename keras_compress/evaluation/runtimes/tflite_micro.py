@@ -1,10 +1,12 @@
 """TFLite Micro: the interpreter that a microcontroller runs, in a child process."""
 
 import re
+import signal
 from collections.abc import Sequence
 
 import numpy as np
 
+from keras_compress.evaluation.runtimes import base
 from keras_compress.evaluation.runtimes.base import Runtime
 from keras_compress.support import processes
 from keras_compress.tflite.model import Model
@@ -20,8 +22,9 @@ class TFLiteMicro(Runtime):
     """The `tflite-micro` wheel's interpreter, with the reference kernels.
 
     It can abort its process on a file that it does not support, so it runs in a child process,
-    where an abort becomes an `EvaluationError`. One invocation uses one thread; an evaluation
-    uses more cores by opening the file several times.
+    where an abort becomes an `EvaluationError`, and so does an invocation that takes longer than
+    `base.SECONDS_WITHOUT_PROGRESS`. One invocation uses one thread; an evaluation uses more cores
+    by opening the file several times.
     """
 
     priority = 3
@@ -71,7 +74,8 @@ class TFLiteMicro(Runtime):
 
     def _request(self, what, arrays=(), **fields):
         try:
-            self._child.send({"do": what, **fields}, arrays)
+            limit = {"seconds": base.SECONDS_WITHOUT_PROGRESS}
+            self._child.send({"do": what, **limit, **fields}, arrays)
             answer, results = self._child.receive()
         except (OSError, EOFError):
             reason = self._end_reason()
@@ -85,5 +89,8 @@ class TFLiteMicro(Runtime):
 
     def _end_reason(self):
         """Return how the child ended, and the last output of TFLite Micro."""
-        reason = processes.exit_reason(self._child.kill())
+        code = self._child.kill()
+        if code == -signal.SIGALRM:
+            return f"it made no progress within {base.SECONDS_WITHOUT_PROGRESS:g} seconds"
+        reason = processes.exit_reason(code)
         return f"it ended its process ({reason}). {self._child.output()[-_LAST_CHARACTERS:]}"

@@ -6,6 +6,9 @@ import pytest
 from keras_compress.errors import EvaluationError
 from keras_compress.evaluation import runtimes
 from keras_compress.evaluation.quantization import quantize
+from keras_compress.evaluation.runtimes import base
+from keras_compress.exporting.micro.arena_size import arena_size
+from keras_compress.tflite import flatbuffer
 
 
 def run(content, runtime, images, count=20):
@@ -109,3 +112,9 @@ def test_openvino_is_kept_from_16_bits(files, images):
     pytest.importorskip("openvino", reason="openvino is not installed")
     with pytest.raises(EvaluationError, match="16-bit activations"):
         run(files.int16x8, "openvino", images)
+
+
+def test_micro_has_a_limit_on_time_wherever_it_runs(files, monkeypatch):
+    monkeypatch.setattr(base, "SECONDS_WITHOUT_PROGRESS", 1e-6)
+    with pytest.raises(EvaluationError, match="made no progress within 1e-06 seconds"):
+        arena_size(flatbuffer.read(files.int8))
