@@ -6,6 +6,7 @@ of them belongs in a model's file.
 
 import contextlib
 import os
+import traceback
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -140,6 +141,9 @@ def _damage_explained(origin):
     except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         # h5py raises errors of many types on bad bytes.
         reason = " ".join(str(error).split())[:300]
+        # Frames hold a property list of HDF5. If the error is kept until Python has ended, HDF5
+        # frees the list then, calls back into Python, and the process crashes.
+        traceback.clear_frames(error.__traceback__)
         raise InvalidArgumentError(
             f"The HDF5 file is damaged or not a Keras model: {reason} Received: {origin}"
         ) from error

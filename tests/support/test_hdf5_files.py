@@ -1,6 +1,8 @@
 """HDF5 files whose values are all inside pass the check; others are refused with what they hold."""
 
 import io
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -60,3 +62,18 @@ def test_damage_is_explained_in_one_line(tmp_path):
         with pytest.raises(InvalidArgumentError, match="damaged or not a Keras model") as caught:
             hdf5_files.check_stream(io.BytesIO(content[:cut]), cut, "a file")
         assert "\n" not in str(caught.value)
+
+
+def test_an_error_that_is_kept_until_the_end_of_python_ends_it_well():
+    program = (
+        "import gc, io\n"
+        "from keras_compress.support import hdf5_files\n"
+        "gc.disable()\n"
+        "try:\n"
+        "    hdf5_files.check_stream(io.BytesIO(b'short'), 5, 'a file')\n"
+        "except ValueError as error:\n"
+        "    error.itself = error\n"
+        "gc.freeze()  # as if something else held it\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
