@@ -31,14 +31,19 @@ class Batches(keras.utils.PyDataset):
         return X[rows], Y[rows]
 
 
+def each_batch():
+    """Yield the batches once: Keras before 3.10 iterates a PyDataset for ever."""
+    return (Batches()[step] for step in range(STEPS))
+
+
 def generator():
     while True:
-        yield from Batches()
+        yield from each_batch()
 
 
 def unknown_dataset():
     signature = (tf.TensorSpec((None, 6)), tf.TensorSpec((None, 8)))
-    return tf.data.Dataset.from_generator(lambda: iter(Batches()), output_signature=signature)
+    return tf.data.Dataset.from_generator(each_batch, output_signature=signature)
 
 
 def loader():
@@ -62,7 +67,10 @@ KNOWN = {
 UNKNOWN = {
     "tf.data of unknown length": lambda: {"x": unknown_dataset()},
     # Keras takes all that it yields for one epoch.
-    "generator": lambda: {"x": (batch for _ in range(EPOCHS) for batch in Batches()), "epochs": 1},
+    "generator": lambda: {
+        "x": (batch for _ in range(EPOCHS) for batch in each_batch()),
+        "epochs": 1,
+    },
 }
 
 
