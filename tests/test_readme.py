@@ -79,6 +79,24 @@ def test_it_is_read_in_minutes():
     assert results.count("\n| ") <= 2 + 5
 
 
+@pytest.mark.parametrize(
+    ("page", "translation"),
+    [
+        ("README.md", "README.zh.md"),
+        ("docs/getting_started.md", "docs/getting_started.zh.md"),
+    ],
+)
+def test_translations_have_the_same_code_and_figures(page, translation):
+    blocks, rows = (
+        [
+            re.findall(pattern, (ROOT / path).read_text(), re.DOTALL | re.MULTILINE)
+            for path in (page, translation)
+        ]
+        for pattern in (r"```.*?```", r"^\| resnet8.*?$")
+    )
+    assert blocks[0] == blocks[1] and rows[0] == rows[1]
+
+
 COMMANDS = sorted(set(re.findall(r"`((?:make|keras-compress|python) [^`]+)`", README)))
 
 
@@ -147,8 +165,9 @@ def test_tables_of_figures_are_those_of_the_results():
 
 
 def test_links_lead_to_files_and_the_picture_is_small():
-    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", README):
-        assert "://" in link or (ROOT / link).is_file(), link
+    for text in (README, (ROOT / "README.zh.md").read_text()):
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+            assert "://" in link or (ROOT / link).is_file(), link
     assert (ROOT / "docs/images/report.png").stat().st_size < 150_000
 
 
