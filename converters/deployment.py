@@ -18,6 +18,7 @@ from keras_compress.converters.promises import (
     deployed_kernel,
     deployed_kernels,
 )
+from keras_compress.converters.trained_lstm import TrainedLstm
 from keras_compress.errors import ConversionError
 from keras_compress.graph.graph import Value, all_layers, trace
 from keras_compress.graph.replay import rebuild
@@ -25,6 +26,7 @@ from keras_compress.lowering.attention_layers import AttentionProjection
 from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer, arguments_of_layer
+from keras_compress.wrappers.compressed_lstm import CellRange, CompressedLstm
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phase import Phase
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
@@ -118,10 +120,14 @@ def prepare(model, batch_size=1, ranges=True):
         quantized=bool(quantizers),
         kernels=deployed_kernels(wrappers, steps),
         input_ranges=_input_ranges(model),
-        activation_bits=quantizers[0].bits if quantizers else None,
+        activation_bits=_activation_bits(quantizers),
         per_channel=_common_granularity(wrappers, dense=False),
         per_channel_dense=_common_granularity(wrappers, dense=True),
     )
+
+
+def _activation_bits(quantizers):
+    return next((q.bits for q in quantizers if not isinstance(q, CellRange)), None)
 
 
 def _stripped(model, graph, wrappers):
@@ -206,6 +212,9 @@ def _deployed_model(graph, batch_size, ranges, input_steps):
             if not ranges or operation.stores_nothing(kwargs):
                 return args[0]
             return _fixed(operation, copies.free_name(operation.name))(args[0])
+        if isinstance(operation, CompressedLstm) and ranges:
+            place = copies.custom(operation, lambda name: TrainedLstm(operation, name))
+            return place(args[0])
         if isinstance(operation, CompressedLayer) and not _is_rounded(operation):
             return copies.stripped(operation)(args[0], **arguments_of_layer(kwargs))
         if isinstance(operation, CompressedLayer):

@@ -11,7 +11,6 @@
 """
 
 import copy
-import math
 from collections.abc import Mapping
 
 import keras
@@ -19,18 +18,17 @@ import numpy as np
 
 from keras_compress.converters.rewrites.base import Rewritten
 from keras_compress.converters.rewrites.fused_lstm import OPERATOR
-from keras_compress.converters.sequence_lstm import GATE_NAMES, SequenceLstm
+from keras_compress.converters.sequence_lstm import SequenceLstm
 from keras_compress.errors import ConversionError
 from keras_compress.graph.graph import Call, Graph, trace
 from keras_compress.graph.replay import replay
+from keras_compress.lowering.recurrent_layers import GATE_NAMES
+from keras_compress.quantization.lstm_rounding import CELL_LEVELS, cell_limit
 from keras_compress.tflite import operators
 from keras_compress.tflite._reader import schema
 from keras_compress.tflite.editor import pack, unpack
 from keras_compress.tflite.operators import OperandRole
 
-# The bits before the point of the 16 of a cell state, as kernels accept them.
-_FEWEST_INTEGER_BITS, _MOST_INTEGER_BITS = 0, 6
-_LEVELS = 2**15
 # Of an int32, half is left to what is added to the bias.
 _LARGEST_BIAS = 2**30
 _BATCH = 64
@@ -179,9 +177,8 @@ class _File:
     def widen_cell(self, operator, largest):
         """Let the cell state hold a value, and limit it to the end of its grid."""
         _, cell = self._tensors(operator, OperandRole.STATE)
-        bits = math.ceil(math.log2(largest)) if largest > 0 else _FEWEST_INTEGER_BITS
-        limit = 2.0 ** min(max(bits, _FEWEST_INTEGER_BITS), _MOST_INTEGER_BITS)
-        cell.quantization.scale = np.array([limit / _LEVELS], np.float32)
+        limit = cell_limit(largest)
+        cell.quantization.scale = np.array([limit / CELL_LEVELS], np.float32)
         operator.builtinOptions.cellClip = limit
 
     def fit_biases(self, operator, gates):

@@ -4,16 +4,12 @@ import keras
 
 from keras_compress.converters.engines.base import Engine
 from keras_compress.converters.fused_lstm_file import lstms
-from keras_compress.converters.rewrites.fused_lstm import (
-    HIDDEN_STEPS,
-    STATEFUL,
-    FusedLstm,
-    directions,
-    obstacle,
-)
+from keras_compress.converters.rewrites.fused_lstm import FusedLstm
+from keras_compress.converters.trained_lstm_file import trained_lstms
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import ConversionError
 from keras_compress.graph.graph import trace
+from keras_compress.lowering.recurrent import HIDDEN_STEPS, STATEFUL, directions, obstacle
 
 _REWRITE = "fused_lstm"
 _UNROLL = "Build it with unroll=True (the weights stay the same)"
@@ -72,7 +68,8 @@ def state_warnings(model: keras.Model) -> tuple[str, ...]:
     Returns:
         Tuple of at most one sentence.
     """
-    calls = [call for calls in lstms(trace(model)).values() for call in calls]
+    by_layer = (*lstms(trace(model)).values(), *trained_lstms(model).values())
+    calls = [call for calls in by_layer for call in calls]
     names = dict.fromkeys("/".join((*call.scope, call.name)) for call in calls)
     if not names:
         return ()

@@ -8,9 +8,6 @@ import numpy as np
 from keras_compress.converters.fused_lstm_tensorflow import GATES, sequence_lstm
 from keras_compress.support.types import Tensor
 
-# TFLite's names for the gates, in Keras' order and in that of the operator's inputs.
-GATE_NAMES = ("input", "forget", "cell", "output")
-
 
 class SequenceLstm(keras.layers.Layer):
     """Computes the same as an LSTM with its default activations, and is one operator in the file.

@@ -15,6 +15,7 @@ from keras_compress.converters import (
     fused_lstm_file,
     keras2,
     missing_ranges,
+    trained_lstm_file,
     trial_run,
 )
 from keras_compress.converters.converted_model import ConvertedModel
@@ -28,6 +29,7 @@ from keras_compress.converters.promises import expected_zeros
 from keras_compress.converters.range_warnings import range_warnings
 from keras_compress.converters.recurrent_layers import refuse_loops, state_warnings
 from keras_compress.converters.rewriting import rewrite
+from keras_compress.converters.trained_lstm_file import trained_lstms
 from keras_compress.converters.verification import (
     read_back,
     require,
@@ -146,7 +148,7 @@ def convert(
     if calibration is not None:
         calibration = file_inputs.with_whole_ranges(calibration, melted.ranges)
     trial_run.prepare()
-    carried = [k for k in deployable.kernels if k.has_scales_of_its_own or k.has_one_scale]
+    carried = _carried(deployable)
     zeros = expected_zeros(deployable)
     with temporary_folder() as folder:
         path = os.path.join(folder, "saved_model")
@@ -158,6 +160,7 @@ def convert(
             content = fused_lstm_file.finish(
                 content, deployable.model, exported.scopes, calibration
             )
+            content = trained_lstm_file.write(content, deployable, exported.scopes)
             if options.has_integer_weights and carried:
                 content = carry_scales(content, carried, int4=target.int4)
             emitted = read_back(
@@ -238,6 +241,16 @@ def _rewrite(deployable, target, allow_float, engine):
         for part in (kernel.cut(GATES) if kernel.layer in fused else (kernel,))
     )
     return dataclasses.replace(deployable, model=result.model, kernels=kernels), result.rewritten
+
+
+def _carried(deployable):
+    """Return the kernels whose grids are written into the file once the converter has made it."""
+    lstms = {layer.wrapper_name for layer in trained_lstms(deployable.model)}
+    return [
+        kernel
+        for kernel in deployable.kernels
+        if kernel.layer not in lstms and (kernel.has_scales_of_its_own or kernel.has_one_scale)
+    ]
 
 
 def _is_chance(findings):

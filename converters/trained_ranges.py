@@ -8,7 +8,7 @@ and the operators themselves removed.
 import numpy as np
 
 from keras_compress.tflite import flatbuffer, operators
-from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.editor import drop_unused_tensors, pack, rename_tensors, unpack
 from keras_compress.tflite.operators import OperandRole
 
 # Operators whose output holds the values of their input, in another shape or order.
@@ -44,8 +44,8 @@ def take_ranges(content):
     removed = {operator.index for pair in pairs for operator in pair}
     (edited,) = model.subgraphs
     edited.operators = [op for index, op in enumerate(edited.operators) if index not in removed]
-    _rename(model, lambda index: sources.get(index, index))
-    _drop_unused_tensors(model)
+    rename_tensors(model, lambda index: sources.get(index, index))
+    drop_unused_tensors(model)
     content = pack(model)
     _share_ranges(flatbuffer.read(content).subgraphs[0], ranges)
     return content, ranges
@@ -75,32 +75,3 @@ def _ends(tensor):
     info = np.iinfo(tensor.dtype.numpy)
     ends = np.array([info.min, info.max], np.float64) - tensor.zero_points[0]
     return tuple((ends * tensor.scales[0]).tolist())
-
-
-def _drop_unused_tensors(model):
-    (graph,) = model.subgraphs
-    used = {*graph.inputs, *graph.outputs}
-    for operator in graph.operators:
-        used |= {*operator.inputs, *operator.outputs, *_listed(operator.intermediates)}
-    kept = sorted(int(index) for index in used if index >= 0)
-    new_indices = {-1: -1, **{index: new_index for new_index, index in enumerate(kept)}}
-    _rename(model, new_indices.__getitem__)
-    graph.tensors = [graph.tensors[index] for index in kept]
-
-
-def _rename(model, new_index):
-    """Replace each reference to a tensor by the index that a function returns for it."""
-    (graph,) = model.subgraphs
-    for holder in (graph, *graph.operators):
-        for field in ("inputs", "outputs", "intermediates"):
-            indices = getattr(holder, field, None)
-            if indices is not None:
-                renamed = [new_index(int(index)) for index in indices]
-                setattr(holder, field, np.array(renamed, np.int32))
-    for signature in _listed(model.signatureDefs):
-        for entry in (*_listed(signature.inputs), *_listed(signature.outputs)):
-            entry.tensorIndex = new_index(entry.tensorIndex)
-
-
-def _listed(values):
-    return () if values is None else values

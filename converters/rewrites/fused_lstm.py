@@ -9,13 +9,10 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten, lacks
 from keras_compress.converters.sequence_lstm import SequenceLstm
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.graph.graph import Call
-from keras_compress.graph.implicit_masks import hides_steps
+from keras_compress.lowering.recurrent import RECURRENT, directions, obstacle
 from keras_compress.support.types import Tensors
 
 OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
-# What stands in the way and has a way out of its own.
-STATEFUL = "stateful=True"
-HIDDEN_STEPS = "Masking or Embedding(mask_zero=True) hides steps from it"
 _MERGES: dict[str | None, Callable[[list], Any]] = {
     "concat": lambda both: keras.ops.concatenate(both, axis=-1),
     # keras.ops.add takes an array with a batch of 1 for a bias, and reshapes it.
@@ -33,7 +30,7 @@ class FusedLstm(Rewrite):
     with `unroll=True` stays unrolled: its file keeps no state from one run to the next.
     """
 
-    layers = (keras.layers.RNN, keras.layers.Bidirectional)
+    layers = RECURRENT
     serves_shared = True
     keeps_weights = True
 
@@ -54,46 +51,6 @@ class FusedLstm(Rewrite):
         if layer not in self._made:
             self._made[layer] = _rewritten(layer)
         return self._made[layer]
-
-
-def directions(layer: keras.layers.Layer) -> tuple[keras.layers.RNN, ...]:
-    """Return the recurrent layers of a layer: itself, or both directions of a Bidirectional."""
-    if isinstance(layer, keras.layers.Bidirectional):
-        return layer.forward_layer, layer.backward_layer
-    return (layer,)
-
-
-def obstacle(call: Call) -> str | None:
-    """Return why a recurrent layer cannot be one operator.
-
-    Args:
-        call: A call of an `RNN` or a `Bidirectional`.
-
-    Returns:
-        What stands in the way, `None` if nothing does.
-    """
-    reasons = (_of_layer(layer) for layer in directions(call.operation))
-    return next(filter(None, (*reasons, _of_call(call))), None)
-
-
-def _of_layer(layer) -> str | None:
-    if type(layer) not in (keras.layers.LSTM, keras.layers.RNN):
-        return f"TFLite has no operator for a {type(layer).__name__}"
-    if type(layer.cell) is not keras.layers.LSTMCell:
-        return f"TFLite has no operator for a {type(layer.cell).__name__}"
-    for field, expected in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
-        name = getattr(getattr(layer.cell, field), "__name__", "another")
-        if name != expected:
-            return f"{field}={name!r} where the operator computes {expected}"
-    if layer.stateful:
-        return STATEFUL
-    return "return_state=True" if layer.return_state else None
-
-
-def _of_call(call) -> str | None:
-    if hides_steps(call.inputs[0]):
-        return HIDDEN_STEPS
-    return "a mask or an initial state is passed to it" if len(call.inputs) > 1 else None
 
 
 def _rewritten(layer):

@@ -14,6 +14,7 @@ from keras_compress.compression.checks import (
     check_plain,
     check_pruning,
     check_quantized,
+    check_recurrent,
     check_weights,
 )
 from keras_compress.compression.preparation import prepare
@@ -33,17 +34,20 @@ from keras_compress.lowering import whole
 from keras_compress.lowering.activation_layers import SiluProduct
 from keras_compress.lowering.attention import split_attention
 from keras_compress.lowering.lower import lower
+from keras_compress.lowering.recurrent import split_recurrent
+from keras_compress.lowering.recurrent_layers import LstmSteps
 from keras_compress.lowering.whole_activations import WholeActivations
 from keras_compress.pruning.criteria.base import Criterion
 from keras_compress.pruning.patterns.base import Pattern
 from keras_compress.pruning.schedules.base import Schedule
 from keras_compress.quantization.quantizers.base import WeightQuantizer
 from keras_compress.quantization.range_placement import RangePlacement, place_ranges, warn_unknown
-from keras_compress.quantization.settings import Settings, resolve_settings
+from keras_compress.quantization.settings import FLOAT_BITS, Settings, resolve_settings
 from keras_compress.spec import Clustering, Pruning, Quantization
 from keras_compress.support import plugins
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer, arguments_of_layer
+from keras_compress.wrappers.compressed_lstm import LSTM_BITS, CompressedLstm
 from keras_compress.wrappers.config import (
     CRITERIA,
     INITIALIZERS,
@@ -123,13 +127,17 @@ def compress(
     check_plain(graph)
     check_weights(model, graph)
     prepare(graph)
+    settings = resolve_settings(quantization)
     parts = _split_attention(graph, pruning, quantization, clustering)
+    if settings is not None and settings.activation_bits != FLOAT_BITS:
+        check_recurrent(graph, settings.activation_bits)
+    if settings is not None and settings.activation_bits <= 8:
+        parts |= split_recurrent(graph)
     pruning = _named_by_parts(pruning, parts)
     check_pruning(graph, pruning)
     check_selection(graph, pruning, is_alone=quantization is None and clustering is None)
     clustering = _resolved_clustering(clustering)
     check_finite(model)
-    settings = resolve_settings(quantization)
     placement = None
     if settings is not None:
         settings = dataclasses.replace(
@@ -248,6 +256,10 @@ class _Compressor:
             )
         if type(layer) is keras.layers.BatchNormalization:
             return self.copies.fused(layer)
+        if isinstance(layer, LstmSteps):
+            return self.copies.custom(
+                layer, lambda name: self._wrap_lstm(layer, name, pruning, weights, clustering)
+            )
         if all(setting is None for setting in (pruning, weights, clustering, norm)):
             return self.copies.plain(layer)
         return self.copies.custom(
@@ -262,6 +274,15 @@ class _Compressor:
             pruning=pruning,
             quantization=weights,
             batch_norm=norm,
+            clustering=clustering,
+            name=name,
+        )
+
+    def _wrap_lstm(self, layer, name, pruning, weights, clustering):
+        return CompressedLstm(
+            self.copies.inner(layer),
+            pruning=pruning,
+            quantization=weights,
             clustering=clustering,
             name=name,
         )
@@ -282,8 +303,9 @@ class _Compressor:
         if self.settings.layers is not None and not self.settings.layers(layer):
             return None
         is_dense = isinstance(layer, keras.layers.Dense)
+        bits = self.settings.layer_bits.get(layer.name, self.settings.weight_bits)
         return WeightQuantization(
-            bits=self.settings.layer_bits.get(layer.name, self.settings.weight_bits),
+            bits=LSTM_BITS if isinstance(layer, LstmSteps) else bits,
             per_channel=self.settings.per_channel_dense if is_dense else self.settings.per_channel,
             quantizer=plugins.resolve(QUANTIZERS, self.settings.weight_quantizer, WeightQuantizer),
             at_run_time=self.settings.at_run_time,

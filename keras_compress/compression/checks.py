@@ -8,6 +8,7 @@ import numpy as np
 from keras_compress.errors import InvalidArgumentError, UnknownNameError, UnsupportedModelError
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers import base as layer_types
+from keras_compress.lowering.recurrent import RECURRENT, directions, training_obstacle
 from keras_compress.spec import Pruning
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 
@@ -100,6 +101,34 @@ def check_pruning(graph, pruning):
                 raise InvalidArgumentError(
                     f"pruning of layer {name!r} must be a kc.Pruning or None. Received: {spec!r}"
                 )
+
+
+def check_recurrent(graph, activation_bits):
+    """Refuse a recurrent layer that no integer file can hold as it is trained.
+
+    Raises:
+        UnsupportedModelError: A loop of such a layer would remain in the file.
+    """
+    for call in graph.calls:
+        layer = call.operation
+        if not isinstance(layer, RECURRENT):
+            continue
+        reason = training_obstacle(call)
+        if reason is None and activation_bits > 8:
+            reason = f"TFLite has no LSTM operator with {activation_bits}-bit activations"
+        # An unrolled layer is no loop: calibration quantizes it at conversion.
+        rolled = not all(part.unroll for part in directions(layer))
+        if reason is not None and (rolled or activation_bits <= 8 and _is_lstm(layer)):
+            raise UnsupportedModelError(
+                f"Quantization cannot be trained inside layer {call.name!r}: {reason}. Train "
+                "without it, with kc.compress(model, pruning=kc.Pruning()) or kc.PruningCallback, "
+                "build the layer with unroll=True (the weights stay the same), and convert "
+                "kc.strip(model) with representative_dataset=samples"
+            )
+
+
+def _is_lstm(layer):
+    return any(isinstance(part.cell, keras.layers.LSTMCell) for part in directions(layer))
 
 
 def check_known(graph, names):

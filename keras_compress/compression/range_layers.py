@@ -14,6 +14,7 @@ from keras_compress.quantization.settings import FLOAT_BITS, Settings
 from keras_compress.spec import Quantization
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.compressed_lstm import CompressedLstm
 from keras_compress.wrappers.copies import LayerCopies
 from keras_compress.wrappers.phased_normalization import PhasedNormalization
 
@@ -105,8 +106,12 @@ class RangeLayers:
             args: Arguments of its call, tensors of the new model.
 
         Returns:
-            Dict with `input_step`, to round its bias, and `output_step`; empty for other layers.
+            Dict with `input_step`, to round its bias, and `output_step`, or of an LSTM
+            `output_range`; empty for other layers.
         """
+        if isinstance(layer, CompressedLstm):
+            ends = self._layer(call.output, call.name).ends_for(args[0])
+            return {"output_range": ends, **self._bias_step(layer, call, args)}
         if _is_depthwise_in_the_file(layer, call):
             return self._input_step(call, args)
         if not isinstance(layer, CompressedLayer) or layer.quantization is None:
@@ -119,6 +124,9 @@ class RangeLayers:
         if output_range:
             steps["output_step"] = self._layer(*output_range).step_for(args[0])
         return steps
+
+    def _bias_step(self, layer, call, args):
+        return self._input_step(call, args) if layer.rounds_bias else {}
 
     def _input_step(self, call, args):
         """Return the step of a call's input, to round the shift that is a bias in the file."""

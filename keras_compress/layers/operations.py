@@ -78,6 +78,10 @@ def _role_of_upsampling(layer) -> Role:
     return Role.PASS if layer.interpolation == "nearest" else Role.SAME_SCALE
 
 
+def _role_of_merge(layer) -> Role:
+    return Role.JOIN if layer.mode == "concat" else Role.FUSABLE
+
+
 _GLOBAL = "global_pooling"
 _FLOAT_KERNEL = "its weights stay in float in training: no layer type describes them"
 _LOOP = "its steps run in a loop, whose tensors are not in the graph: convert kc.strip(model)"
@@ -145,6 +149,9 @@ LAYERS = {
     **_rows("AttentionScores AttentionContext", Role.OWN, form="matrix_product"),
     **_rows("NormalizationStep NormalizationAffine", Role.OWN),
     **_rows("SiluProduct", Role.FUSABLE, "merge", form="product"),
+    # The parts into which it splits LSTMs; `LstmSteps` itself has kernels.
+    **_rows("StepSelection", Role.PASS),
+    **_rows("DirectionMerge", _role_of_merge),
     # Left in float in training.
     **_unknown("Conv1DTranspose Conv3DTranspose", _FLOAT_KERNEL, "transposed_conv"),
     **_unknown("DepthwiseConv1D", _FLOAT_KERNEL, "depthwise_conv"),

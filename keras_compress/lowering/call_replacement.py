@@ -22,10 +22,10 @@ class CallReplacement:
         """Return the new layer `{replaced layer}_{name}`, and make it if it does not exist.
 
         Args:
-            name: Suffix of its name, which says what it does.
+            name: Suffix of its name, which says what it does; `None` for the name alone.
             make: Function from the full name to the new layer.
         """
-        full_name = f"{self._call.name}_{name}"
+        full_name = f"{self._call.name}_{name}" if name else self._call.name
         if (self._call.operation, full_name) not in self._made:
             self._made[self._call.operation, full_name] = make(full_name)
         return self._made[self._call.operation, full_name]

@@ -8,11 +8,12 @@ import keras
 from keras_compress.lowering.attention import denses
 from keras_compress.lowering.attention_layers import AttentionMask, AttentionProjection
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
+from keras_compress.lowering.recurrent_layers import DirectionMerge, LstmSteps, StepSelection
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pieces:
-    """The parts of an attention collected so far. They replace the tensors inside it.
+    """The parts of an attention or a Bidirectional so far. They replace the tensors inside it.
 
     Args:
         projections: Part -> (layer or its wrapper, its input).
@@ -35,30 +36,38 @@ def collect(operation, layer, args):
 
     Returns:
         The value to pass on; `None` if the layer is to be called as usual. At the last part
-        (`"output"`, `NormalizationAffine`) the caller restores the original layer.
+        (`is_whole`) the caller restores the original layer.
     """
-    if isinstance(layer, NormalizationStep):
+    if isinstance(layer, NormalizationStep | StepSelection):
         return args[0]
+    if isinstance(layer, LstmSteps) and layer.direction is not None:
+        return Pieces({layer.direction: (operation, args[0])})
     if isinstance(layer, AttentionProjection) and layer.part != "output":
         return Pieces({layer.part: (operation, args[0])})
     parts = [leaf for leaf in keras.tree.flatten(args) if isinstance(leaf, Pieces)]
-    if not parts or isinstance(layer, AttentionProjection):
+    if not parts or isinstance(layer, AttentionProjection | DirectionMerge):
         return None
-    pieces = Pieces(
-        {name: source for part in parts for name, source in part.projections.items()},
-        mask=next((part.mask for part in parts if part.mask is not None), None),
-        causal=any(part.causal for part in parts),
-    )
+    pieces = _joined(parts)
     if isinstance(layer, AttentionMask):
         mask = args[1] if len(args) > 1 else None
         pieces = dataclasses.replace(pieces, mask=mask, causal=layer.causal)
     return pieces
 
 
+def _joined(parts):
+    return Pieces(
+        {name: source for part in parts for name, source in part.projections.items()},
+        mask=next((part.mask for part in parts if part.mask is not None), None),
+        causal=any(part.causal for part in parts),
+    )
+
+
 def is_whole(layer):
     """Tell whether a layer is the last part of a split layer."""
+    if isinstance(layer, LstmSteps):
+        return layer.direction is None
     output = isinstance(layer, AttentionProjection) and layer.part == "output"
-    return output or isinstance(layer, NormalizationAffine)
+    return output or isinstance(layer, NormalizationAffine | DirectionMerge)
 
 
 def name(layer):
@@ -73,12 +82,19 @@ def make(layer, name):
         layer: The last part.
         name: Name of the new layer.
     """
+    return _kind(layer).from_config({**_config(layer), "name": name})
+
+
+def _kind(layer):
+    if isinstance(layer, LstmSteps | DirectionMerge):
+        return getattr(keras.layers, layer.original["class_name"])
     normalizes = isinstance(layer, NormalizationAffine)
-    kind = keras.layers.LayerNormalization if normalizes else keras.layers.MultiHeadAttention
-    return kind.from_config({**_config(layer), "name": name})
+    return keras.layers.LayerNormalization if normalizes else keras.layers.MultiHeadAttention
 
 
 def _config(layer):
+    if isinstance(layer, LstmSteps | DirectionMerge):
+        return layer.original["config"]
     return layer.normalization if isinstance(layer, NormalizationAffine) else layer.attention
 
 
@@ -87,11 +103,13 @@ def call(whole, source):
 
     Args:
         whole: The layer that `make` returned.
-        source: The argument of its last part: a tensor or `Pieces`.
+        source: The argument of its last part: a tensor, `Pieces`, or a list of them.
 
     Returns:
         Its output.
     """
+    if isinstance(source, list):  # Both directions of a Bidirectional, which read one tensor.
+        return whole(source[0].projections["forward"][1])
     if not isinstance(source, Pieces):
         return whole(source)
     query, key, value = (source.projections[part][1] for part in ("query", "key", "value"))

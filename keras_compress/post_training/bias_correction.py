@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_compress.data.types import Samples
 from keras_compress.post_training.layerwise_outputs import collect, require_calibrated, walk
+from keras_compress.wrappers.compressed_lstm import CompressedLstm
 
 
 def correct_biases(
@@ -25,7 +26,8 @@ def correct_biases(
     ReLU. The shift is larger for fewer weights per channel (depthwise) and for fewer bits.
 
     If a BatchNormalization is folded into the layer, the correction goes into its shift. A layer
-    with neither bias nor normalization is not changed.
+    with neither bias nor normalization is not changed, nor is an LSTM, whose biases are inside
+    activations.
 
     Source: Nagel et al. 2019, "Data-free quantization through weight equalization and bias
     correction", section 4.2 and appendix D (the empirical form); Finkelstein et al. 2019,
@@ -69,8 +71,11 @@ def shift_shape(wrapper):
         wrapper: A `CompressedLayer`.
 
     Returns:
-        The shape of its bias, or of the shift of its normalization; `None` if it has neither.
+        The shape of its bias, or of the shift of its normalization; `None` if it has neither, or
+        if its bias is inside an activation, as in an LSTM.
     """
+    if isinstance(wrapper, CompressedLstm):
+        return None
     if wrapper.batch_norm is not None:
         return tuple(wrapper.batch_norm.moving_mean.shape)
     bias = getattr(wrapper.layer, "bias", None)

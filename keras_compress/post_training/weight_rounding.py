@@ -10,6 +10,7 @@ from keras_compress.post_training.layerwise_outputs import collect, require_cali
 from keras_compress.post_training.rounding.base import Rounding, RoundingProblem
 from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.support import plugins
+from keras_compress.wrappers.compressed_lstm import CompressedLstm
 
 ROUNDINGS = "keras_compress.post_training.rounding"
 
@@ -31,7 +32,7 @@ def round_weights(
     far, its target outputs from the float model. The chosen integers are stored in the kernels,
     and their scales are fixed from then on, so that saved models, `kc.strip` and `kc.convert` keep
     them. Layers whose quantizer has no grid of equal steps (`lloyd_max`, powers of two), or whose
-    weights are clustered, keep their own rounding.
+    weights are clustered, and LSTMs keep their own rounding.
 
     Args:
         model: A model that `kc.compress` returned, after `kc.calibrate`. It is changed in place.
@@ -74,6 +75,9 @@ def round_weights(
 
 
 def _has_free_grid(wrapper):
+    # Outputs of an LSTM are no sum that the rounding of a weight adds to.
+    if isinstance(wrapper, CompressedLstm):
+        return False
     return wrapper.quantization.quantizer.uniform and wrapper.clustering is None
 
 

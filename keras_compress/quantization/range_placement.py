@@ -11,6 +11,7 @@ from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
 from keras_compress.layers.roles import BYTE_RANGES, FIXED_RANGES, activation_name, is_fusable, role
 from keras_compress.lowering import attention, normalization
+from keras_compress.lowering.recurrent_layers import LstmSteps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +152,9 @@ class _Planner:
         if kind is Role.KERNEL and (norm := foldable_batch_norm(self.graph, call)):
             self.folded[call] = norm
             self.governing[call.output] = None
+        elif isinstance(call.operation, LstmSteps):
+            # The state is on this grid too, so that no other one can replace it.
+            self.give_range(call.output)
         elif kind is Role.LOOKUP:
             self.governing[call.output] = None
         elif kind in (Role.KERNEL, Role.FUSABLE):

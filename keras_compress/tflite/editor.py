@@ -57,3 +57,42 @@ def _new_builder():
             return self._written[key]
 
     return Builder()
+
+
+def drop_unused_tensors(model):
+    """Remove the tensors that no operator, input or output refers to, in place.
+
+    Args:
+        model: A `ModelT` with one subgraph.
+    """
+    (graph,) = model.subgraphs
+    used = {*graph.inputs, *graph.outputs}
+    for operator in graph.operators:
+        used |= {*operator.inputs, *operator.outputs, *_listed(operator.intermediates)}
+    kept = sorted(int(index) for index in used if index >= 0)
+    new_indices = {-1: -1, **{index: new_index for new_index, index in enumerate(kept)}}
+    rename_tensors(model, new_indices.__getitem__)
+    graph.tensors = [graph.tensors[index] for index in kept]
+
+
+def rename_tensors(model, new_index):
+    """Replace each reference to a tensor, in place.
+
+    Args:
+        model: A `ModelT` with one subgraph.
+        new_index: Function from the index of a tensor, or -1, to another.
+    """
+    (graph,) = model.subgraphs
+    for holder in (graph, *graph.operators):
+        for field in ("inputs", "outputs", "intermediates"):
+            indices = getattr(holder, field, None)
+            if indices is not None:
+                renamed = [new_index(int(index)) for index in indices]
+                setattr(holder, field, np.array(renamed, np.int32))
+    for signature in _listed(model.signatureDefs):
+        for entry in (*_listed(signature.inputs), *_listed(signature.outputs)):
+            entry.tensorIndex = new_index(entry.tensorIndex)
+
+
+def _listed(values):
+    return () if values is None else values

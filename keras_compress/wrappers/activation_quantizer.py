@@ -95,6 +95,7 @@ class ActivationQuantizer(PhasedLayer):
         step_only=False,
         rescaled_to=None,
         factor_steps=None,
+        ends_only=False,
     ):
         """Round the inputs; or return the step of their grid, or move them towards another grid.
 
@@ -106,10 +107,13 @@ class ActivationQuantizer(PhasedLayer):
             step_only: Set only by `step_for` and `asymmetric_step_for`.
             rescaled_to: Set only by `rescaled`.
             factor_steps: For a product of two tensors (BATCH_MATMUL), the steps of their grids.
+            ends_only: Set only by `ends_for`.
 
         Returns:
             Tensor of the same shape; or the step, a scalar that is zero while nothing is rounded.
         """
+        if ends_only:
+            return self._ends_in_use()
         if step_only:
             return self._asymmetric_step if step_only == _ASYMMETRIC else self.step
         if rescaled_to is not None:
@@ -146,6 +150,19 @@ class ActivationQuantizer(PhasedLayer):
         """
         return self(inputs, step_only=_ASYMMETRIC)
 
+    def ends_for(self, inputs):
+        """Like `step_for`, but minimum and maximum of the range: a tensor (2,) of the graph.
+
+        An LSTM reads its outputs of the step before, on the grid that they have in the file.
+
+        Args:
+            inputs: The values, a tensor of the graph.
+
+        Returns:
+            A tensor (2,) of the graph, zeros while nothing is rounded.
+        """
+        return self(inputs, ends_only=True)
+
     def rescaled(self, inputs, step):
         """Move rounded values to where LiteRT's QUANTIZE puts them on another grid.
 
@@ -163,12 +180,13 @@ class ActivationQuantizer(PhasedLayer):
 
     @staticmethod
     def stores_nothing(kwargs):
-        """Tell whether a call makes no tensor of the file: those of `step_for` and `rescaled`.
+        """Tell whether a call makes no tensor of the file: of `step_for`, `ends_for`, `rescaled`.
 
         Args:
             kwargs: Keyword arguments of a call in a model's graph.
         """
-        return bool(kwargs.get("step_only")) or kwargs.get("rescaled_to") is not None
+        only = kwargs.get("step_only") or kwargs.get("ends_only")
+        return bool(only) or kwargs.get("rescaled_to") is not None
 
     def round(self, inputs, training=None, observe=True, averages=False):
         """Round values to the grid, and learn its range in training steps.
@@ -265,6 +283,14 @@ class ActivationQuantizer(PhasedLayer):
             return ops.zeros((), "float32")
         return where(self.is_on, self._grid_step(), ops.zeros((), "float32"))
 
+    def _ends_in_use(self):
+        """Return the ends of the range, zeros while nothing is rounded."""
+        ends = ops.stack(self._frozen(self._ends()))
+        if self.observer is not None:
+            return ops.zeros_like(ends)
+        known = ops.logical_and(ops.convert_to_tensor(self.count) > 0, self.is_on)
+        return ops.where(known, ends, ops.zeros_like(ends))
+
     def _grid_step(self):
         if self.fixed_range is not None:
             low, high = self.fixed_range
@@ -348,8 +374,10 @@ class ActivationQuantizer(PhasedLayer):
         ends = (ops.convert_to_numpy(end) for end in (self.minimum, self.maximum))
         return tuple(float(end) for end in ends)
 
-    def compute_output_spec(self, inputs, step_only=False, **arguments):
-        """Return the shape and dtype of the input, or of the step."""
+    def compute_output_spec(self, inputs, step_only=False, ends_only=False, **arguments):
+        """Return the shape and dtype of the input, of the step, or of the ends."""
+        if ends_only:
+            return keras.KerasTensor((2,), "float32")
         if step_only:
             return keras.KerasTensor((), "float32")
         return keras.KerasTensor(inputs.shape, inputs.dtype)

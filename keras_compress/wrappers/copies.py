@@ -7,6 +7,7 @@ import keras
 
 from keras_compress.graph.live_copy import live_copy
 from keras_compress.lowering import whole
+from keras_compress.lowering.recurrent import whole_weights
 from keras_compress.wrappers.compressed_layer import CompressedLayer
 from keras_compress.wrappers.fused_normalization import FusedBatchNormalization
 
@@ -169,6 +170,9 @@ class _LoweredLayer:
     source: Any
 
     def set_weights(self, layer):
+        if isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
+            layer.set_weights(self._of_recurrent())
+            return
         if not isinstance(self.source, whole.Pieces):
             layer.set_weights(self.last.get_weights())
             return
@@ -176,6 +180,13 @@ class _LoweredLayer:
         sources["output"] = self.last
         arrays = {part: _stripped_weights(operation) for part, operation in sources.items()}
         whole.set_attention_weights(layer, arrays)
+
+    def _of_recurrent(self):
+        """Return the weights of an LSTM, or of both directions of a Bidirectional."""
+        pieces = self.source if isinstance(self.source, list) else ()
+        both = [operation for piece in pieces for operation, _ in piece.projections.values()]
+        steps = both or [self.last]
+        return [array for part in steps for array in whole_weights(_stripped_weights(part))]
 
 
 def _stripped_weights(layer):

@@ -82,7 +82,7 @@ MASKED = {
     "pooling of a softmax": lambda: embedded(
         layers.Dense(5, "softmax"), layers.GlobalAveragePooling1D()
     ),
-    "lstm": lambda: embedded(layers.Dense(5), layers.LSTM(3)),
+    "rnn": lambda: embedded(layers.Dense(5), layers.SimpleRNN(3, unroll=True)),
     "silu": lambda: embedded(layers.Dense(5, "silu"), layers.GlobalAveragePooling1D()),
     "normalization": lambda: embedded(
         layers.LayerNormalization(), layers.Dense(4), layers.GlobalAveragePooling1D()
