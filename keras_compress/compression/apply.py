@@ -132,7 +132,11 @@ def compress(
     if settings is not None and settings.activation_bits != FLOAT_BITS:
         check_recurrent(graph, settings.activation_bits)
     if settings is not None and settings.activation_bits <= 8:
-        parts |= split_recurrent(graph)
+        split = split_recurrent(graph)
+        parts |= {layer.name: names for layer, names in split.items()}
+        pruning, settings, clustering = (
+            _asked_about_whole_layers(spec, split) for spec in (pruning, settings, clustering)
+        )
     pruning = _named_by_parts(pruning, parts)
     check_pruning(graph, pruning)
     check_selection(graph, pruning, is_alone=quantization is None and clustering is None)
@@ -347,6 +351,15 @@ def _split_attention(graph, pruning, quantization, clustering):
             graph, lambda name: any(n == name or n.startswith(f"{name}_") for n in pruned)
         )
     return split_attention(graph)
+
+
+def _asked_about_whole_layers(spec, split):
+    """Let a predicate see the layer that the user has, where the model has parts of it."""
+    predicate = getattr(spec, "layers", None)
+    if predicate is None:
+        return spec
+    wholes = {part: layer for layer, parts in split.items() for part in parts}
+    return dataclasses.replace(spec, layers=lambda part: predicate(wholes.get(part.name, part)))
 
 
 def _named_by_parts(choices, parts):

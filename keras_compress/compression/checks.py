@@ -9,8 +9,10 @@ from keras_compress.errors import InvalidArgumentError, UnknownNameError, Unsupp
 from keras_compress.graph.graph import all_layers
 from keras_compress.layers import base as layer_types
 from keras_compress.lowering.recurrent import RECURRENT, directions, training_obstacle
+from keras_compress.lowering.recurrent_layers import LstmSteps
 from keras_compress.spec import Pruning
 from keras_compress.wrappers.compressed_layer import CompressedLayer
+from keras_compress.wrappers.compressed_lstm import LSTM_BITS
 
 
 def check_plain(graph):
@@ -143,6 +145,11 @@ def check_quantized(graph, names):
     """Refuse widths for layers that do not exist or whose kernels stay in float."""
     check_known(graph, names)
     for call in graph.calls:
+        if isinstance(call.operation, LstmSteps) and names.get(call.name, LSTM_BITS) != LSTM_BITS:
+            raise InvalidArgumentError(
+                f"TFLite's LSTM operator has weights of {LSTM_BITS} bits: leave the layer out of "
+                f"weight_bits. Received: weight_bits={names[call.name]} of layer {call.name!r}"
+            )
         if call.name in names and not layer_types.type_of(call.operation).is_quantized:
             raise InvalidArgumentError(
                 f"The kernel of a {type(call.operation).__name__} is in float in every TFLite "

@@ -102,23 +102,24 @@ def _of_training(layer, cell) -> str | None:
     return None
 
 
-def split_recurrent(graph: Graph) -> dict[str, list[str]]:
+def split_recurrent(graph: Graph) -> dict[keras.layers.Layer, list[str]]:
     """Split the LSTMs of a graph, in place.
 
     Args:
         graph: A traced `Graph`.
 
     Returns:
-        Dict from the name of each layer that was split to the names of its parts with kernels.
+        Dict from each layer that was split to the names of its parts with kernels.
     """
     made: dict[tuple[keras.Operation, str], keras.Layer] = {}
     parts = {}
     for call in list(graph.calls):
-        if isinstance(call.operation, RECURRENT) and training_obstacle(call) is None:
+        layer = call.operation
+        if isinstance(layer, RECURRENT) and training_obstacle(call) is None:
             _split(graph, call, made)
-            both = isinstance(call.operation, keras.layers.Bidirectional)
+            both = isinstance(layer, keras.layers.Bidirectional)
             suffixes = ("_forward", "_backward") if both else ("",)
-            parts[call.name] = [f"{call.name}{suffix}" for suffix in suffixes]
+            parts[layer] = [f"{layer.name}{suffix}" for suffix in suffixes]
     return parts
 
 

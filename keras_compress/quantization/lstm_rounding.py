@@ -9,9 +9,9 @@ Source: TFLite's 8-bit quantization specification; `lstm_eval.cc` of TFLite and 
 
 import math
 
+import keras
 from keras import ops
 
-from keras_compress.quantization.fake_quant import activation_grid
 from keras_compress.support.types import Tensor
 
 # The bits before the point of the 16 of a cell state, as kernels accept them.
@@ -45,38 +45,36 @@ def cell_limit_of(largest: Tensor) -> Tensor:
 
 def rounded_product(values: Tensor) -> Tensor:
     """Round products, or their sums, as the kernels do, and clip them at -8 and 8."""
-    return _on_grid(values, _PRODUCT_STEP, -_LARGEST - 1, _LARGEST)
+    return rounded_to_16_bits(values, _PRODUCT_STEP * _LARGEST)
 
 
 def rounded_activation(values: Tensor) -> Tensor:
     """Round what sigmoid and tanh give, and clip it at 1 - 2^-15."""
-    return _on_grid(values, _ACTIVATION_STEP, -_LARGEST - 1, _LARGEST)
+    return rounded_to_16_bits(values, _ACTIVATION_STEP * _LARGEST)
 
 
-def rounded_cell(values: Tensor, limit: Tensor) -> Tensor:
-    """Round a cell state to the grid that ends at a limit.
+def cell_end(limit: Tensor) -> Tensor:
+    """Return the largest value on the grid of a cell state.
 
     Args:
-        values: Float tensor.
         limit: Positive scalar tensor; see `cell_limit`.
     """
-    return _on_grid(values, limit / CELL_LEVELS, -_LARGEST, _LARGEST)
+    return limit * (_LARGEST / CELL_LEVELS)
 
 
-def rounded_hidden(values: Tensor, ends: Tensor, bits: int = 8) -> Tensor:
-    """Round outputs to the grid of a range.
+def rounded_to_16_bits(values: Tensor, end: float | Tensor) -> Tensor:
+    """Round to the symmetric grid of 16 bits, with a straight-through gradient inside its ends.
 
     Args:
         values: Float tensor.
-        ends: Tensor (2,): minimum and maximum.
-        bits: Width of the grid.
+        end: The largest value on the grid, a positive float or scalar tensor.
     """
-    step, zero_point, q_min, q_max = activation_grid(ends[0], ends[1], bits)
-    return _on_grid(values, step, q_min - zero_point, q_max - zero_point)
+    if keras.backend.backend() == "tensorflow":  # One operator instead of seven, in each step.
+        import tensorflow as tf
 
-
-def _on_grid(values, step, low, high):
-    """Round to multiples of a step, with a straight-through gradient inside the ends."""
-    inside = ops.clip(values, low * step, high * step)
-    rounded = ops.round(inside / step) * step
-    return inside + ops.stop_gradient(rounded - inside)
+        return tf.quantization.fake_quant_with_min_max_vars(
+            values, -end, end, num_bits=16, narrow_range=True
+        )
+    step = end / _LARGEST
+    inside = ops.clip(values, -end, end)
+    return inside + ops.stop_gradient(ops.round(inside / step) * step - inside)

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from keras_compress.lowering.recurrent_layers import ExactSteps, kernel_names
+from keras_compress.quantization.fake_quant import fake_quantize_activations
 from keras_compress.quantization.lstm_rounding import (
+    cell_end,
     cell_limit_of,
     rounded_activation,
-    rounded_cell,
-    rounded_hidden,
     rounded_product,
+    rounded_to_16_bits,
 )
 from keras_compress.wrappers.activation_quantizer import ActivationQuantizer
 from keras_compress.wrappers.compressed_layer import CompressedLayer
@@ -101,10 +102,16 @@ class _RoundedSteps(ExactSteps):
     """Rounds the values inside a step to the file's grids, once quantization has begun."""
 
     def __init__(self, is_on, cell_range, output_range):
-        self._cell_range, self._ends = cell_range, output_range
+        self._cell_range, self._ends = cell_range, None
         # While ranges are measured, activations are as in float.
         self._is_on = is_on if cell_range.observer is None else False
-        self._limit = cell_range.limit
+        limit = cell_range.limit
+        self._knows_cells = limit > 0
+        self._cell_end = cell_end(ops.where(self._knows_cells, limit, 1.0))
+        if output_range is not None:
+            low, high = output_range[0], output_range[1]
+            self._knows_outputs = high > low
+            self._ends = low, ops.where(self._knows_outputs, high, 1.0)
 
     def product(self, values):
         return self._once_on(values, rounded_product)
@@ -128,11 +135,8 @@ class _RoundedSteps(ExactSteps):
         return values if self._is_on is False else where(self._is_on, rounded(values), values)
 
     def _rounded_cell(self, values):
-        known = self._limit > 0
-        rounded = rounded_cell(values, ops.where(known, self._limit, 1.0))
-        return ops.where(known, rounded, values)
+        return ops.where(self._knows_cells, rounded_to_16_bits(values, self._cell_end), values)
 
     def _rounded_hidden(self, values):
-        known = self._ends[1] > self._ends[0]
-        ends = ops.where(known, self._ends, ops.convert_to_tensor([0.0, 1.0]))
-        return ops.where(known, rounded_hidden(values, ends), values)
+        rounded = fake_quantize_activations(values, *self._ends, bits=8)
+        return ops.where(self._knows_outputs, rounded, values)

@@ -148,14 +148,14 @@ def test_the_cell_is_rounded_only_once_its_range_is_known():
 
 
 def test_it_learns_prunes_and_is_loaded_again(tmp_path):
-    model = compressed(network("both ways"), pruning=kc.Pruning())
+    model = compressed(network("sequences"), pruning=kc.Pruning())
     model.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=False)
     before = [w.variable(k).numpy() for w in wrappers(model) for k in w.kernels]
     callbacks = [
         kc.PruningCallback(kc.ConstantSparsity(0.5)),
-        kc.QuantizationCallback(begin_step=1, freeze_step=3),
+        kc.QuantizationCallback(freeze_step=3),
     ]
-    targets = np.random.default_rng(3).normal(size=(32, STEPS, 8))
+    targets = np.random.default_rng(3).normal(size=(32, STEPS, 4))
     history = model.fit(X, targets, batch_size=8, epochs=2, verbose=0, callbacks=callbacks)
     assert history.history["sparsity"][-1] == pytest.approx(0.5, abs=0.05)
     after = [w.variable(k).numpy() for w in wrappers(model) for k in w.kernels]
