@@ -68,17 +68,20 @@ def state_warnings(model: keras.Model) -> tuple[str, ...]:
     Returns:
         Tuple of at most one sentence.
     """
-    by_layer = (*lstms(trace(model)).values(), *trained_lstms(model).values())
+    trained = trained_lstms(model)
+    by_layer = (*lstms(trace(model)).values(), *trained.values())
     calls = [call for calls in by_layer for call in calls]
     names = dict.fromkeys("/".join((*call.scope, call.name)) for call in calls)
     if not names:
         return ()
     listed = ", ".join(map(repr, names))
+    stripped = "kc.strip and " if trained else ""
     return (
         f"The operator of LSTM {listed} keeps its state from one run to the next, where Keras "
         "begins each sequence with zeros. On the device, reset it before each sequence: "
         "interpreter.reset_all_variables() in LiteRT, interpreter.Reset() in TFLite Micro. "
-        "kc.evaluate does. A layer built with unroll=True keeps no state, and takes more bytes.",
+        f"kc.evaluate does. After {stripped}unroll=True in the layer, rewrites=False in kc.convert "
+        "makes a file that keeps no state, of more bytes.",
     )
 
 

@@ -35,7 +35,7 @@ class LstmGrids(Check):
                 operator=operator.name,
                 layer=layers.first(operator),
                 message=f"{where(operator, layers.first(operator))} {problem}.",
-                fix="Build the layer with unroll=True.",
+                fix="Convert with rewrites=False, and build the layer with unroll=True.",
             )
             for operator, layers in emitted.operators()
             if operator.name == _OPERATOR and not operator.outputs[0].dtype.is_float

@@ -26,8 +26,9 @@ _MERGES: dict[str | None, Callable[[list], Any]] = {
 class FusedLstm(Rewrite):
     """LSTM, or Bidirectional(LSTM) as two of them, as UNIDIRECTIONAL_SEQUENCE_LSTM.
 
-    The file then takes the same bytes however many steps the sequences have. An LSTM that was built
-    with `unroll=True` stays unrolled: its file keeps no state from one run to the next.
+    The file then takes the same bytes however many steps the sequences have, also for an LSTM that
+    was built with `unroll=True`. It keeps a state from one run to the next; what is unrolled in the
+    file, with `rewrites=False`, does not.
     """
 
     layers = RECURRENT
@@ -46,7 +47,7 @@ class FusedLstm(Rewrite):
     def replacement(self, call: Call) -> Callable | None:
         """Return one operator for each direction, and the merge of two directions."""
         layer = call.operation
-        if obstacle(call) or any(part.unroll for part in directions(layer)):
+        if obstacle(call):
             return None
         if layer not in self._made:
             self._made[layer] = _rewritten(layer)

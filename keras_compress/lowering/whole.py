@@ -10,6 +10,12 @@ from keras_compress.lowering.attention_layers import AttentionMask, AttentionPro
 from keras_compress.lowering.normalization_layers import NormalizationAffine, NormalizationStep
 from keras_compress.lowering.recurrent_layers import DirectionMerge, LstmSteps, StepSelection
 
+# A file may name any class, so only these are looked up.
+_RECURRENT = {
+    kind.__name__: kind
+    for kind in (keras.layers.LSTM, keras.layers.RNN, keras.layers.Bidirectional)
+}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pieces:
@@ -87,7 +93,7 @@ def make(layer, name):
 
 def _kind(layer):
     if isinstance(layer, LstmSteps | DirectionMerge):
-        return getattr(keras.layers, layer.original["class_name"])
+        return _RECURRENT[layer.original["class_name"]]
     normalizes = isinstance(layer, NormalizationAffine)
     return keras.layers.LayerNormalization if normalizes else keras.layers.MultiHeadAttention
 

@@ -77,7 +77,8 @@ CASES = {
     ],
     "fused_lstm": [
         (SEQUENCE, layers.LSTM(3, name="trap"), ["generic_int8", "cortex_m4"]),
-        (SEQUENCE, layers.LSTM(3, unroll=True, name="trap"), []),
+        (SEQUENCE, layers.LSTM(3, unroll=True, name="trap"), ["generic_int8"]),
+        (SEQUENCE, layers.LSTM(3, activation="relu", unroll=True, name="trap"), []),
     ],
     "unit_normalization": [
         (SEQUENCE, layers.UnitNormalization(name="trap"), ["generic_int8", "cortex_m4"]),

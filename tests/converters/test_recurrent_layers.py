@@ -83,10 +83,16 @@ def test_an_lstm_left_in_float_between_learned_ranges_is_refused_with_a_way_that
     assert converted.rewritten == {"memory": "fused_lstm"}
 
 
-@pytest.mark.parametrize("profile", ["generic_int8", "generic_int16x8"])
-def test_an_unrolled_layer_stays_unrolled_and_keeps_no_state(profile):
-    converted = kc.convert(chain(layers.LSTM(2, unroll=True)), profile, X)
+@pytest.mark.parametrize("profile, rewrites", [("generic_int8", False), ("generic_int16x8", True)])
+def test_without_the_operator_an_unrolled_layer_keeps_no_state(profile, rewrites):
+    converted = kc.convert(chain(layers.LSTM(2, unroll=True)), profile, X, rewrites=rewrites)
     assert not converted.rewritten and not converted.warnings
+
+
+def test_an_unrolled_layer_is_one_operator_too():
+    with pytest.warns(UserWarning, match="keeps its state.*unroll=True.*rewrites=False"):
+        converted = kc.convert(chain(layers.LSTM(2, unroll=True, name="memory")), "cortex_m4", X)
+    assert converted.rewritten == {"memory": "fused_lstm"}
 
 
 def test_that_the_operator_keeps_its_state_is_said_once():
