@@ -67,7 +67,7 @@ def measure(name, seed):
     model.fit(x, y, epochs=12, batch_size=50, verbose=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        converted = kc.convert(model, "cortex_m4", x[:200])
+        converted = kc.convert(model, "cortex_m4", x[:200], rewrites="unrolled" not in name)
     in_float = float((model.predict(x_test, verbose=0).argmax(1) == y_test).mean())
     accuracies = [
         kc.evaluate(converted, x_test, y_test, runtime=runtime, latency_runs=0, baseline=model)
