@@ -29,10 +29,11 @@ class TrainedLstm(keras.layers.Layer):
         self.units = wrapper.layer.units
         self.cell_limit = cell_limit(max(map(abs, wrapper.cell_range.range)))
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[int, ...]) -> None:
         """Create the matrix by which the operator is found in the file."""
         random = np.random.default_rng(zlib.crc32(self.name.encode()))
-        values = random.uniform(0.5, 1.0, (input_shape[-1], self.units)).astype("float32")
+        shape = (input_shape[-1], self.units)
+        values = random.uniform(0.5, 1.0, shape).astype("float32")
         self.kernel = self.add_weight(shape=values.shape, name="place")
         self.kernel.assign(values)
         self.built = True

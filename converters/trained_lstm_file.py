@@ -24,6 +24,8 @@ from keras_compress.tflite.operators import OperandRole
 
 # Of an int32, half is left to what is added to the bias.
 _LARGEST_BIAS = 2**30
+# Where all weights of a gate are zero.
+_SMALLEST_SCALE = 2.0**-60
 # A weight that the converter rounded is at most so many of its steps away.
 _ROUNDED = 0.51
 # TensorFlow's converter writes these names; the kernels read the tensors by their places.
@@ -111,10 +113,11 @@ class _Weights:
         scale = kernel.scales
         if scale is None:  # The layer was excluded from quantization.
             scale = np.abs(kernel.weights).max() / weight_limit(8)
-        least = 0.0
+        least = _SMALLEST_SCALE
         if role is OperandRole.INPUT_WEIGHTS:
-            least = np.abs(self.biases[gate]).max() / (np.float64(input_scale) * _LARGEST_BIAS)
-        return np.float32(max(float(scale), least, np.finfo(np.float32).tiny * 2**30))
+            largest = float(np.abs(self.biases[gate]).max())
+            least = max(least, largest / (float(input_scale) * _LARGEST_BIAS))
+        return np.float32(max(float(scale), least))
 
     def integers(self, role: OperandRole, gate: int, scale: np.float32) -> np.ndarray:
         """Return the integers of a gate's weights, (units, features or units)."""

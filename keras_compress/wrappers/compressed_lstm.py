@@ -1,5 +1,7 @@
 """The wrapper of an LSTM: its kernels, and the values inside a step, on the grids of the file."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -56,15 +58,25 @@ class CompressedLstm(CompressedLayer):
         super().build(input_shape)
         self.cell_range.build(None)
 
-    def call(self, inputs, output_range=None, input_step=None, training=None):
+    def call(
+        self,
+        inputs,
+        input_step=None,
+        output_step=None,
+        training=None,
+        output_range=None,
+        **arguments,
+    ):
         """Call the layer with the weights and inner grids that will be deployed.
 
         Args:
             inputs: Tensor (batch, steps, features).
+            input_step: As for `CompressedLayer`.
+            output_step: Not used: the kernels round outputs once.
+            training: Whether this is a training step.
             output_range: Ends of the range that the outputs are rounded to, a tensor (2,). Each
                 step reads the outputs of the step before on this grid.
-            input_step: As for `CompressedLayer`.
-            training: Whether this is a training step.
+            **arguments: Other arguments of the layer's call, of which it has none.
 
         Returns:
             The outputs of all steps, (batch, steps, units).
@@ -74,7 +86,7 @@ class CompressedLstm(CompressedLayer):
         if change is not None:
             replacements.append((self.layer.bias, self.layer.bias + change))
         rounding = _RoundedSteps(self.is_on, self.cell_range, output_range)
-        return call_with(self.layer, replacements, inputs, rounding=rounding)
+        return call_with(self.layer, replacements, inputs, rounding=rounding, **arguments)
 
     def set_phase(self, phase):
         """See `PhasedLayer.set_phase`; the cell state is part of the same operator."""
@@ -102,7 +114,8 @@ class _RoundedSteps(ExactSteps):
     """Rounds the values inside a step to the file's grids, once quantization has begun."""
 
     def __init__(self, is_on, cell_range, output_range):
-        self._cell_range, self._ends = cell_range, None
+        self._cell_range = cell_range
+        self._ends: Any = None
         # While ranges are measured, activations are as in float.
         self._is_on = is_on if cell_range.observer is None else False
         limit = cell_range.limit
@@ -138,5 +151,6 @@ class _RoundedSteps(ExactSteps):
         return ops.where(self._knows_cells, rounded_to_16_bits(values, self._cell_end), values)
 
     def _rounded_hidden(self, values):
-        rounded = fake_quantize_activations(values, *self._ends, bits=8)
+        low, high = self._ends
+        rounded = fake_quantize_activations(values, low, high, bits=8)
         return ops.where(self._knows_outputs, rounded, values)
