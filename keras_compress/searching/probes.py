@@ -11,7 +11,8 @@ from keras_compress.callbacks.pruning_targets import CompressedTargets
 from keras_compress.callbacks.training_step import compressed_layers
 from keras_compress.compression.apply import compress
 from keras_compress.pruning.masks import compute_masks
-from keras_compress.spec import Pruning
+from keras_compress.quantization.settings import FLOAT_BITS
+from keras_compress.spec import Pruning, Quantization
 
 LEVELS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -132,7 +133,8 @@ def _outputs(model, x):
 
 
 def _kernel_sizes(model):
-    compressed = compress(model, quantization="generic_int8")
+    # As `assign_bits` does: an LSTM has 8 bits, whatever is chosen.
+    compressed = compress(model, quantization=Quantization(activation_bits=FLOAT_BITS))
     return {
         layer.name: sum(int(np.prod(layer.variable(k).shape)) for k in layer.kernels)
         for layer in compressed_layers(compressed)
