@@ -107,7 +107,7 @@ def test_each_layer_is_one_operator_that_answers_as_the_model_does(name, engine)
     for runtime in ("litert", "tflite_micro"):
         labels, identical = agreement(model, converted, arrays, runtime)
         # LiteRT takes sigmoid and tanh from tables of their own, so that integers differ by one.
-        assert labels >= 0.97 and identical >= 0.7, runtime
+        assert labels >= 0.97 and identical >= 0.8, runtime
 
 
 @functools.cache
