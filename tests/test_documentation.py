@@ -13,7 +13,7 @@ from keras_compress.support import plugins
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
-MENU = re.findall(r"(?m)^ +- .*?: ([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text())
+MENU = re.findall(r"(?m)^ +- .*?: ([\w/.]+\.md)$", (ROOT / "mkdocs.yml").read_text())
 OUTSIDE = ("../benchmarks/RESULTS.md", "../CONTRIBUTING.md")
 # Page -> packages whose plugins it lists.
 FAMILIES = {

@@ -122,7 +122,7 @@ class CompressedLayer(RoundedKernels):
             if kernel.attribute in self._masks
         ]
 
-    def call(self, inputs, input_step=None, output_step=None, training=None, **arguments):
+    def call(self, inputs, input_step=None, output_step=None, training=None, **kwargs):
         """Call the layer with the weights that will be deployed.
 
         Args:
@@ -133,8 +133,8 @@ class CompressedLayer(RoundedKernels):
             output_step: Step of the grid that the output is rounded to next, a scalar. Given where
                 the file's kernel rounds twice (see `requantization`).
             training: Whether this is a training step.
-            **arguments: Other arguments of the layer's call, such as `reverse=True` of a
-                `ReversibleEmbedding`.
+            **kwargs: Other arguments of the layer's call, such as `reverse=True` of a
+                `ReversibleEmbedding`. Keras 3.9 takes a catch-all of another name for a tensor.
 
         Returns:
             The layer's output, normalized if it has a BatchNormalization.
@@ -147,7 +147,7 @@ class CompressedLayer(RoundedKernels):
         if bias_change is not None and self.batch_norm is None:
             replacements.append((self.layer.bias, self.layer.bias + bias_change))
         inputs = self.rounded_inputs(inputs)
-        outputs = call_with(self.layer, replacements, inputs, **arguments)
+        outputs = call_with(self.layer, replacements, inputs, **kwargs)
         if self.batch_norm is not None:
             outputs = normalize(self.batch_norm, outputs, learning)
             if bias_change is not None:
@@ -212,9 +212,9 @@ class CompressedLayer(RoundedKernels):
             if codebook is not None and codebook.phase == Phase.LEARNING:
                 codebook.freeze(self.masked_kernel(kernel))
 
-    def compute_output_spec(self, inputs, training=None, **arguments):
+    def compute_output_spec(self, inputs, training=None, **kwargs):
         """Return shape and type of the output."""
-        own = arguments_of_layer(arguments)
+        own = arguments_of_layer(kwargs)
         if own:
             return self.layer.compute_output_spec(inputs, **own)
         return super().compute_output_spec(inputs, training=training)

@@ -65,7 +65,7 @@ class CompressedLstm(CompressedLayer):
         output_step=None,
         training=None,
         output_range=None,
-        **arguments,
+        **kwargs,
     ):
         """Call the layer with the weights and inner grids that will be deployed.
 
@@ -76,7 +76,7 @@ class CompressedLstm(CompressedLayer):
             training: Whether this is a training step.
             output_range: Ends of the range that the outputs are rounded to, a tensor (2,). Each
                 step reads the outputs of the step before on this grid.
-            **arguments: Other arguments of the layer's call, of which it has none.
+            **kwargs: Other arguments of the layer's call, of which it has none.
 
         Returns:
             The outputs of all steps, (batch, steps, units).
@@ -86,7 +86,7 @@ class CompressedLstm(CompressedLayer):
         if change is not None:
             replacements.append((self.layer.bias, self.layer.bias + change))
         rounding = _RoundedSteps(self.is_on, self.cell_range, output_range)
-        return call_with(self.layer, replacements, inputs, rounding=rounding, **arguments)
+        return call_with(self.layer, replacements, inputs, rounding=rounding, **kwargs)
 
     def set_phase(self, phase):
         """See `PhasedLayer.set_phase`; the cell state is part of the same operator."""
@@ -105,7 +105,7 @@ class CompressedLstm(CompressedLayer):
         joined = ops.repeat(ops.concatenate([ops.ravel(s) for s in steps]), self.layer.units)
         return ops.stop_gradient(input_step * joined)
 
-    def compute_output_spec(self, inputs, training=None, **arguments):
+    def compute_output_spec(self, inputs, training=None, **kwargs):
         """Return shape and type of the outputs."""
         return self.layer.compute_output_spec(inputs)
 

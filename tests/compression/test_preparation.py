@@ -152,6 +152,9 @@ def reversible():
     return keras.Model(inputs, embedding(layers.Dense(4)(embedding(inputs)), reverse=True))
 
 
+@pytest.mark.skipif(
+    not hasattr(layers, "ReversibleEmbedding"), reason="this Keras has no ReversibleEmbedding"
+)
 def test_a_reversible_embedding_is_pruned_in_both_directions():
     model = reversible()
     compressed = kc.compress(model, pruning=kc.Pruning())

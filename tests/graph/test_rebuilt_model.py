@@ -155,7 +155,7 @@ def test_what_is_saved_is_loaded_with_the_class(make, stripped, options, tmp_pat
     assert isinstance(rebuilt, type(model)) and isinstance(loaded, type(model))
     np.testing.assert_allclose(loaded(X), rebuilt(X), rtol=1e-5)
     assert "steps" in loaded.fit(X, Y["size"], verbose=0).history
-    assert loaded.output_names == model.output_names
+    assert list(loaded.output_names) == list(model.output_names)
 
 
 def test_a_stripped_model_of_a_class_made_from_a_graph_needs_nothing_of_ours():
