@@ -4,7 +4,8 @@ import contextlib
 
 import keras
 
-from keras_compress.graph.graph import Value, trace
+from keras_compress.graph.graph import Value, all_layers, trace
+from keras_compress.graph.live_copy import is_custom
 from keras_compress.graph.replay import rebuild
 from keras_compress.wrappers.copies import LayerCopies
 
@@ -69,11 +70,21 @@ class _Float32Copies(LayerCopies):
         """See `LayerCopies.plain`; the copy computes in float32."""
         if isinstance(operation, keras.layers.Lambda):
             in_float = {"dtype": "float32"}  # Its config would serialize the function.
+        elif isinstance(operation, keras.layers.Layer) and is_custom(operation):
+            return _of_float32(super().plain(operation), operation)
         elif isinstance(operation, keras.layers.Layer):
             in_float = _without_policies(operation.get_config())
         else:
             in_float = {}
         return super().plain(operation, {**in_float, **(changes or {})})
+
+
+def _of_float32(copy, layer):
+    """Let the copy of a user's layer, and all layers inside it, compute in float32."""
+    if copy is not layer:
+        for part in (copy, *all_layers(copy)):
+            part.dtype_policy = "float32"
+    return copy
 
 
 def _without_policies(config):

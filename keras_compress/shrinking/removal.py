@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_compress.errors import UnsupportedModelError
 from keras_compress.graph.graph import Value
+from keras_compress.graph.live_copy import live_copy
 from keras_compress.graph.replay import rebuild
 
 
@@ -141,11 +141,11 @@ class _Builder:
             return operation
         if id(operation) in self.biases:
             changes["use_bias"] = True
-        if isinstance(operation, keras.layers.Layer):
-            changes["name"] = self._name(call)
         if isinstance(operation, keras.layers.Lambda):
             return operation
-        return _from_config(operation, changes)
+        if isinstance(operation, keras.layers.Layer):
+            return live_copy(operation, self._name(call), type(operation), changes)
+        return type(operation).from_config({**operation.get_config(), **changes})
 
     def _name(self, call):
         """Return the layer's name, prefixed by the nested models around it if it is taken."""
@@ -156,14 +156,3 @@ class _Builder:
             name += "_1"
         self.names.add(name)
         return name
-
-
-def _from_config(operation, changes):
-    try:
-        return type(operation).from_config({**operation.get_config(), **changes})
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise UnsupportedModelError(
-            "Every layer must be recreated from its configuration. Give the class a get_config() "
-            f"that returns all arguments of __init__. Received: {operation.name}, a "
-            f"{type(operation).__name__}, which fails with: {error}"
-        ) from error

@@ -53,8 +53,7 @@ class LayerCopies:
         """
         if wrapper not in self._copies:
             name = self.free_name(wrapper.name)
-            config = {**wrapper.layer.get_config(), **(changes or {}), "name": name}
-            layer = type(wrapper.layer).from_config(config)
+            layer = live_copy(wrapper.layer, name, type(wrapper.layer), changes or {})
             self._sources.append((layer, wrapper))
             self._copies[wrapper] = layer
         layer, norm = self._copies[wrapper], wrapper.batch_norm
