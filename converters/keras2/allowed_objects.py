@@ -118,9 +118,13 @@ def _callers(name, custom_objects):
 
 
 def _is_free(name, own):
-    """Return whether a plain name is that of the caller's object and of none that Keras refuses."""
+    """Return whether a plain name is that of the caller's object and of none that Keras refuses.
+
+    The plain name of a `RebuiltModel` is that of the user's class, which Keras does not look up.
+    """
     theirs = _lookup(None, name)
-    return getattr(own, "__name__", None) == name and (theirs is None or _is_class_of_parts(theirs))
+    is_its_own = own.__name__ == name or own.__name__ == _REBUILT.rpartition(">")[-1]
+    return is_its_own and (theirs is None or _is_class_of_parts(theirs))
 
 
 def _is_of_keras(value):

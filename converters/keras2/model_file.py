@@ -55,7 +55,7 @@ def load(model, compile=False, safe_mode=True, custom_objects=None):
     except Exception as error:
         # Keras raises errors of any type on a bad file.
         raise InvalidArgumentError(
-            f"The .keras file cannot be loaded: {_one_line(error)} "
+            f"The .keras file cannot be loaded: {_one_line(error)[:300]} "
             f"Received: {path!r}, {file_kind.describe_path(path)}"
         ) from error
 

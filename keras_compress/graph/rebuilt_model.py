@@ -1,5 +1,7 @@
 """The class of a rebuilt model whose file must say more than its graph does."""
 
+import contextlib
+import copy
 import functools
 import warnings
 from typing import Any, TypeAlias
@@ -7,6 +9,7 @@ from typing import Any, TypeAlias
 import keras
 from keras.src.models.functional import Functional, functional_like_constructor
 
+from keras_compress.graph.duplicate import CannotDuplicate, duplicate
 from keras_compress.graph.graph import all_layers
 
 # What `json.loads` returns for an object.
@@ -98,13 +101,15 @@ def named_by_layers(model: Any, names: list[str]) -> Any:
 
     Returns:
         `model`, or a model of the same layers in which an `Identity` of that name follows each
-        output that Keras names differently. A name that another layer has is left out.
+        output that Keras names differently. A name that another layer or output has is left out.
     """
     if len(names) == 1 or list(model.output_names) == list(names):
         return model
     taken = {operation.name for operation in model.operations}
     outputs = [
-        tensor if name in taken else keras.layers.Identity(name=name)(tensor)
+        tensor
+        if name in taken or names.count(name) > 1
+        else keras.layers.Identity(name=name)(tensor)
         for name, tensor in zip(names, model.outputs, strict=True)
     ]
     outputs = keras.tree.pack_sequence_as(model._outputs_struct, outputs)
@@ -117,7 +122,8 @@ def give_class(model: Any, original: Any) -> Any:
     Args:
         model: A functional `keras.Model`, changed in place.
         original: A functional model of a user's class that has no `call` of its own. Attributes
-            that are layers of its graph are replaced by the layers of `model`.
+            that are layers of its graph are replaced by the layers of `model`, `None` where it has
+            none of that name. Other layers, such as an encoder of labels, are copied.
 
     Returns:
         `model`.
@@ -130,7 +136,7 @@ def give_class(model: Any, original: Any) -> Any:
         model.__class__ = _in_files(kind)
         model.original = original.original if rebuilt else _original(kind, _config_of(original))
     layers = {layer.name: layer for layer in model.layers}
-    graph = all_layers(original)
+    graph = [part for layer in original.layers for part in (layer, *all_layers(layer))]
     for name, value in vars(original).items():
         if name not in vars(model) and name not in _OF_A_TRAINING and name[0] != "_":
             setattr(model, name, _counterpart(value, graph, layers))
@@ -140,8 +146,13 @@ def give_class(model: Any, original: Any) -> Any:
 def _counterpart(value, graph, layers):
     if isinstance(value, list | tuple):
         return [_counterpart(member, graph, layers) for member in value]
-    if isinstance(value, keras.layers.Layer) and any(value is layer for layer in graph):
+    if not isinstance(value, keras.layers.Layer):
+        return value
+    if any(value is layer for layer in graph):
         return layers.get(value.name)
+    if value.variables:
+        with contextlib.suppress(CannotDuplicate):
+            return duplicate(value, value.name)
     return value
 
 
@@ -185,8 +196,9 @@ def _remade(config, original, custom_objects):
         if kind is None:
             raise ValueError("it is not registered by keras.saving.register_keras_serializable")
         if original["config"] is None:
-            return kind.from_config(config)
-        graph = keras.Model.from_config(config, custom_objects)
+            return kind.from_config(copy.deepcopy(config))
+        # Keras takes entries out of the config that it reads.
+        graph = keras.Model.from_config(copy.deepcopy(config), custom_objects)
         return give_class(graph, kind.from_config(original["config"]))
     except Exception as error:  # Whatever the user's code raises.
         warnings.warn(

@@ -26,6 +26,29 @@ def test_zeros_of_a_plain_model_in_the_layout_of_the_file():
     assert found["memory"].zeros.sum() == 8
 
 
+def test_zeros_inside_a_custom_layer_are_those_of_kernels():
+    class Attending(keras.layers.Layer):
+        compress_inside = False
+
+        def build(self, shape):
+            self.token = self.add_weight(name="token", shape=(1, 4), initializer="zeros")
+            self.scale = self.add_weight(name="scale", shape=(2, 2), initializer="identity")
+            self.attention = keras.layers.MultiHeadAttention(2, 2)
+            self.attention.build(shape, shape)
+
+        def call(self, x):
+            x = keras.ops.concatenate([x + self.token] * 2, axis=-1)[..., :4]
+            return self.attention(x, x) * keras.ops.sum(self.scale)
+
+    inputs = keras.Input((3, 4))
+    model = keras.Model(inputs, Attending(name="it")(inputs))
+    kernel = model.get_layer("it").attention.query_dense.kernel
+    kernel.assign(keras.ops.convert_to_numpy(kernel) * (np.arange(16).reshape(4, 2, 2) > 2))
+    expected = expected_zeros(prepare(model, batch_size=None))
+    assert sorted(zeros.zeros.sum() for zeros in expected) == [2, 3]
+    assert not any(zeros.placed for zeros in expected)
+
+
 def test_masks_of_a_compressed_model_come_first(trained):
     found = {zeros.layer: zeros for zeros in expected_zeros(prepare(trained, batch_size=None))}
     kernel = found["probs"].zeros

@@ -73,6 +73,16 @@ def test_layers_among_its_attributes_are_those_of_the_new_model():
     assert len(names) == len(model.trainable_weights)
 
 
+def test_layers_that_only_its_training_uses_are_copied():
+    model = counting()
+    model.labels, model.other = layers.Rescaling(2.0), layers.Dense(2, name="other")
+    model.other.build((None, 4))
+    compressed = kc.compress(model, pruning=kc.Pruning())
+    assert compressed.labels is model.labels
+    assert compressed.other is not model.other
+    np.testing.assert_array_equal(compressed.other(X), model.other(X))
+
+
 def test_the_compressed_model_converts():
     compressed = kc.compress(counting(), quantization="generic_int8")
     kc.calibrate(compressed, X)

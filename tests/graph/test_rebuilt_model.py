@@ -182,5 +182,15 @@ def test_a_class_that_is_not_registered_is_left_out_with_a_warning():
     assert loaded.output_names == ["size"]
 
 
+def test_a_class_that_cannot_be_made_again_is_left_out_with_a_warning():
+    compressed = kc.compress(Task(4), pruning=kc.Pruning())
+    config = compressed.get_config()
+    config["original"] = {**config["original"], "config": {"nothing": 1}}
+    with pytest.warns(UserWarning, match="without the methods of its class Task"):
+        loaded = RebuiltModel.from_config(config)
+    loaded.set_weights(compressed.get_weights())
+    np.testing.assert_allclose(loaded(X), compressed(X), rtol=1e-5)
+
+
 def test_a_graph_knows_the_names():
     assert trace(listed()).output_names == ["kind", "size"]
