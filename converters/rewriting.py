@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 
 import keras
 
+from keras_compress.compression.preparation import name_by_blocks
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.graph.graph import Call, Value, trace
 from keras_compress.graph.replay import rebuild
@@ -52,11 +53,14 @@ def rewrite(
         A `RewrittenModel`.
     """
     graph = trace(model)
-    counts = collections.Counter(call.operation for call in graph.calls)
     calls = [call for call in graph.calls if call.name not in kept]
-    once = {call for call in calls if counts[call.operation] == 1}
+    paths = {call: "/".join((*call.scope, call.name)) for call in calls}
     rewrites = {n: plugins.get(REWRITES, n)() for n in plugins.names(REWRITES) if n not in without}
     needed = _needed(rewrites, profile, {call.operation for call in calls}, has_ranges)
+    if needed:
+        name_by_blocks(graph)
+    counts = collections.Counter(call.operation for call in graph.calls)
+    once = {call for call in calls if counts[call.operation] == 1}
     replacements: dict[Call, Callable] = {}
     names: dict[str, str] = {}
     for call in calls:
@@ -69,7 +73,7 @@ def rewrite(
             new = candidate.replacements(call)
             if new and new.keys() <= within:
                 replacements |= new
-                names |= {"/".join((*c.scope, c.name)): name for c in new}
+                names |= {paths[c]: name for c in new}
     if not replacements:
         return RewrittenModel(model, {})
     return RewrittenModel(_rebuilt(graph, replacements), names)

@@ -43,6 +43,7 @@ from keras_compress.edge_profiles import profile as edge_profile
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.errors import InvalidArgumentError, UnknownNameError
 from keras_compress.graph.graph import all_layers, trace
+from keras_compress.graph.subclassed import NoGraphError, as_one_layer
 from keras_compress.support import plugins
 from keras_compress.support.files import temporary_folder
 from keras_compress.support.progress import ProgressBar
@@ -198,10 +199,16 @@ def convert(
 
 
 def _loaded(model):
-    """Return the Keras 3 model, with every layer computing in float32."""
+    """Return the Keras 3 model, with every layer computing in float32.
+
+    A subclassed model without a graph is one layer: its file needs only what TensorFlow traces.
+    """
     if not isinstance(model, keras.Model):
         model = keras2.load_model(model, compile=False)
-    trace(model)
+    try:
+        trace(model)
+    except NoGraphError:
+        model = as_one_layer(model)
     has_half = any(layer.compute_dtype in HALF_PRECISION for layer in all_layers(model))
     return in_float32(model) if has_half else model
 

@@ -1,11 +1,13 @@
 """What `kc.compress` does to a traced graph first: layers of equal names, low-rank adapters."""
 
+import collections
 import itertools
 import warnings
 
 import keras
 
 from keras_compress.graph.graph import Graph
+from keras_compress.graph.live_copy import is_custom, live_copy
 from keras_compress.layers import base as layer_types
 from keras_compress.lowering.attention import is_attention
 
@@ -17,7 +19,25 @@ def prepare(graph: Graph) -> None:
         graph: A traced `Graph`. The layers of its model are not changed.
     """
     _merge_adapters(graph)
+    name_by_blocks(graph)
     _rename_namesakes(graph)
+
+
+def name_by_blocks(graph: Graph) -> None:
+    """Put the names of blocks before names that several layers have: `block_1_dense`; in place.
+
+    Args:
+        graph: A traced `Graph`. Blocks are layers made of layers; the layers of nested models are
+            only numbered.
+    """
+    blocks = {call.operation: call.block for call in reversed(graph.calls)}
+    names = collections.Counter(layer.name for layer in _layers(graph))
+    renamed = {
+        layer: _remade(layer, name="_".join((*blocks[layer], layer.name)))
+        for layer in _layers(graph)
+        if blocks[layer] and names[layer.name] > 1
+    }
+    _replace(graph, renamed)
 
 
 def _merge_adapters(graph):
@@ -67,6 +87,8 @@ def _layers(graph):
 
 def _remade(layer, without=(), **changes):
     """Return a copy of a built layer, with its weights and other entries in its config."""
+    if is_custom(layer) or isinstance(layer, keras.layers.Lambda):
+        return live_copy(layer, changes["name"], type(layer), {})
     config = {key: value for key, value in layer.get_config().items() if key not in without}
     copy = type(layer).from_config({**config, **changes})
     copy.build_from_config(layer.get_build_config())

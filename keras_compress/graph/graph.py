@@ -12,7 +12,10 @@ from typing import Any
 import keras
 
 from keras_compress.errors import UnsupportedModelError
-from keras_compress.graph import subclassed
+from keras_compress.graph import inner_graph, subclassed
+from keras_compress.graph.function_nodes import function_nodes
+from keras_compress.graph.implicit_masks import hides_steps
+from keras_compress.graph.subclassed import computes_by_itself
 
 
 @dataclasses.dataclass(eq=False)
@@ -42,7 +45,9 @@ class Call:
         kwargs: Keyword arguments, likewise.
         inputs: The values among the arguments, in order.
         outputs: Flat list of the values it computes.
-        scope: Names of the nested models around it, outermost first.
+        scope: Names of the nested models and layers around it, outermost first.
+        block: Names of the layers made of layers around it, and of what is between them.
+        obstacle: Why a layer made of layers was not looked into, or `None`.
     """
 
     operation: Any
@@ -51,6 +56,8 @@ class Call:
     inputs: list[Value]
     outputs: list[Value] = dataclasses.field(default_factory=list)
     scope: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    obstacle: str | None = None
 
     @property
     def output(self):
@@ -98,8 +105,10 @@ class Graph:
 def trace(model):
     """Read the graph of a model and expand nested models.
 
-    Custom layers with `compress_inside = True` are expanded too. A nested model that was called
-    with `training=False` passes that on to its layers, as in Keras.
+    A user's layer made of layers is expanded too, if its `call` gives a graph that computes the
+    same; `compress_inside = True` raises if it does not, `compress_inside = False` leaves the layer
+    as it is. A nested model that was called with `training=False` passes that on to its layers, as
+    in Keras.
 
     Args:
         model: A built `keras.Model`: Sequential, functional, or of a class whose `call` can be
@@ -123,7 +132,7 @@ def trace(model):
         lambda tensor: _remember(values, tensor), functional._inputs_struct
     )
     calls: list[Call] = []
-    _expand(functional, values, calls, scope=())
+    _expand(functional, values, calls)
     outputs = keras.tree.map_structure(
         lambda tensor: values[id(tensor)], functional._outputs_struct
     )
@@ -211,16 +220,6 @@ def is_functional(layer):
     return isinstance(layer, keras.Sequential) or hasattr(layer, "_nodes_by_depth")
 
 
-def computes_by_itself(model):
-    """Tell whether a user's class defines `call`, so that its functional graph is incomplete.
-
-    Args:
-        model: A Keras model or layer.
-    """
-    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
-    return definer.__module__.split(".")[0] != "keras"
-
-
 def _functional(model):
     if not isinstance(model, keras.Model):
         raise UnsupportedModelError(_not_a_keras_model(model))
@@ -254,19 +253,20 @@ def _remember(values, tensor):
     return value
 
 
-def _expand(functional, values, calls, scope, training=None):
-    for node in _nodes(functional):
-        arguments = node.arguments.convert(lambda leaf: values.get(id(leaf), leaf))
+def _expand(functional, values, calls, scope=(), block=(), training=None):
+    for node in function_nodes(functional):
+        args, kwargs = node.arguments.convert(lambda leaf: values.get(id(leaf), leaf))
         operation = node.operation
-        args, kwargs = arguments
         kwargs = _with_training(operation, kwargs, training)
-        nested = _nested(operation, args, kwargs)
-        if nested is not None:
-            _inline(nested, (args, kwargs), node, values, calls, (*scope, operation.name))
-            continue
+        with inner_graph.temporary_nodes(operation):
+            nested, obstacle = _nested(operation, args, kwargs)
+            if nested is not None:
+                inner = (*scope, operation.name), _inner_block(block, operation)
+                _inline(nested, (args, kwargs), node, values, calls, *inner)
+                continue
         flat = keras.tree.flatten((args, kwargs))
         inputs = [leaf for leaf in flat if isinstance(leaf, Value)]
-        call = Call(operation, args, kwargs, inputs, scope=scope)
+        call = Call(operation, args, kwargs, inputs, scope=scope, block=block, obstacle=obstacle)
         for value in dict.fromkeys(inputs):
             value.consumers.append(call)
         for tensor in node.outputs:
@@ -274,6 +274,12 @@ def _expand(functional, values, calls, scope, training=None):
             value.producer = call
             call.outputs.append(value)
         calls.append(call)
+
+
+def _inner_block(block, operation):
+    """Return the block of what is inside an operation; a plain nested model alone makes none."""
+    is_model = is_functional(operation) and _is_plain(operation)
+    return block if is_model and not block else (*block, operation.name)
 
 
 def _with_training(operation, kwargs, training):
@@ -287,41 +293,37 @@ def _with_training(operation, kwargs, training):
 
 
 def _nested(operation, args, kwargs):
-    """Return the functional model that a call expands to; `None` for an ordinary layer."""
+    """Return the graph that a call expands to and why it has none, `None` for an ordinary layer."""
     if is_functional(operation) and _is_plain(operation):
-        return operation._functional if isinstance(operation, keras.Sequential) else operation
-    requested = getattr(operation, "compress_inside", False)
-    if not requested and not isinstance(operation, keras.Model):
-        return None
-    others = [leaf for leaf in keras.tree.flatten((args[1:], kwargs)) if isinstance(leaf, Value)]
-    if others or not args:
-        if not requested:
-            return None
-        raise UnsupportedModelError(
-            "A layer with compress_inside = True must take its tensors as one argument: a tensor, "
-            f"a list or a dict. Received: {operation.name}, called with several"
-        )
-    inputs = keras.tree.map_structure(
-        lambda value: keras.Input(value.shape[1:], value.shape[0], value.dtype), args[0]
-    )
+        functional = operation._functional if isinstance(operation, keras.Sequential) else operation
+        return functional, None
+    requested = getattr(operation, "compress_inside", None)
+    if not requested and (requested is False or not inner_graph.is_made_of_layers(operation)):
+        return None, None
+    leaves = keras.tree.flatten((args, kwargs))
+    obstacle = inner_graph.obstacle(operation)
+    if any(isinstance(leaf, Value) and hides_steps(leaf) for leaf in leaves):
+        obstacle = "Masking or mask_zero=True before it"
     try:
-        return subclassed.functional(operation, inputs)
-    except UnsupportedModelError:
+        if obstacle is not None and not requested:
+            return None, obstacle
+        symbolic = keras.tree.map_structure(_symbolic, (args, kwargs))
+        return inner_graph.inner_function(operation, *symbolic), None
+    except subclassed.NoGraphError as error:
         if requested:
             raise
-        return None
+        return None, error.reason
 
 
-def _nodes(functional):
-    for depth in sorted(functional._nodes_by_depth, reverse=True):
-        for node in functional._nodes_by_depth[depth]:
-            if node.operation and not node.is_input:
-                yield node
+def _symbolic(leaf):
+    if not isinstance(leaf, Value):
+        return leaf
+    return keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype)
 
 
-def _inline(functional, arguments, node, values, calls, scope):
+def _inline(functional, arguments, node, values, calls, scope, block):
     outer = [leaf for leaf in keras.tree.flatten(arguments) if isinstance(leaf, Value)]
     inner = dict(zip((id(tensor) for tensor in functional.inputs), outer, strict=True))
-    _expand(functional, inner, calls, scope, arguments[1].get("training"))
+    _expand(functional, inner, calls, scope, block, arguments[1].get("training"))
     for tensor, result in zip(node.outputs, functional.outputs, strict=True):
         values[id(tensor)] = inner[id(result)]

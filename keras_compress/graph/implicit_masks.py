@@ -1,11 +1,11 @@
 """Masks that Keras passes along with tensors: those of Masking and Embedding(mask_zero=True)."""
 
+from typing import Any
+
 import keras
 
-from keras_compress.graph.graph import Value
 
-
-def hides_steps(value: Value) -> bool:
+def hides_steps(value: Any) -> bool:
     """Return whether Keras passes an implicit mask along with a tensor.
 
     Args:

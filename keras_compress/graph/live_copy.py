@@ -44,6 +44,9 @@ def live_copy(layer: Any, name: str, kind: Any, changes: dict[str, Any]) -> Any:
     """
     if isinstance(layer, keras.layers.Lambda):
         return _copy_of_lambda(layer, name, changes)
+    if type(layer) is keras.layers.Identity:
+        # Made with a DTypePolicy it has no config.
+        return keras.layers.Identity(dtype=changes.get("dtype", layer.dtype_policy.name), name=name)
     if is_custom(layer) and layer.built and layer.variables and not changes:
         with contextlib.suppress(CannotDuplicate):
             return _with_usable_config(duplicate(layer, name))

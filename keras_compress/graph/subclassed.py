@@ -2,15 +2,41 @@
 
 import inspect
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
 from keras_compress.errors import UnsupportedModelError
+from keras_compress.graph.function_nodes import function_nodes
+from keras_compress.graph.watched_call import WatchedCall
 
 _WAY_OUT = (
     "Or write it as a functional model, keras.Model(inputs, outputs), or wrap its layers before "
     "they are built."
 )
+
+
+class NoGraphError(UnsupportedModelError):
+    """A `call` gives no graph.
+
+    Args:
+        reason: Why, in a few words about the layer.
+        message: The whole message.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def computes_by_itself(model: Any) -> bool:
+    """Tell whether a user's class defines `call`, so that its functional graph is incomplete.
+
+    Args:
+        model: A Keras model or layer.
+    """
+    definer = next(parent for parent in type(model).__mro__ if "call" in vars(parent))
+    return definer.__module__.split(".")[0] != "keras"
 
 
 def functional(
@@ -46,11 +72,42 @@ def functional(
         ['head']
     """
     inputs = _inputs_as_built(model) if inputs is None else inputs
-    outputs = _called(model, inputs)
-    _check_training(model, inputs, outputs)
-    traced = keras.Model(inputs, outputs, name=model.name)
-    _check_weights(model, traced)
-    return traced
+    outputs = traced(model, (inputs,), {})
+    return keras.Model(inputs, outputs, name=model.name)
+
+
+def as_one_layer(model: keras.Model) -> keras.Model:
+    """Return a functional model in which a subclassed model is the only layer.
+
+    Args:
+        model: A built model with its own `call`.
+
+    Raises:
+        UnsupportedModelError: The shapes of its inputs are unknown.
+    """
+    inputs = _inputs_as_built(model)
+    return keras.Model(inputs, model(inputs), name=model.name)
+
+
+def traced(layer: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run the `call` of a model or layer on symbolic tensors, and check that its graph is complete.
+
+    Args:
+        layer: A built model or layer.
+        args: Positional arguments, with `keras.Input`s for tensors.
+        kwargs: Keyword arguments, likewise.
+
+    Returns:
+        The outputs, whose history is the graph.
+
+    Raises:
+        NoGraphError: As for `functional`.
+    """
+    outputs = _called(layer, args, kwargs)
+    _check_outputs(layer, outputs)
+    _check_weights(layer, (args, kwargs), outputs)
+    _check_training(layer, args, kwargs, outputs)
+    return outputs
 
 
 def _inputs_as_built(model):
@@ -84,47 +141,110 @@ def _map_shapes(shapes, name=None):
     return keras.Input(tuple(shapes[1:]), name=name)
 
 
-def _called(model, inputs, **kwargs):
-    try:
-        return model.call(inputs, **kwargs)
-    except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UnsupportedModelError(
-            f"The call of {type(model).__name__} cannot be traced: on a keras.Input it raises "
-            f"{type(error).__name__}: {reason}. Use only Keras layers and keras.ops in it. "
-            f"{_WAY_OUT} Received: a subclassed model"
-        ) from error
+def _called(layer, args, kwargs):
+    with WatchedCall() as watched:
+        try:
+            outputs = layer.call(*args, **kwargs)
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise NoGraphError(
+                "its call cannot be traced",
+                f"The call of {type(layer).__name__} cannot be traced: on a keras.Input it raises "
+                f"{type(error).__name__}: {reason[:200]}. Use only Keras layers and keras.ops in "
+                f"it. {_WAY_OUT} Received: a subclassed model",
+            ) from error
+    if watched.paths:
+        raise NoGraphError(
+            "its call reads or changes weights",
+            f"The call of {type(layer).__name__} reads or changes {len(watched.paths)} weights "
+            "itself, which a graph would keep as constants. Let a layer do that, which it calls. "
+            f"{_WAY_OUT} Received: {', '.join(watched.paths[:3])}",
+        )
+    return outputs
 
 
-def _check_training(model, inputs, outputs):
+def _check_outputs(layer, outputs):
+    others = [out for out in keras.tree.flatten(outputs) if not isinstance(out, keras.KerasTensor)]
+    if others:
+        raise NoGraphError(
+            "it returns more than tensors of its graph",
+            f"The call of {type(layer).__name__} must return tensors that depend on its inputs. "
+            f"{_WAY_OUT} Received: an output of type {type(others[0]).__name__}",
+        )
+
+
+def _check_training(layer, args, kwargs, outputs):
     """Refuse a `call` that does something different in training: a graph has only one path."""
-    if "training" not in inspect.signature(model.call).parameters:
+    if "training" not in inspect.signature(layer.call).parameters:
         return
-    trained = _called(model, inputs, training=True)
-    if _operations(inputs, outputs) != _operations(inputs, trained):
-        raise UnsupportedModelError(
-            f"The call of {type(model).__name__} differs between training and inference, which a "
+    if kwargs.get("training") is not None:
+        return
+    inputs = _symbolic((args, kwargs))
+    trained = _called(layer, args, {**kwargs, "training": True})
+    same = keras.tree.flatten(trained)
+    if _operations(inputs, outputs) != _operations(inputs, same):
+        raise NoGraphError(
+            "its call differs between training and inference",
+            f"The call of {type(layer).__name__} differs between training and inference, which a "
             "graph cannot express. Move that part into a separate layer or into train_step. "
-            f"{_WAY_OUT} Received: a subclassed model"
+            f"{_WAY_OUT} Received: a subclassed model",
         )
 
 
 def _operations(inputs, outputs):
-    """List the operations between inputs and outputs: layers by name, others by type."""
-    names = [
-        operation.name if isinstance(operation, keras.layers.Layer) else type(operation).__name__
-        for operation in keras.Model(inputs, outputs).operations
-    ]
-    return sorted(names)
+    """Describe the operations between inputs and outputs, sorted: a layer, or a type, and settings.
+
+    A `training=None` that is passed on is the same as `training=True` in training.
+    """
+    graph = keras.Function(inputs, keras.tree.flatten(outputs))
+    return sorted(
+        repr((_description(node.operation), _settings(node))) for node in function_nodes(graph)
+    )
 
 
-def _check_weights(model, traced):
-    in_graph = {id(weight) for weight in traced.weights}
-    own = [weight.path for weight in model.weights if id(weight) not in in_graph]
+def _description(operation):
+    if isinstance(operation, keras.layers.Layer):
+        return operation.name
+    own = {key: value for key, value in vars(operation).items() if key[0] != "_" and key != "name"}
+    return type(operation).__name__, own
+
+
+def _settings(node):
+    """Return the arguments of a call that are no tensors."""
+    kwargs = dict(node.arguments.kwargs)
+    if kwargs.get("training") in (None, True):
+        kwargs.pop("training", None)
+    leaves = keras.tree.flatten((node.arguments.args, kwargs))
+    return [leaf for leaf in leaves if not isinstance(leaf, keras.KerasTensor)]
+
+
+def _symbolic(arguments):
+    leaves = keras.tree.flatten(arguments)
+    return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
+
+
+def _check_weights(layer, arguments, outputs):
+    """Refuse weights that belong to no layer of the graph, and those that an operation reads."""
+    graph = keras.Function(_symbolic(arguments), keras.tree.flatten(outputs))
+    in_graph = {
+        id(weight)
+        for operation in graph.operations
+        if isinstance(operation, keras.layers.Layer)
+        for weight in operation.weights
+    }
+    own = [weight.path for weight in layer.weights if id(weight) not in in_graph]
     own = [path for path in own if "seed_generator" not in path]
-    if own:
-        raise UnsupportedModelError(
-            f"{len(own)} weights of {type(model).__name__} belong to no layer that it calls. Move "
-            "each into a layer, and remove layers that are not called. "
-            f"{_WAY_OUT} Received: {', '.join(own[:3])}"
+    read = [leaf.path for leaf in _constants(graph) if isinstance(leaf, keras.Variable)]
+    if own or read:
+        raise NoGraphError(
+            "it has weights of its own",
+            f"{len(own or read)} weights of {type(layer).__name__} belong to no layer that it "
+            "calls. Move each into a layer, and remove layers that are not called. "
+            f"{_WAY_OUT} Received: {', '.join((own or read)[:3])}",
         )
+
+
+def _constants(graph):
+    """Yield the arguments of the operations of a graph that are no symbolic tensors."""
+    for node in function_nodes(graph):
+        yield from keras.tree.flatten((node.arguments.args, node.arguments.kwargs))

@@ -120,6 +120,8 @@ def _kind(call):
         reason = attention.obstacle(call)
     elif isinstance(call.operation, keras.layers.LayerNormalization):
         reason = normalization.obstacle(call)
+    elif call.obstacle is not None:
+        reason = call.obstacle
     return kind if reason is None else f"{kind}: {reason}"
 
 

@@ -151,6 +151,12 @@ def test_a_file_has_the_arguments_that_a_wrong_config_would_lose(tmp_path):
     close(loaded, model)
 
 
+def test_an_identity_that_has_no_config_gets_one():
+    model = network(layers.Identity(dtype=keras.DTypePolicy("float32"), name="same"))
+    plain = kc.strip(kc.compress(model, pruning=kc.Pruning()))
+    assert plain.get_config()["layers"][2]["config"]["name"] == "same"
+
+
 def test_a_layer_with_weights_that_cannot_be_copied_is_named():
     class Held(Head):
         def __init__(self, function, **kwargs):

@@ -164,15 +164,36 @@ def test_a_layer_that_asks_for_it_is_compressed_inside():
     same(model, kc.strip(compressed))
 
 
-def test_a_layer_that_asks_and_takes_two_tensors_is_told_so():
+def test_a_layer_that_asks_and_gives_no_graph_is_told_why():
     class Two(Block):
         def call(self, inputs, other):
             return inputs + other
 
     inputs = keras.Input((8,))
     model = keras.Model(inputs, Two(8)(inputs, inputs))
-    with pytest.raises(UnsupportedModelError, match="must take its tensors as one argument"):
+    with pytest.raises(UnsupportedModelError, match="6 weights of Two belong to no layer"):
         trace(model)
+
+
+def test_a_weight_that_a_call_reads_is_refused_and_not_kept_as_a_constant():
+    class Tied(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.table = layers.Dense(8, name="table")
+
+        def call(self, inputs):
+            return ops.matmul(self.table(inputs), ops.transpose(self.table.kernel))
+
+    with pytest.raises(UnsupportedModelError, match=r"reads or changes 1 weights.*table/kernel"):
+        kc.compress(called(Tied()), pruning=kc.Pruning())
+
+
+def test_a_model_without_a_graph_is_converted_as_one_layer():
+    model = called(Residual("weight"))
+    for profile, samples in (("float32", None), ("generic_int8", np.tile(X, (8, 1)))):
+        converted = kc.convert(model, profile, samples)
+        result = kc.evaluate(converted, X, baseline=model).to_json()
+        assert result["output_error"]["sqnr_db"] > (100 if samples is None else 20)
 
 
 def test_what_a_nested_model_was_told_of_training_reaches_its_layers():
