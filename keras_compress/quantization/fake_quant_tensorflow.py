@@ -28,7 +28,8 @@ def rounded_weights(
     Returns:
         Tensor of the same shape.
     """
-    weights, edge = tf.convert_to_tensor(weights), tf.convert_to_tensor(edge)
+    weights = tf.convert_to_tensor(weights)
+    edge = tf.cast(edge, weights.dtype)
     clips = tf.reduce_any(_largest(weights, edge) > edge) if branches else True
 
     @tf.custom_gradient
