@@ -29,7 +29,7 @@ _SMALLEST_SCALE = 2.0**-60
 # A weight that the converter rounded is at most so many of its steps away.
 _ROUNDED = 0.51
 # TensorFlow's converter writes these names; the kernels read the tensors by their places.
-_RESHAPE = "RESHAPE"
+_PLACE, _RESHAPE = "FULLY_CONNECTED", "RESHAPE"
 _INTERMEDIATES = (
     *(f"input_to_{gate}_intermediate" for gate in GATE_NAMES),
     "effective_hidden_scale_intermediate",
@@ -157,12 +157,12 @@ class _File:
     def places(self, layer):
         """Return the operators that hold the place of a layer."""
         kernel = keras.ops.convert_to_numpy(layer.kernel).T
-        code = schema().BuiltinOperator.FULLY_CONNECTED
+        code = getattr(schema().BuiltinOperator, _PLACE)
         return [
             operator
             for operator in self._graph.operators
             if self._model.operatorCodes[operator.opcodeIndex].builtinCode == code
-            and self._is(self._graph.tensors[operator.inputs[1]], kernel)
+            and self._is(self._graph.tensors[_input(operator, _PLACE, OperandRole.WEIGHTS)], kernel)
         ]
 
     def _is(self, tensor, array):
@@ -186,13 +186,13 @@ class _File:
 
     def _source(self, place, shape):
         """Return the tensor that the LSTM reads: the converter moves and merges reshapes."""
-        index = int(place.inputs[0])
+        index = _input(place, _PLACE, OperandRole.DATA)
         shape = (self._batch(index, shape), *shape)
         if self._shape(index) == shape:
             return index
         for maker in self._graph.operators:
             if index in maker.outputs and self._is_reshape(maker):
-                before = int(maker.inputs[0])
+                before = _input(maker, _RESHAPE, OperandRole.DATA)
                 if self._shape(before) == shape:
                     return before
         reshaped = self._like(index, shape)
@@ -348,3 +348,8 @@ def _grid(scale):
     grid: Any = schema().QuantizationParametersT()
     grid.scale, grid.zeroPoint = np.array([scale], np.float32), np.zeros(1, np.int64)
     return grid
+
+
+def _input(operator, name, role):
+    """Return the index of the tensor that an operator of a name reads in a role."""
+    return int(operator.inputs[operators.row(name).position(role)])
