@@ -19,7 +19,7 @@ from keras_compress.tflite.layer_names import LayerNames
 from keras_compress.tflite.types import FileSource
 
 CHECKS = "keras_compress.converters.checks"
-_SHOWN = 8
+_MOST_CHARACTERS = 540  # of a message, which ends with a sentence about what it leaves out
 _SAME_SCALE = 1e-4  # relative
 
 
@@ -85,13 +85,14 @@ def require(findings: Sequence[Finding]) -> None:
     """
     if not findings:
         return
-    lines = [f"- {finding}" for finding in findings[:_SHOWN]]
-    if len(findings) > _SHOWN:
-        lines.append(f"- and {len(findings) - _SHOWN} more (see the error's `findings`)")
     count = "one promise" if len(findings) == 1 else f"{len(findings)} promises"
-    raise ConversionError(
-        f"The converted file breaks {count}:\n" + "\n".join(lines), findings=findings
-    )
+    message = f"The converted file breaks {count}:\n- {findings[0]}"
+    for number, finding in enumerate(findings[1:], 1):
+        if len(message) + len(str(finding)) > _MOST_CHARACTERS:
+            message += f"\n- and {len(findings) - number} more (see the error's `findings`)"
+            break
+        message += f"\n- {finding}"
+    raise ConversionError(message, findings=findings)
 
 
 def require_learned_ranges(emitted, model):
