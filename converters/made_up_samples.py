@@ -50,7 +50,7 @@ def made_up_samples(model: keras.Model, count: int = 4) -> dict[str, np.ndarray]
 
 def _whole_numbers(model, value):
     """Return the smallest number that an input takes, and the one above the largest."""
-    rows = [layer.input_dim for layer in _tables(value) or _all_tables(model)]
+    rows = [layer.input_dim for layer in _tables(value) or _hidden_tables(model)]
     if rows:
         return 0, min(rows)
     if value.dtype in BYTE_RANGES:
@@ -72,5 +72,8 @@ def _tables(value):
     return tables
 
 
-def _all_tables(model):
-    return [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Embedding)]
+def _hidden_tables(model):
+    """Return the Embeddings inside layers that the graph does not look into."""
+    called = {call.operation for call in trace(model).calls}
+    layers = set(all_layers(model)) - called
+    return [layer for layer in layers if isinstance(layer, keras.layers.Embedding)]
