@@ -62,12 +62,19 @@ def input_specs(model, ranges=None):
         Tuple of `InputSpec`.
 
     Raises:
-        UnsupportedModelError: An input has a dimension of free size other than the batch.
+        UnsupportedModelError: An input has a dimension of free size other than the batch, or
+            holds text.
     """
     graph = trace(model)
     specs = []
     for value, layer in zip(graph.flat_inputs, graph.input_layers, strict=True):
         shape = tuple(value.shape[1:])
+        if value.dtype == "string":
+            raise UnsupportedModelError(
+                "A TFLite file of a Keras model takes numbers: leave the layers that read text out "
+                "of the model (TextVectorization, StringLookup, Hashing), compute them in your own "
+                f"code, and give the file their numbers. Received: text for input {layer.name!r}"
+            )
         if None in shape:
             raise UnsupportedModelError(
                 "The file needs inputs of fixed size: give the shape of one sample, such as "

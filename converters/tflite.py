@@ -31,6 +31,7 @@ from keras_compress.converters.recurrent_layers import refuse_loops, state_warni
 from keras_compress.converters.rewriting import rewrite
 from keras_compress.converters.trained_lstm_file import trained_lstms
 from keras_compress.converters.verification import (
+    advice_on_learned_ranges,
     read_back,
     require,
     require_learned_ranges,
@@ -175,7 +176,10 @@ def convert(
             findings = verify(emitted)
             if not _is_chance(findings):
                 break
-    require(findings)
+    advice = ""
+    if deployable.quantized:
+        advice = advice_on_learned_ranges(findings, representative_dataset is not None)
+    require(findings, advice)
     if options.is_quantized and representative_dataset is None:
         require_learned_ranges(emitted, deployable.model)
     outputs = trial_run.run(emitted.model, inputs, calibration)

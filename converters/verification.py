@@ -19,7 +19,7 @@ from keras_compress.tflite.layer_names import LayerNames
 from keras_compress.tflite.types import FileSource
 
 CHECKS = "keras_compress.converters.checks"
-_SHOWN = 8
+_MOST_CHARACTERS = 460  # of a message, which ends with a sentence about what it leaves out
 _SAME_SCALE = 1e-4  # relative
 
 
@@ -73,11 +73,12 @@ def verify(emitted: EmittedFile) -> list[Finding]:
     return findings
 
 
-def require(findings: Sequence[Finding]) -> None:
+def require(findings: Sequence[Finding], advice: str = "") -> None:
     """Raise an error if a promise does not hold.
 
     Args:
         findings: The result of `verify`.
+        advice: What to do about all of them together.
 
     Raises:
         ConversionError: There are findings; the message lists them, each with its operator,
@@ -85,13 +86,28 @@ def require(findings: Sequence[Finding]) -> None:
     """
     if not findings:
         return
-    lines = [f"- {finding}" for finding in findings[:_SHOWN]]
-    if len(findings) > _SHOWN:
-        lines.append(f"- and {len(findings) - _SHOWN} more (see the error's `findings`)")
     count = "one promise" if len(findings) == 1 else f"{len(findings)} promises"
-    raise ConversionError(
-        f"The converted file breaks {count}:\n" + "\n".join(lines), findings=findings
-    )
+    message = f"The converted file breaks {count}:\n- {findings[0]}"
+    for number, finding in enumerate(findings[1:], 1):
+        if len(message) + len(str(finding)) > _MOST_CHARACTERS:
+            message += f"\n- and {len(findings) - number} more (see the error's `findings`)"
+            break
+        message += f"\n- {finding}"
+    raise ConversionError(f"{message}\n{advice}".rstrip(), findings=findings)
+
+
+def advice_on_learned_ranges(findings: Sequence[Finding], has_samples: bool) -> str:
+    """Say what to do if conversions alone are too many in a model that has learned its ranges.
+
+    Args:
+        findings: The result of `verify`.
+        has_samples: Whether the ranges that training did not learn were measured in samples.
+    """
+    if any(finding.code != "stray_conversion" for finding in findings):
+        return ""
+    if not has_samples:
+        return "Training has learned no range for tensors there: pass representative_dataset."
+    return "Or convert kc.strip(model) with representative_dataset=samples."
 
 
 def require_learned_ranges(emitted, model):

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import html
 import os
+from collections.abc import Iterable
 
 from keras_compress.edge_profiles import diagnosis, operator_mapping, profile
 from keras_compress.edge_profiles.operator_mapping import Where
@@ -19,11 +20,12 @@ _VERDICT_WORDS = {
     "runs_with_fallbacks": "runs partly on the CPU",
     "does_not_run": "does not run",
 }
+_MADE_UP = "samples    made up: this says whether the model converts and runs, not how accurately"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The result of a check of a file for a target.
+    """The result of a check of a file, or of a model before it is one, for a target.
 
     Args:
         profile: Name of the profile.
@@ -40,6 +42,8 @@ class Verdict:
         operators: One dictionary for each operator, in the order of execution: `index`, `operator`,
             `layer`, `runs_on`, `macs`, `reasons`.
         first_unmapped: The entry of `operators` that stops an Edge TPU mapping, `None` if none.
+        made_up_samples: Whether a model was checked, which was converted with samples made from
+            a seed.
     """
 
     profile: str
@@ -54,6 +58,7 @@ class Verdict:
     findings: tuple[TargetFinding, ...] = ()
     operators: tuple[dict, ...] = ()
     first_unmapped: dict | None = None
+    made_up_samples: bool = False
 
     @property
     def runs(self) -> bool:
@@ -70,6 +75,7 @@ class Verdict:
 
     def __str__(self):
         lines = [f"{self.title}: {_VERDICT_WORDS[self.verdict]}.", *_figures(self)]
+        lines += [f"  {_MADE_UP}"] if self.made_up_samples else []
         for finding in self.findings:
             lines += ["", f"[{finding.severity}] {finding.code}{_place(finding)}"]
             lines += [f"  {finding.message}", *([f"  {finding.fix}"] if finding.fix else [])]
@@ -77,7 +83,8 @@ class Verdict:
 
     def _repr_html_(self):
         head = html.escape(f"{self.title}: {_VERDICT_WORDS[self.verdict]}.")
-        figures = "".join(f"<li>{html.escape(line)}</li>" for line in _figures(self))
+        said = [*_figures(self), *([_MADE_UP] if self.made_up_samples else [])]
+        figures = "".join(f"<li>{html.escape(line)}</li>" for line in said)
         header = ("severity", "code", "operator", "layer", "message", "fix")
         rows = [[getattr(f, name) or "" for name in header] for f in self.findings]
         table = html_table(header, rows) if rows else ""
@@ -112,7 +119,7 @@ def check(model: FileSource, profile_or_name: str | os.PathLike | profile.Profil
     except FlatbufferError as error:
         if not _is_damaged(model):
             raise
-        return _refused(target, _corrupt(error))
+        return refused(target, [_corrupt(error)])
     names = getattr(model, "scopes", None), getattr(model, "output_layers", ())
     return _judge(read, target, *names)
 
@@ -156,13 +163,16 @@ def _malformed(model):
     return None
 
 
-def _refused(target, finding, flash_bytes=0):
+def refused(
+    target: profile.Profile, findings: Iterable[TargetFinding], flash_bytes: int = 0
+) -> Verdict:
+    """Return the verdict on what is not even a file that could be judged."""
     return Verdict(
         profile=target.name,
         title=target.title,
         verdict="does_not_run",
         flash_bytes=flash_bytes,
-        findings=(finding,),
+        findings=tuple(findings),
     )
 
 
@@ -171,7 +181,7 @@ def _judge(model, target, scopes, output_layers):
 
     malformed = _malformed(model)
     if malformed:
-        return _refused(target, malformed, len(model.content))
+        return refused(target, [malformed], len(model.content))
     mappings = [operator_mapping.map_operators(graph, target) for graph in model.subgraphs]
     outputs = [output_layers, *[()] * len(model.subgraphs[1:])]
     names = [LayerNames(g, scopes, o).first for g, o in zip(model.subgraphs, outputs, strict=True)]

@@ -37,7 +37,7 @@ _HOMES = {
     "autocompress": "keras_compress.searching.autocompress",
     "build_firmware": "keras_compress.exporting.micro.firmware",
     "calibrate": "keras_compress.post_training.calibration",
-    "check": "keras_compress.edge_profiles.verdict",
+    "check": "keras_compress.converters.target_check",
     "compress": "keras_compress.compression.apply",
     "compress_weights": "keras_compress.exporting.micro.compressed_weights",
     "convert": "keras_compress.converters.tflite",

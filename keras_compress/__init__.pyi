@@ -18,10 +18,10 @@ from keras_compress.compression.recipe import Recipe as Recipe
 from keras_compress.compression.recipe_steps import recipe_callbacks as recipe_callbacks
 from keras_compress.converters.converted_model import ConvertedModel as ConvertedModel
 from keras_compress.converters.keras2 import load_model as load_model
+from keras_compress.converters.target_check import check as check
 from keras_compress.converters.tflite import convert as convert
 from keras_compress.distilling.distillation import Distillation as Distillation
 from keras_compress.edge_profiles.profile import profiles as profiles
-from keras_compress.edge_profiles.verdict import check as check
 from keras_compress.errors import CompressionError as CompressionError
 from keras_compress.errors import ConversionError as ConversionError
 from keras_compress.evaluation.comparison import evaluate as evaluate

@@ -6,8 +6,10 @@ from keras_compress.tflite import operators
 
 _ADVICE = {
     "ELU": "Use relu, leaky_relu, silu or gelu, which have integer kernels",
-    "NEG": "It comes from normalisation layers: use BatchNormalization",
-    "SQUARE": "It comes from normalisation layers: use BatchNormalization",
+    "NEG": "Use keras.ops.multiply(x, -1.0) for -x, BatchNormalization for other normalizations",
+    "SQUARE": (
+        "Use keras.ops.multiply(x, x) for a square, BatchNormalization for other normalizations"
+    ),
     "CONV_3D": "TFLite has no integer 3D convolution: use Conv2D over the slices",
 }
 

@@ -23,6 +23,7 @@ from keras_compress.tflite.layer_names import LayerNames
 _TAIL_LINES = 12
 _MOST_CHARACTERS = 300
 _CONTRADICTION = "violate the same scale constraint"
+_NO_OPERATOR = "neither a custom op nor a flex op"
 # In MLIR's notation: loc(...): 'tfl.reshape' op ...: !quant.uniform<...> vs. !quant.uniform<...>
 _PLACE = re.compile(r"^loc\(.*\): (?=')")
 _OPERATION = re.compile(r"'tfl\.(\w+)' op")
@@ -184,6 +185,11 @@ class _Failure:
             advice = (
                 " An operator there cannot keep the ranges that training learned: convert "
                 "kc.strip(model) with representative_dataset=samples."
+            )
+        elif _NO_OPERATOR in message:
+            advice = (
+                " TFLite has no such operator: build the layer from other operations of keras.ops, "
+                "or leave it out of the model and compute it in your own code."
             )
         elif "16x8" in message:
             advice = (

@@ -57,7 +57,11 @@ def _fix(case, operator, limit):
     if inner is not None:
         return remedy(inner.name)
     unsupported = case.unsupported_in.get(case.layer_of(operator))
-    return remedy(unsupported.name) if unsupported else remedy(operator.name, limit)
+    if unsupported:
+        return remedy(unsupported.name)
+    if limit == "types" and all(t.dtype == "int8" for t in operator.outputs):
+        limit = "unsupported"  # No other conversion brings a type that the target takes.
+    return remedy(operator.name, limit)
 
 
 def _refused(case, placed):

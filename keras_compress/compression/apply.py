@@ -21,6 +21,7 @@ from keras_compress.compression.preparation import prepare
 from keras_compress.compression.range_layers import RangeLayers
 from keras_compress.compression.recipe import Recipe
 from keras_compress.compression.recipe_steps import smaller, specs
+from keras_compress.compression.refused_layers import warn_refused
 from keras_compress.compression.selection import check_selection, pruning_of
 from keras_compress.data.types import Samples
 from keras_compress.edge_profiles.profile import Profile
@@ -144,6 +145,7 @@ def compress(
     check_finite(model)
     placement = None
     if settings is not None:
+        warn_refused(graph, settings.activation_bits)
         settings = dataclasses.replace(
             settings, layer_bits=_named_by_parts(settings.layer_bits, parts)
         )

@@ -50,6 +50,8 @@ class Operation:
         applies_activation: Whether it applies the function in its attribute `activation`.
         inherited: Whether a user's subclass is treated like the Keras class.
         reason: Why its role is unknown.
+        refusal: Why `kc.convert` refuses it in a file of 8-bit integers, `None` if it does not or
+            only in some settings.
     """
 
     role: Role | Callable[[Any], Role] = Role.UNKNOWN
@@ -60,6 +62,7 @@ class Operation:
     applies_activation: bool = False
     inherited: bool = False
     reason: str | None = None
+    refusal: str | None = None
 
 
 def _rows(names: str, *arguments, **keywords) -> dict[str, Operation]:
@@ -72,6 +75,11 @@ def _homogeneous(names: str, *arguments, **keywords) -> dict[str, Operation]:
 
 def _unknown(names: str, reason: str, propagation: str | None = None, **facts):
     return _rows(names, propagation=propagation, reason=reason, **facts)
+
+
+# Refusals. What is computed in float may stay so: allow_float.
+IN_FLOAT = "TFLite computes it in float"
+NO_OPERATOR = "TFLite has no operator for it"
 
 
 def _role_of_upsampling(layer) -> Role:
@@ -105,7 +113,7 @@ LAYERS = {
     **_rows("Activation", Role.OWN, "elementwise", applies_activation=True, inherited=True),
     **_rows("Softmax", Role.FIXED, activation="softmax", inherited=True),
     **_homogeneous("LeakyReLU", Role.OWN, "elementwise"),
-    **_rows("ELU", Role.OWN, "elementwise"),
+    **_rows("ELU", Role.OWN, "elementwise", refusal=IN_FLOAT),
     **_homogeneous("PReLU", Role.OWN, "prelu"),
     # The same values, some of them or all, in another order.
     **_homogeneous("Identity Dropout GaussianDropout", Role.PASS, "elementwise"),
@@ -153,7 +161,8 @@ LAYERS = {
     **_rows("StepSelection", Role.PASS),
     **_rows("DirectionMerge", _role_of_merge),
     # Left in float in training.
-    **_unknown("Conv1DTranspose Conv3DTranspose", _FLOAT_KERNEL, "transposed_conv"),
+    **_unknown("Conv1DTranspose", _FLOAT_KERNEL, "transposed_conv"),
+    **_unknown("Conv3DTranspose", _FLOAT_KERNEL, "transposed_conv", refusal=IN_FLOAT),
     **_unknown("DepthwiseConv1D", _FLOAT_KERNEL, "depthwise_conv"),
     **_unknown("SeparableConv1D", _FLOAT_KERNEL, "separable_conv"),
     **_unknown("ReversibleEmbedding", _FLOAT_KERNEL),
@@ -165,10 +174,17 @@ LAYERS = {
     **_unknown("RNN LSTMCell GRUCell SimpleRNNCell StackedRNNCells TimeDistributed", _LOOP),
     **_unknown("MultiHeadAttention", _SEVERAL, "multi_head_attention"),
     **_unknown("Attention AdditiveAttention GroupedQueryAttention", _SEVERAL),
-    **_unknown("LayerNormalization RMSNormalization", _SEVERAL, "layer_normalization"),
-    **_unknown("GroupNormalization", _SEVERAL, "group_normalization"),
+    **_unknown("LayerNormalization", _SEVERAL, "layer_normalization"),
+    **_unknown("RMSNormalization", _SEVERAL, "layer_normalization", refusal=IN_FLOAT),
+    **_unknown("GroupNormalization", _SEVERAL, "group_normalization", refusal=IN_FLOAT),
     **_unknown("SpectralNormalization", _FLOAT_KERNEL),
-    **_unknown("MaxPooling3D AveragePooling3D", _VOLUMES, "spatial", homogeneous=True),
+    **_unknown(
+        "MaxPooling3D AveragePooling3D",
+        _VOLUMES,
+        "spatial",
+        homogeneous=True,
+        refusal=NO_OPERATOR,
+    ),
     **_unknown("Cropping3D UpSampling3D", _VOLUMES, "spatial", homogeneous=True),
     **_unknown("ZeroPadding3D", _VOLUMES, "spatial", homogeneous=True, form="zero_padding"),
     **_unknown("GlobalMaxPooling3D GlobalAveragePooling3D", _VOLUMES, _GLOBAL, homogeneous=True),
@@ -176,7 +192,7 @@ LAYERS = {
     **_unknown("AdaptiveAveragePooling1D AdaptiveAveragePooling2D", _SEVERAL),
     **_unknown("AdaptiveAveragePooling3D AdaptiveMaxPooling1D", _SEVERAL),
     **_unknown("AdaptiveMaxPooling2D AdaptiveMaxPooling3D ThresholdedReLU", _SEVERAL),
-    **_unknown("MelSpectrogram STFTSpectrogram", _NOT_REAL),
+    **_unknown("MelSpectrogram STFTSpectrogram", _NOT_REAL, refusal=IN_FLOAT),
     **_unknown("FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper Lambda", _FOREIGN),
     **_unknown("InputLayer", "is an input of the model, which has a range from the start"),
     **_unknown("Functional Sequential Model Wrapper Pipeline Distiller", _CONTAINER),
@@ -184,8 +200,10 @@ LAYERS = {
     **_unknown("BasePooling BaseGlobalPooling BaseAdaptivePooling BaseSpatialDropout", _BASE),
     **_unknown("BaseAdaptiveAveragePooling BaseAdaptiveMaxPooling DataLayer IndexLookup", _BASE),
     **_unknown("BaseImagePreprocessingLayer TFDataLayer", _BASE),
-    **_unknown("CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup", _SAMPLES),
-    **_unknown("StringLookup TextVectorization FeatureSpace TFDConcat TFDIdentity", _SAMPLES),
+    **_unknown("CategoryEncoding Hashing", _SAMPLES, refusal=NO_OPERATOR),
+    **_unknown("StringLookup TextVectorization", _SAMPLES, refusal=NO_OPERATOR),
+    **_unknown("Discretization", _SAMPLES, refusal=IN_FLOAT),
+    **_unknown("HashedCrossing IntegerLookup FeatureSpace TFDConcat TFDIdentity", _SAMPLES),
     **_unknown("AugMix AutoContrast ContrastLimitedAdaptiveHistogramEqualization CutMix", _SAMPLES),
     **_unknown(
         "CenterCrop Equalization MaxNumBoundingBoxes MixUp RandAugment Solarization", _SAMPLES
@@ -209,12 +227,15 @@ FUNCTIONS = {
     **_rows("Tanh", Role.FIXED, "elementwise", activation="tanh"),
     **_rows("Softmax", Role.FIXED, activation="softmax"),
     **_homogeneous("LeakyRelu", Role.OWN, "elementwise", activation="leaky_relu"),
-    **_rows("Elu Gelu Silu Softplus Softsign HardSigmoid", Role.OWN, "elementwise"),
+    **_rows("Elu", Role.OWN, "elementwise", refusal=IN_FLOAT),
+    **_rows("Gelu Silu Softplus Softsign HardSigmoid", Role.OWN, "elementwise"),
     **_unknown("HardSilu", _SEVERAL, "elementwise", activation="hard_silu"),
-    **_unknown("Selu Celu LogSigmoid", _SEVERAL, "elementwise"),
-    **_unknown("SparseSigmoid SparsePlus Squareplus SoftShrink", _SEVERAL, "elementwise"),
+    **_unknown("Selu Celu", _SEVERAL, "elementwise"),
+    **_unknown("LogSigmoid Squareplus", _SEVERAL, "elementwise", refusal=IN_FLOAT),
+    **_unknown("SparseSigmoid SparsePlus SoftShrink", _SEVERAL, "elementwise"),
     **_unknown("TanhShrink HardTanh HardShrink Threshold", _SEVERAL, "elementwise"),
-    **_unknown("Mish Glu LogSoftmax Sparsemax", _SEVERAL),
+    **_rows("LogSoftmax", Role.FIXED, activation="log_softmax"),
+    **_unknown("Mish Glu Sparsemax", _SEVERAL),
     # The same values, some of them or all, in another order.
     **_homogeneous("StopGradient", Role.PASS, "elementwise"),
     **_rows("Reshape Ravel", Role.PASS, "reshape"),
@@ -257,7 +278,8 @@ FUNCTIONS = {
     **_rows("Negative", Role.OWN, "elementwise", form="negative"),
     **_rows("Square", Role.OWN, "elementwise", form="square"),
     **_rows("Clip", Role.OWN, "elementwise", form="clipping"),
-    **_unknown("Abs Erf Expm1 Log1p Sign Reciprocal Floor", _SEVERAL, "elementwise"),
+    **_unknown("Abs Expm1 Log1p Sign Reciprocal Floor", _SEVERAL, "elementwise"),
+    **_unknown("Erf", _SEVERAL, "elementwise", refusal=NO_OPERATOR),
     **_unknown("Ceil Round", _SEVERAL, "elementwise"),
     **_unknown("Cast", _SEVERAL, "elementwise", form="cast"),
     **_unknown("Arccos Arccosh Arcsin Arcsinh Arctan Arctanh Cbrt Cosh Deg2rad", _NO_INTEGERS),
@@ -269,7 +291,8 @@ FUNCTIONS = {
     **_unknown("Min Amax Amin Var Std Prod", _SEVERAL, "reduction"),
     **_rows("Average", Role.OWN),
     **_rows("Normalize", Role.OWN, form="normalize"),
-    **_unknown("Cumsum Cumprod Diff Logsumexp Median Moments Norm Percentile Ptp", _SEVERAL),
+    **_unknown("Cumsum", _SEVERAL, refusal=IN_FLOAT),
+    **_unknown("Cumprod Diff Logsumexp Median Moments Norm Percentile Ptp", _SEVERAL),
     **_unknown("Quantile Trace Trapezoid SegmentMax SegmentMin SegmentProd", _SEVERAL),
     **_unknown("SegmentReduction SegmentSum Correlate Corrcoef Vander", _SEVERAL),
     **_unknown("Nancumprod Nancumsum Nanmax Nanmean Nanmedian Nanmin Nanpercentile", _NO_INTEGERS),
@@ -340,6 +363,7 @@ def of(operation: Any) -> Operation:
             layer_type.propagation,
             applies_activation=layer_type.applies_activation,
             reason=None if layer_type.is_quantized else "its kernel is in float in every file",
+            refusal=None if layer_type.is_quantized else IN_FLOAT,
         )
     table = LAYERS if isinstance(operation, keras.layers.Layer) else FUNCTIONS
     for parent in type(operation).__mro__:

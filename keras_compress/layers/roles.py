@@ -6,11 +6,13 @@ from keras_compress.layers import base as layer_types
 from keras_compress.layers import operations
 from keras_compress.layers.operations import Role
 
-# The output ranges of LOGISTIC and SOFTMAX (scale 1/256, zero point -128) and TANH (1/128, 0).
+# The output ranges of LOGISTIC and SOFTMAX (scale 1/256, zero point -128), TANH (1/128, 0) and
+# LOG_SOFTMAX (16/256, 127).
 FIXED_RANGES = {
     "softmax": (0.0, 255 / 256),
     "sigmoid": (0.0, 255 / 256),
     "tanh": (-1.0, 127 / 128),
+    "log_softmax": (-255 / 16, 0.0),
 }
 # Numbers of one byte are the integers of a quantized tensor with scale 1. Larger types do not fit
 # in eight bits, and are mostly indices.

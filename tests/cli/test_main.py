@@ -40,9 +40,9 @@ def test_every_verb_explains_its_flags(verb, capsys):
     [
         (["convrt"], "Did you mean 'convert'"),
         (["inspect"], "--model (The .tflite file) is required. See: keras-compress inspect --help"),
-        (["check"], "--model (The .tflite file), --profile"),
+        (["check"], "Keras model: .keras, .h5, SavedModel), --profile"),
         (["check", "model.tflite"], "--profile (Target: a name or a .toml file) is required"),
-        (["check", "--profile=cortex_m4"], "--model (The .tflite file) is required"),
+        (["check", "--profile=cortex_m4"], "--model (A .tflite file, or a Keras model"),
         (["export", "model.tflite", "cortex_m4", "--format=x"], "c|android|vela|micro"),
         (["inspect", "a.tflite", "b.tflite"], "only MODEL may stand in front"),
         (["inspect", "--modle=x"], "Unknown command line flag"),

@@ -86,6 +86,13 @@ CASES = {
         (SEQUENCE, ops.normalize, ["generic_int8"]),
         (SEQUENCE, lambda x: ops.normalize(x, order=1), []),
     ],
+    "adaptive_average_pooling": [
+        (MAP, layers.AdaptiveAveragePooling2D(2, name="trap"), ["generic_int8", "cortex_m4"]),
+        (MAP, layers.AdaptiveAveragePooling2D((3, 5), name="trap"), ["generic_int16x8"]),
+        (SEQUENCE, layers.AdaptiveAveragePooling1D(3, name="trap"), ["cortex_m4"]),
+    ]
+    if "AdaptiveAveragePooling2D" in vars(layers)
+    else [],
     "grouped_convolutions": [
         (MAP, layers.Conv2D(6, 3, groups=2, activation="relu", name="trap"), ["coral_edgetpu"]),
     ],

@@ -85,6 +85,7 @@ def test_an_integer_file_answers_within_8_bits(activation, make, samples):
     assert result.output_error["sqnr_db"] > 12
 
 
+@pytest.mark.filterwarnings("ignore:kc.convert refuses these layers:UserWarning")
 @pytest.mark.parametrize(("make", "activation"), integer_cases(IN_FLOAT))
 def test_what_runs_in_float_alone_is_refused_by_name(activation, make, samples):
     with pytest.raises(kc.ConversionError, match="allow_float"):

@@ -11,6 +11,8 @@ from keras_compress.graph.graph import trace
 from keras_compress.post_training.channel_links import channel_links
 from keras_compress.tflite import flatbuffer
 
+pytestmark = pytest.mark.filterwarnings("ignore:kc.convert refuses these layers:UserWarning")
+
 
 @pytest.fixture(scope="module")
 def volumes():

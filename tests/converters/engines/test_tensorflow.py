@@ -85,6 +85,7 @@ def test_progress_is_told_sample_by_sample(cnn, samples, monkeypatch):
     assert told[-1] == (30, 30)
 
 
+@pytest.mark.filterwarnings("ignore:kc.convert refuses these layers:UserWarning")
 @pytest.mark.parametrize("kind", ["ELU", "cumsum"])
 def test_a_refusal_says_the_rule_the_layer_and_a_way_out_that_leads_on(kind):
     """The way out of a contradiction of learned ranges names the operator without integers."""
