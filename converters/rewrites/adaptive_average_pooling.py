@@ -8,19 +8,16 @@ from keras_compress.converters.rewrites.base import Rewrite, Rewritten
 from keras_compress.edge_profiles.profile import Profile
 from keras_compress.graph.graph import Call
 
-_NAMES = ("AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D")
-
 
 class AdaptiveAveragePooling(Rewrite):
-    """AdaptiveAveragePooling1D and 2D as one AveragePooling, or as the mean of each window.
+    """Adaptive average pooling as one average pooling, or as the mean of each window.
 
     Keras pools with windows of two sizes everywhere, joins the results and picks some. An integer
     file stores all of them, and the input, on the grid of those that are picked: it clips values
     that lie outside, by 15 % of the output's range in a small network.
     """
 
-    # Keras has them from 3.13 on.
-    layers = tuple(vars(keras.layers)[name] for name in _NAMES if name in vars(keras.layers))
+    forms = ("adaptive_averages",)
     keeps_tensors = True
 
     def is_needed(self, profile: Profile) -> bool:

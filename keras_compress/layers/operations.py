@@ -189,7 +189,9 @@ LAYERS = {
     **_unknown("ZeroPadding3D", _VOLUMES, "spatial", homogeneous=True, form="zero_padding"),
     **_unknown("GlobalMaxPooling3D GlobalAveragePooling3D", _VOLUMES, _GLOBAL, homogeneous=True),
     **_unknown("SpatialDropout3D", _VOLUMES, "elementwise", homogeneous=True),
-    **_unknown("AdaptiveAveragePooling1D AdaptiveAveragePooling2D", _SEVERAL),
+    **_unknown(
+        "AdaptiveAveragePooling1D AdaptiveAveragePooling2D", _SEVERAL, form="adaptive_averages"
+    ),
     **_unknown("AdaptiveAveragePooling3D AdaptiveMaxPooling1D", _SEVERAL),
     **_unknown("AdaptiveMaxPooling2D AdaptiveMaxPooling3D ThresholdedReLU", _SEVERAL),
     **_unknown("MelSpectrogram STFTSpectrogram", _NOT_REAL, refusal=IN_FLOAT),
