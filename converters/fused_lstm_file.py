@@ -26,7 +26,7 @@ from keras_compress.lowering.recurrent_layers import GATE_NAMES
 from keras_compress.quantization.lstm_rounding import CELL_LEVELS, cell_limit
 from keras_compress.tflite import operators
 from keras_compress.tflite._reader import schema
-from keras_compress.tflite.editor import pack, unpack
+from keras_compress.tflite.editor import operator_code, pack, unpack
 from keras_compress.tflite.operators import OperandRole
 
 # Of an int32, half is left to what is added to the bias.
@@ -156,23 +156,11 @@ class _File:
 
     def _insert_quantize(self, before, source, result):
         quantize = schema().OperatorT()
-        quantize.opcodeIndex = self._quantize_code()
+        quantize.opcodeIndex = operator_code(self._model, "QUANTIZE")
         quantize.inputs, quantize.outputs = (np.array([i], np.int32) for i in (source, result))
         quantize.builtinOptionsType = schema().BuiltinOptions.QuantizeOptions
         quantize.builtinOptions = schema().QuantizeOptionsT()
         self._graph.operators.insert(self._graph.operators.index(before) + 1, quantize)
-
-    def _quantize_code(self):
-        number = schema().BuiltinOperator.QUANTIZE
-        codes = self._model.operatorCodes
-        for index, code in enumerate(codes):
-            if code.builtinCode == number:
-                return index
-        code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
-        code.version = 1
-        codes.append(code)
-        return len(codes) - 1
 
     def widen_cell(self, operator, largest):
         """Let the cell state hold a value, and limit it to the end of its grid."""

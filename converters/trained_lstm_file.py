@@ -19,7 +19,7 @@ from keras_compress.quantization.fake_quant import weight_limit
 from keras_compress.quantization.lstm_rounding import CELL_LEVELS
 from keras_compress.tflite import operators
 from keras_compress.tflite._reader import schema
-from keras_compress.tflite.editor import drop_unused_tensors, pack, unpack
+from keras_compress.tflite.editor import drop_unused_tensors, operator_code, pack, unpack
 from keras_compress.tflite.operators import OperandRole
 
 # Of an int32, half is left to what is added to the bias.
@@ -246,21 +246,9 @@ class _File:
 
     def _operator(self, name, inputs, result):
         operator: Any = schema().OperatorT()
-        operator.opcodeIndex = self._code(name)
+        operator.opcodeIndex = operator_code(self._model, name)
         operator.inputs, operator.outputs = inputs, np.array([result], np.int32)
         return operator
-
-    def _code(self, name):
-        number = getattr(schema().BuiltinOperator, name)
-        codes = self._model.operatorCodes
-        for index, code in enumerate(codes):
-            if code.builtinCode == number:
-                return index
-        code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
-        code.version = 1
-        codes.append(code)
-        return len(codes) - 1
 
     def _options(self, layer):
         options = schema().UnidirectionalSequenceLSTMOptionsT()

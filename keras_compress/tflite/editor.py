@@ -59,6 +59,24 @@ def _new_builder():
     return Builder()
 
 
+def operator_code(model, name):
+    """Return the index of an operator's code, which is added if the file has none.
+
+    Args:
+        model: A `ModelT`, changed in place.
+        name: Name of a built-in operator whose number is below 127, as the older field holds it.
+    """
+    number = getattr(schema().BuiltinOperator, name)
+    for index, code in enumerate(model.operatorCodes):
+        if code.builtinCode == number:
+            return index
+    code = schema().OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = 1
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def drop_unused_tensors(model):
     """Remove the tensors that no operator, input or output refers to, in place.
 
